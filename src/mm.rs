@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory management: what `kernel::mm` does not offer yet.
+
+pub(crate) mod folio;
+pub(crate) mod mapping;
+pub(crate) mod vm_ops;
+
+use crate::helpers;
+
+/// Returns the number of pages of memory the machine has.
+///
+/// C: `totalram_pages()`, `include/linux/mm.h`.
+pub(crate) fn totalram_pages() -> usize {
+    // SAFETY: The function has no preconditions.
+    unsafe { helpers::mmap_pool_totalram_pages() }
+}
