@@ -50,7 +50,7 @@ impl kernel::InPlaceModule for MmapPool {
         try_pin_init!(Self {
             mount: fs::pseudo::Mount::new()?,
             device <- {
-                let size_mb = *module_parameters::size_mb.value();
+                let size_mb = module_parameters::size_mb.value();
                 let pool = pool::Pool::new(mount, pool::Size::from_mib(size_mb).inspect_err(|_| {
                     pr_err!(
                         "size_mb={} refused: the pool's size must be from 1 to {} MiB, the memory of this machine\n",

@@ -22,6 +22,7 @@ use crate::{
     },
     uapi,
 };
+use core::borrow::Borrow;
 use kernel::{
     iov::{IovIterDest, IovIterSource},
     page::{PAGE_SHIFT, PAGE_SIZE},
@@ -73,10 +74,13 @@ pub(crate) struct Size {
 }
 
 impl Size {
+    /// Checks a size in MiB: the value of a parameter, a `&u64` up to Linux 7.2 and a `u64` since.
+    ///
     /// # Errors
     ///
     /// - `EINVAL`: `mib` is zero, or more than [`Size::max_mib`].
-    pub(crate) fn from_mib(mib: u64) -> Result<Self> {
+    pub(crate) fn from_mib(mib: impl Borrow<u64>) -> Result<Self> {
+        let mib = *mib.borrow();
         if (1..=Self::max_mib()).contains(&mib) {
             Ok(Self { mib })
         } else {
