@@ -26,6 +26,7 @@ use kernel::{
     ffi::c_int,
     fs::File,
     mm::virt::{flags, VmaNew},
+    page::PAGE_SHIFT,
     prelude::*,
     types::NotThreadSafe,
 };
@@ -70,6 +71,8 @@ pub(crate) trait VmOperations {
 ///
 /// - `EINVAL`: the VMA does not map a `T::Object`, or is marked as one without ordinary pages
 ///   (`VM_PFNMAP`, `VM_MIXEDMAP`).
+/// - `EOVERFLOW`: the VMA reaches beyond what a file offset can say. The core checks that for
+///   regular files, and lets devices do as they like (`file_mmap_ok()`, `mm/mmap.c`).
 pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
     if vma.flags() & (flags::PFNMAP | flags::MIXEDMAP) != 0 {
         return Err(EINVAL);
@@ -78,6 +81,11 @@ pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
     // reference to it, and `mmap` is called outside of any `fdget_pos` section.
     let file = unsafe { File::from_raw_file((*vma.as_ptr()).vm_file) };
     T::Object::of_file(file).ok_or(EINVAL)?;
+    // SAFETY: The VMA is being set up, so nobody else accesses it.
+    let pgoff = unsafe { (*vma.as_ptr()).vm_pgoff };
+    if pgoff > (bindings::loff_t::MAX as usize - (vma.end() - vma.start())) >> PAGE_SHIFT {
+        return Err(EOVERFLOW);
+    }
     // SAFETY: The VMA is being set up, so nobody else accesses it. The table is static, and its
     // functions fit any VMA whose file has a `T::Object`: this one does, as checked above.
     unsafe { (*vma.as_ptr()).vm_ops = &VmOperationsVTable::<T>::TABLE };
