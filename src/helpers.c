@@ -16,6 +16,11 @@ unsigned long mmap_pool_totalram_pages(void)
 	return totalram_pages();
 }
 
+struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order)
+{
+	return folio_alloc(gfp, order);
+}
+
 void mmap_pool_folio_get(struct folio *folio)
 {
 	folio_get(folio);

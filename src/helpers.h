@@ -13,6 +13,7 @@ struct super_operations;
 
 unsigned long mmap_pool_totalram_pages(void);
 
+struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order);
 void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
 struct page *mmap_pool_folio_file_page(struct folio *folio, pgoff_t index);

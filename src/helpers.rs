@@ -9,12 +9,13 @@
 
 use kernel::{
     bindings::{address_space, folio, fs_context, gfp_t, inode, loff_t, page, super_operations},
-    ffi::{c_int, c_ulong},
+    ffi::{c_int, c_uint, c_ulong},
 };
 
 extern "C" {
     pub(crate) fn mmap_pool_totalram_pages() -> c_ulong;
 
+    pub(crate) fn mmap_pool_folio_alloc(gfp: gfp_t, order: c_uint) -> *mut folio;
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_file_page(folio: *mut folio, index: c_ulong) -> *mut page;

@@ -132,7 +132,7 @@ impl NewFolio {
     /// C: `folio_alloc()`, `include/linux/gfp.h`.
     pub(crate) fn zeroed(gfp: bindings::gfp_t) -> Result<Self, AllocError> {
         // SAFETY: The function has no preconditions.
-        let folio = unsafe { bindings::folio_alloc_noprof(gfp | bindings::__GFP_ZERO, 0) };
+        let folio = unsafe { helpers::mmap_pool_folio_alloc(gfp | bindings::__GFP_ZERO, 0) };
         let folio = NonNull::new(folio).ok_or(AllocError)?;
         // SAFETY: The folio is ours alone and `__GFP_ZERO` has initialised all of it.
         unsafe { helpers::mmap_pool_folio_mark_uptodate(folio.as_ptr()) };
