@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What can go wrong, and at which step.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use crate::Protection;
+
+/// The step that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// The `MMAP_POOL_INFO` ioctl.
+    Info,
+    /// Asking a file for its size.
+    Size,
+    /// `mmap(2)`.
+    Map,
+    /// `munmap(2)`.
+    Unmap,
+    /// `mprotect(2)`.
+    Protect,
+    /// `mlock(2)`.
+    Lock,
+    /// `munlock(2)`.
+    Unlock,
+    /// `msync(2)`.
+    Flush,
+    /// `madvise(2)`.
+    Advise,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Info => "describe the pool",
+            Self::Size => "tell the size of the file",
+            Self::Map => "map the memory",
+            Self::Unmap => "unmap the memory",
+            Self::Protect => "change the protection of the mapping",
+            Self::Lock => "lock the mapping into memory",
+            Self::Unlock => "unlock the mapping",
+            Self::Flush => "flush the mapping",
+            Self::Advise => "give the kernel advice on the mapping",
+        })
+    }
+}
+
+/// A failed operation on a pool or a mapping.
+///
+/// Converts into [`std::io::Error`] and keeps its text; [`Error::errno`] is the number.
+///
+/// ```
+/// use mmap_pool::{Errno, Pool};
+///
+/// let error = Pool::open_path("/nowhere/mmap_pool").unwrap_err();
+/// assert_eq!(error.errno(), Errno::NOENT);
+/// assert!(error.to_string().starts_with("cannot open /nowhere/mmap_pool: "));
+///
+/// let error = std::io::Error::from(error);
+/// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The device could not be opened.
+    Open {
+        /// What was to be opened.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The opened file is not a pool.
+    NotAPool {
+        /// What was opened, where it is known.
+        path: Option<PathBuf>,
+    },
+    /// The kernel refused.
+    System {
+        /// What was tried.
+        operation: Operation,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The access does not lie inside the mapping.
+    OutOfBounds {
+        /// First byte of the access.
+        offset: usize,
+        /// Bytes of the access.
+        len: usize,
+        /// Bytes of the mapping.
+        mapping_len: usize,
+    },
+    /// The offset is not a multiple of the integer's size.
+    Misaligned {
+        /// First byte of the access.
+        offset: usize,
+        /// What it must be a multiple of.
+        align: usize,
+    },
+    /// The mapping's protection does not allow the access.
+    Protected {
+        /// What the access needs.
+        needed: Protection,
+        /// What the mapping has.
+        actual: Protection,
+    },
+}
+
+impl Error {
+    pub(crate) fn system(operation: Operation) -> impl FnOnce(Errno) -> Self {
+        move |errno| Self::System { operation, errno }
+    }
+
+    /// The error number: the kernel's own or, where the library refused, the one the kernel has for
+    /// the same mistake.
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        match self {
+            Self::Open { errno, .. } | Self::System { errno, .. } => *errno,
+            Self::NotAPool { .. } => Errno::NOTTY,
+            Self::OutOfBounds { .. } => Errno::FAULT,
+            Self::Misaligned { .. } => Errno::INVAL,
+            Self::Protected { .. } => Errno::ACCESS,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { path, errno } => {
+                write!(f, "cannot open {}: {}", path.display(), Text(*errno))?;
+                if matches!(*errno, Errno::NOENT | Errno::NODEV | Errno::NXIO) {
+                    f.write_str("; is the module loaded?")?;
+                }
+                Ok(())
+            }
+            Self::NotAPool { path: Some(path) } => {
+                write!(f, "{} is not a pool of mmap_pool", path.display())
+            }
+            Self::NotAPool { path: None } => f.write_str("the file is not a pool of mmap_pool"),
+            Self::System { operation, errno } => write!(f, "cannot {operation}: {}", Text(*errno)),
+            Self::OutOfBounds {
+                offset,
+                len,
+                mapping_len,
+            } => write!(
+                f,
+                "{len} bytes at offset {offset} are not inside the mapping's {mapping_len} bytes"
+            ),
+            Self::Misaligned { offset, align } => {
+                write!(f, "offset {offset} is not a multiple of {align}")
+            }
+            Self::Protected { needed, actual } => {
+                write!(f, "the access needs {needed}, the mapping has {actual}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = io::Error::from(error.errno()).kind();
+        Self::new(kind, error)
+    }
+}
+
+/// `strerror(3)` without a capital, to stand inside a sentence.
+struct Text(Errno);
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = io::Error::from(self.0).to_string();
+        let mut chars = text.chars();
+        let first = chars
+            .next()
+            .into_iter()
+            .flat_map(char::to_lowercase)
+            .collect::<String>();
+        write!(f, "{first}{}", chars.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_device_asks_for_the_module() {
+        let error = Error::Open {
+            path: "/dev/mmap_pool".into(),
+            errno: Errno::NOENT,
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot open /dev/mmap_pool: no such file or directory (os error 2); \
+             is the module loaded?"
+        );
+    }
+
+    #[test]
+    fn a_forbidden_device_does_not_ask_for_the_module() {
+        let error = Error::Open {
+            path: "/dev/mmap_pool".into(),
+            errno: Errno::ACCESS,
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot open /dev/mmap_pool: permission denied (os error 13)"
+        );
+    }
+
+    #[test]
+    fn a_system_error_names_operation_and_number() {
+        let error = Error::System {
+            operation: Operation::Map,
+            errno: Errno::NOMEM,
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot map the memory: cannot allocate memory (os error 12)"
+        );
+        assert_eq!(error.errno(), Errno::NOMEM);
+    }
+
+    #[test]
+    fn io_error_keeps_kind_and_text() {
+        let error = Error::Protected {
+            needed: Protection::WRITE,
+            actual: Protection::READ,
+        };
+        let text = error.to_string();
+        let error = io::Error::from(error);
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(error.to_string(), text);
+        assert_eq!(text, "the access needs -w-, the mapping has r--");
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Safe access to `/dev/mmap_pool`: open the pool, map it shared or private, read and write it.
+//!
+//! ```no_run
+//! use mmap_pool::{MappingBuilder, Pool};
+//!
+//! let pool = Pool::open()?;
+//! let mapping = MappingBuilder::shared().len(8192).map(&pool)?;
+//! mapping.write_at(4096, b"every process that maps this page sees these bytes")?;
+//!
+//! let mut bytes = [0; 5];
+//! pool.read_exact_at(&mut bytes, 4096)?;
+//! assert_eq!(&bytes, b"every");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Memory that others write
+//!
+//! Any process with the device open can change a mapped byte at any moment. A `&[u8]` promises the
+//! compiler that nobody does, so a [`Mapping`] never hands one out, for private mappings neither:
+//! their pages follow the pool until the first write to each. What it offers instead:
+//!
+//! - [`Mapping::read_at`] and [`Mapping::write_at`] copy, atomically word by word, so that a
+//!   concurrent writer can make the bytes a mixture of old and new, and nothing worse;
+//! - [`Mapping::atomic_u32`] and its relatives lend an atomic integer for as long as the memory is
+//!   mapped, to build locks and counters on;
+//! - [`Mapping::as_ptr`] is the way out, for code that knows more.
+//!
+//! # Signals
+//!
+//! A mapping may reach past the end of what it maps. Touching a page there raises `SIGBUS`, as it
+//! does when the pool or the machine has no memory left for a page; the accessors do not catch it.
+//! Memory that is inside the pool and inside the mapping raises nothing.
+
+#![deny(missing_docs)]
+
+mod builder;
+mod copy;
+mod error;
+mod mapping;
+mod pool;
+mod protection;
+
+/// The interface between the device and userspace: ioctl numbers and structures.
+#[path = "../../../src/uapi.rs"]
+#[allow(
+    clippy::cast_lossless,
+    clippy::cast_possible_truncation,
+    clippy::precedence,
+    reason = "the kernel's lints apply to this file"
+)]
+pub mod uapi;
+
+pub use builder::{Mappable, MappingBuilder};
+pub use error::{Error, Operation};
+pub use mapping::{Advice, Mapping};
+pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
+pub use protection::Protection;
+pub use uapi::Info;
+
+/// An error number of the kernel, as in `errno(3)`.
+pub use rustix::io::Errno;
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

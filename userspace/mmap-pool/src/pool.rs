@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The pool behind a descriptor.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::ioctl::{ioctl, Getter};
+
+use crate::error::{Error, Operation};
+use crate::{uapi, Info, Result};
+
+/// The node that opens the default pool.
+pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
+
+/// An open pool.
+///
+/// Reads, writes and seeks as a file of a fixed size does: reading ends at the pool's end, writing
+/// there is `ENOSPC`. To map it, see [`MappingBuilder`](crate::MappingBuilder).
+#[derive(Debug)]
+pub struct Pool {
+    file: File,
+}
+
+/// What a pool is to be opened for; both reading and writing unless said otherwise.
+///
+/// ```no_run
+/// use mmap_pool::OpenOptions;
+///
+/// let pool = OpenOptions::new().write(false).open()?;
+/// assert!(pool.write_all_at(b"no", 0).is_err());
+/// # Ok::<(), mmap_pool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    is_readable: bool,
+    is_writable: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OpenOptions {
+    /// Reading and writing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            is_readable: true,
+            is_writable: true,
+        }
+    }
+
+    /// Whether to read; every mapping needs it.
+    #[must_use]
+    pub const fn read(mut self, is_readable: bool) -> Self {
+        self.is_readable = is_readable;
+        self
+    }
+
+    /// Whether to write; writable shared mappings need it.
+    #[must_use]
+    pub const fn write(mut self, is_writable: bool) -> Self {
+        self.is_writable = is_writable;
+        self
+    }
+
+    /// Opens the default pool, at [`DEFAULT_PATH`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::open`], and `EINVAL` if neither reading nor writing is asked for.
+    pub fn open(self) -> Result<Pool> {
+        self.open_path(DEFAULT_PATH)
+    }
+
+    /// Opens the pool at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenOptions::open`].
+    pub fn open_path(self, path: impl AsRef<Path>) -> Result<Pool> {
+        let path = path.as_ref();
+        let file = File::options()
+            .read(self.is_readable)
+            .write(self.is_writable)
+            .open(path)
+            .map_err(|error| Error::Open {
+                path: path.into(),
+                errno: Errno::from_io_error(&error).unwrap_or(Errno::INVAL),
+            })?;
+        Pool::try_from(file).map_err(|error| match error {
+            Error::NotAPool { .. } => Error::NotAPool {
+                path: Some(path.into()),
+            },
+            error => error,
+        })
+    }
+}
+
+impl Pool {
+    /// Opens the default pool for reading and writing.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::open()?;
+    /// println!("{} bytes", pool.info()?.size_bytes);
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `ENOENT`, `ENXIO`, `ENODEV`: there is no such device; the module is not loaded.
+    /// - `EACCES`: the node's permissions do not allow it.
+    /// - `ENOTTY`: it is not a pool.
+    pub fn open() -> Result<Self> {
+        OpenOptions::new().open()
+    }
+
+    /// Opens the pool at `path` for reading and writing.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::open_path("/dev/mmap_pool")?;
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::open`].
+    pub fn open_path(path: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::new().open_path(path)
+    }
+
+    /// Size and statistics, as of now. Works whatever the pool was opened for.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::open()?;
+    /// let info = pool.info()?;
+    /// println!("{} of {} pages hold memory",
+    ///     info.nr_resident_pages, info.size_bytes / u64::from(info.page_size_bytes));
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: it is not a pool.
+    pub fn info(&self) -> Result<Info> {
+        // SAFETY: The number says that the kernel writes one `Info`, a struct of integers, and any
+        // driver that knows the number knows its size.
+        unsafe { ioctl(&self.file, Getter::<{ uapi::INFO }, Info>::new()) }.map_err(|errno| {
+            match errno {
+                Errno::NOTTY | Errno::INVAL => Error::NotAPool { path: None },
+                errno => Error::System {
+                    operation: Operation::Info,
+                    errno,
+                },
+            }
+        })
+    }
+
+    /// Reads at `offset` without moving the file position.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::open()?;
+    /// let mut bytes = [0; 16];
+    /// let len = pool.read_at(&mut bytes, 4096)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`: the pool is not open for reading.
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, offset)
+    }
+
+    /// Reads at `offset` until `bytes` is full.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] at the pool's end, and as [`Pool::read_at`].
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// Writes at `offset` without moving the file position.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::open()?;
+    /// let len = pool.write_at(b"seen by every mapping", 4096)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the pool is not open for writing.
+    /// - `ENOSPC`: `offset` is at the pool's end or past it.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::write_at`]; what fits has been written then.
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    /// `fsync(2)`.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the pool has somewhere to write its pages back, and they could not be written.
+    pub fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// The open file, for everything else that files can do.
+    #[must_use]
+    pub fn as_file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Adopts an open file, if it is a pool.
+impl TryFrom<File> for Pool {
+    type Error = Error;
+
+    fn try_from(file: File) -> Result<Self> {
+        let pool = Self { file };
+        pool.info()?;
+        Ok(pool)
+    }
+}
+
+/// Adopts a descriptor, if it is a pool's.
+impl TryFrom<OwnedFd> for Pool {
+    type Error = Error;
+
+    fn try_from(fd: OwnedFd) -> Result<Self> {
+        File::from(fd).try_into()
+    }
+}
+
+impl From<Pool> for File {
+    fn from(pool: Pool) -> Self {
+        pool.file
+    }
+}
+
+impl From<Pool> for OwnedFd {
+    fn from(pool: Pool) -> Self {
+        pool.file.into()
+    }
+}
+
+impl AsFd for Pool {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl AsRawFd for Pool {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+impl Read for &Pool {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        (&self.file).read(bytes)
+    }
+}
+
+impl Read for Pool {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.file.read(bytes)
+    }
+}
+
+impl Write for &Pool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&self.file).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for Pool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for &Pool {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        (&self.file).seek(position)
+    }
+}
+
+impl Seek for Pool {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_pool_is_refused() {
+        let error = Pool::open_path("/dev/null").unwrap_err();
+        assert_eq!(
+            error,
+            Error::NotAPool {
+                path: Some("/dev/null".into())
+            }
+        );
+        assert_eq!(error.to_string(), "/dev/null is not a pool of mmap_pool");
+        assert_eq!(error.errno(), Errno::NOTTY);
+    }
+
+    #[test]
+    fn opening_for_nothing_is_einval() {
+        let error = OpenOptions::new()
+            .read(false)
+            .write(false)
+            .open_path("/dev/null")
+            .unwrap_err();
+        assert_eq!(error.errno(), Errno::INVAL);
+    }
+}
