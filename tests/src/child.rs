@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Forked children that talk with their parent.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use rustix::pipe::{pipe_with, PipeFlags};
+use rustix::process::{kill_process, waitpid, Pid, Signal, WaitOptions, WaitStatus};
+
+use crate::{fail, Answer, Failure};
+
+/// One end of the conversation between a parent and its child: lines of text, both ways.
+#[derive(Debug)]
+pub struct Link {
+    from: BufReader<File>,
+    to: File,
+}
+
+impl Link {
+    /// Two ends that are connected.
+    fn pair() -> Result<(Self, Self), Failure> {
+        let (up_from, up_to) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (down_from, down_to) = pipe_with(PipeFlags::CLOEXEC)?;
+        let end = |from: std::os::fd::OwnedFd, to: std::os::fd::OwnedFd| Self {
+            from: BufReader::new(from.into()),
+            to: to.into(),
+        };
+        Ok((end(up_from, down_to), end(down_from, up_to)))
+    }
+
+    /// Says a line.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens any more.
+    pub fn say(&mut self, line: &str) -> Result<(), Failure> {
+        Ok(self.to.write_all(format!("{line}\n").as_bytes())?)
+    }
+
+    /// Waits for a line.
+    ///
+    /// # Errors
+    ///
+    /// The other side is gone.
+    pub fn hear(&mut self) -> Answer {
+        let mut line = String::new();
+        if self.from.read_line(&mut line)? == 0 {
+            fail!("the other process has ended");
+        }
+        Ok(line.trim_end().into())
+    }
+}
+
+/// A forked child. Killed when dropped without [`finish`](Self::finish) or [`wait`](Self::wait).
+#[derive(Debug)]
+pub struct Child {
+    /// The parent's end.
+    pub link: Link,
+    pid: Option<Pid>,
+}
+
+impl Child {
+    /// Forks a child that runs `body` and ends with its answer.
+    ///
+    /// # Errors
+    ///
+    /// There can be no further process.
+    pub fn fork(body: impl FnOnce(&mut Link) -> Answer) -> Result<Self, Failure> {
+        let (ours, mut theirs) = Link::pair()?;
+        // SAFETY: The child runs on a copy of this thread alone. It takes no lock that another
+        // thread may have held, allocation aside, which the C library puts in order, and it leaves
+        // with `_exit`.
+        let pid = unsafe { libc::fork() };
+        if pid != 0 {
+            drop(theirs);
+            let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+                return Err(std::io::Error::last_os_error().into());
+            };
+            return Ok(Self {
+                link: ours,
+                pid: Some(pid),
+            });
+        }
+        drop(ours);
+        // SAFETY: A plain request: die when the parent does.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        let answer = catch_unwind(AssertUnwindSafe(|| body(&mut theirs)))
+            .unwrap_or_else(|_| Err("the child panicked".into()));
+        let (line, status) = match answer {
+            Ok(answer) => (answer, 0),
+            Err(failure) => (format!("in the child: {failure}"), 1),
+        };
+        let _ = theirs.say(&line);
+        // SAFETY: Ends the process without running what belongs to the parent.
+        unsafe { libc::_exit(status) }
+    }
+
+    /// Waits for the child's answer and end.
+    ///
+    /// # Errors
+    ///
+    /// The child failed, or ended in any other way than by answering.
+    pub fn finish(mut self) -> Answer {
+        let answer = self.link.hear();
+        let status = self.reap()?;
+        let answer = answer?;
+        match status.exit_status() {
+            Some(0) => Ok(answer),
+            Some(_) => Err(answer.into()),
+            None => fail!("the child ended with {status:?}"),
+        }
+    }
+
+    /// Waits for the child's end, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// Waiting failed.
+    pub fn wait(mut self) -> Result<WaitStatus, Failure> {
+        self.reap()
+    }
+
+    /// Sends SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// The child has ended.
+    pub fn kill(&self) -> Result<(), Failure> {
+        let Some(pid) = self.pid else {
+            fail!("the child has ended")
+        };
+        Ok(kill_process(pid, Signal::KILL)?)
+    }
+
+    fn reap(&mut self) -> Result<WaitStatus, Failure> {
+        let Some(pid) = self.pid.take() else {
+            fail!("the child has ended")
+        };
+        match waitpid(Some(pid), WaitOptions::empty())? {
+            Some((_, status)) => Ok(status),
+            None => fail!("waitpid returned without a child"),
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.pid.is_some() {
+            let _ = self.kill();
+            let _ = self.reap();
+        }
+    }
+}
+
+/// Runs `body` in a forked child and returns its answer.
+///
+/// # Errors
+///
+/// As [`Child::finish`].
+pub fn in_child(body: impl FnOnce() -> Answer) -> Answer {
+    Child::fork(|_| body())?.finish()
+}

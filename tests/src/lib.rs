@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What `/dev/mmap_pool` promises, as scenarios that run on the pool and on the kernel's own
+//! objects.
+//!
+//! A scenario does something and answers in a few words what it saw. The pool's answer must be the
+//! expected one, and so must the oracle's: a memfd's, a tmpfs file's or anonymous memory's. The
+//! [`catalogue!`] lists all of them once; the `guest` tests and the `mmap-pool-table` program both
+//! run that list.
+
+pub mod catalogue;
+pub mod child;
+pub mod module;
+pub mod observe;
+pub mod peer;
+pub mod scenario;
+pub mod scenarios;
+pub mod signal;
+pub mod subject;
+
+/// Why a scenario could not answer.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a scenario saw, in a few words.
+pub type Answer = Result<String, Failure>;
+
+/// Ends the scenario with a [`Failure`].
+#[macro_export]
+macro_rules! fail {
+    ($($text:tt)*) => {
+        return Err($crate::Failure::from(format!($($text)*)))
+    };
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Ways to look: at words in memory, at the page tables, at the kernel's counters.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use mmap_pool::{Errno, Mapping};
+
+use crate::subject::PAGE;
+use crate::Failure;
+
+/// Bytes of a word: enough for the short ones that the scenarios write.
+pub const WORD: usize = 8;
+
+/// Stores a word in a mapping, padded with zeros.
+///
+/// # Errors
+///
+/// What the mapping answers.
+pub fn put_word(mapping: &Mapping, offset: usize, word: &str) -> Result<(), Failure> {
+    Ok(mapping.write_at(offset, &padded(word))?)
+}
+
+/// The word in a mapping; `0` if there is none.
+///
+/// # Errors
+///
+/// What the mapping answers.
+pub fn word(mapping: &Mapping, offset: usize) -> Result<String, Failure> {
+    let mut bytes = [0xff; WORD];
+    mapping.read_at(offset, &mut bytes)?;
+    Ok(unpadded(bytes))
+}
+
+/// Writes a word with `pwrite(2)`.
+///
+/// # Errors
+///
+/// What writing answers.
+pub fn put_word_in_file(file: &File, offset: usize, word: &str) -> Result<(), Failure> {
+    Ok(file.write_all_at(&padded(word), offset as u64)?)
+}
+
+/// The word that `pread(2)` finds; `0` if there is none.
+///
+/// # Errors
+///
+/// What reading answers.
+pub fn word_in_file(file: &File, offset: usize) -> Result<String, Failure> {
+    let mut bytes = [0xff; WORD];
+    file.read_exact_at(&mut bytes, offset as u64)?;
+    Ok(unpadded(bytes))
+}
+
+fn padded(word: &str) -> [u8; WORD] {
+    let mut bytes = [0; WORD];
+    bytes[..word.len()].copy_from_slice(word.as_bytes());
+    bytes
+}
+
+fn unpadded(bytes: [u8; WORD]) -> String {
+    let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(WORD);
+    match len {
+        0 => "0".into(),
+        len => String::from_utf8_lossy(&bytes[..len]).into_owned(),
+    }
+}
+
+/// Numbers of the pages for which `mincore(2)` says that they are in memory.
+///
+/// # Errors
+///
+/// What the call answers.
+pub fn mincore(mapping: &Mapping) -> Result<Vec<usize>, Failure> {
+    let mut pages = vec![0_u8; mapping.len().div_ceil(PAGE)];
+    let start = mapping.as_ptr().cast();
+    // SAFETY: The kernel writes one byte for each page of the range.
+    if unsafe { libc::mincore(start, mapping.len(), pages.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error().into());
+    }
+    Ok(numbers(pages.iter().map(|page| page & 1 != 0)))
+}
+
+/// What the page table has for one page of a mapping, from `/proc/self/pagemap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageEntry(u64);
+
+impl PageEntry {
+    /// Whether the page is mapped.
+    #[must_use]
+    pub fn is_present(self) -> bool {
+        self.0 >> 63 != 0
+    }
+
+    /// Whether the page belongs to a file, or to shared memory, and is no private copy.
+    #[must_use]
+    pub fn is_of_file(self) -> bool {
+        self.0 & (1 << 61) != 0
+    }
+
+    /// The frame that is mapped; 0 for those who may not know.
+    #[must_use]
+    pub fn frame(self) -> u64 {
+        self.0 & ((1 << 55) - 1)
+    }
+}
+
+/// The page table's entries for a mapping.
+///
+/// # Errors
+///
+/// What reading them answers.
+pub fn page_table(mapping: &Mapping) -> Result<Vec<PageEntry>, Failure> {
+    let mut bytes = vec![0; mapping.len().div_ceil(PAGE) * WORD];
+    let first = mapping.as_ptr().addr() / PAGE;
+    File::open("/proc/self/pagemap")?.read_exact_at(&mut bytes, (first * WORD) as u64)?;
+    Ok(bytes
+        .chunks_exact(WORD)
+        .map(|entry| PageEntry(u64::from_ne_bytes(entry.try_into().unwrap_or_default())))
+        .collect())
+}
+
+/// Numbers of the pages of a mapping that the page table has.
+///
+/// # Errors
+///
+/// What reading them answers.
+pub fn present(mapping: &Mapping) -> Result<Vec<usize>, Failure> {
+    Ok(numbers(
+        page_table(mapping)?.into_iter().map(PageEntry::is_present),
+    ))
+}
+
+fn numbers(is_set: impl Iterator<Item = bool>) -> Vec<usize> {
+    is_set
+        .enumerate()
+        .filter_map(|(number, is_set)| is_set.then_some(number))
+        .collect()
+}
+
+/// Numbers with spaces between.
+#[must_use]
+pub fn list(numbers: &[usize]) -> String {
+    numbers
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Page faults of this thread that needed no I/O.
+#[must_use]
+pub fn nr_minor_faults() -> i64 {
+    // SAFETY: All zeros is a `rusage`.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: The kernel fills `usage`.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
+    usage.ru_minflt
+}
+
+/// The counters of `/proc/vmstat`, after the kernel has gathered them from all processors.
+///
+/// # Errors
+///
+/// What reading them answers.
+pub fn vmstat() -> Result<BTreeMap<String, i64>, Failure> {
+    fs::read("/proc/sys/vm/stat_refresh")?;
+    fs::read_to_string("/proc/vmstat")?
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, value)| Ok((name.into(), value.parse()?)))
+        .collect()
+}
+
+/// Free pages, those that processors keep on their own lists included.
+///
+/// # Errors
+///
+/// What reading them answers.
+pub fn nr_free_pages() -> Result<i64, Failure> {
+    let on_lists = fs::read_to_string("/proc/zoneinfo")?
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("count:"))
+        .map(|count| count.trim().parse::<i64>())
+        .sum::<Result<i64, _>>()?;
+    Ok(vmstat()?["nr_free_pages"] + on_lists)
+}
+
+/// The symbol of an error number, as in `errno(3)`.
+#[must_use]
+pub fn symbol(errno: Errno) -> String {
+    let symbols = [
+        (Errno::ACCESS, "EACCES"),
+        (Errno::AGAIN, "EAGAIN"),
+        (Errno::BADF, "EBADF"),
+        (Errno::BUSY, "EBUSY"),
+        (Errno::EXIST, "EEXIST"),
+        (Errno::FAULT, "EFAULT"),
+        (Errno::INVAL, "EINVAL"),
+        (Errno::NODEV, "ENODEV"),
+        (Errno::NOENT, "ENOENT"),
+        (Errno::NOMEM, "ENOMEM"),
+        (Errno::NOSPC, "ENOSPC"),
+        (Errno::NOTTY, "ENOTTY"),
+        (Errno::NXIO, "ENXIO"),
+        (Errno::OPNOTSUPP, "EOPNOTSUPP"),
+        (Errno::OVERFLOW, "EOVERFLOW"),
+        (Errno::PERM, "EPERM"),
+        (Errno::SPIPE, "ESPIPE"),
+        (Errno::TXTBSY, "ETXTBSY"),
+    ];
+    symbols
+        .iter()
+        .find(|(known, _)| *known == errno)
+        .map_or_else(
+            || format!("errno {}", errno.raw_os_error()),
+            |(_, symbol)| (*symbol).into(),
+        )
+}
+
+/// `ok`, or the error's symbol.
+#[must_use]
+pub fn verdict<T>(result: &Result<T, Errno>) -> String {
+    match result {
+        Ok(_) => "ok".into(),
+        Err(errno) => symbol(*errno),
+    }
+}
+
+/// The number, or the error's symbol.
+#[must_use]
+pub fn count<T: ToString>(result: &Result<T, Errno>) -> String {
+    match result {
+        Ok(count) => count.to_string(),
+        Err(errno) => symbol(*errno),
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! A separate program: this executable, started anew, that maps a file for itself.
+//!
+//! A start-up function of the executable sees the request in the environment, serves it and leaves
+//! before `main`; so every program that links this library can be its own peer.
+
+use std::env;
+use std::fs::File;
+use std::path::Path;
+use std::process::{self, Command};
+
+use mmap_pool::MappingBuilder;
+
+use crate::observe::{put_word, word};
+use crate::subject::SIZE;
+use crate::{fail, Answer};
+
+const REQUEST: &str = "MMAP_POOL_PEER";
+
+/// Starts a program that opens `path`, maps it shared, tells the word at `offset` and then stores
+/// `reply` there.
+///
+/// # Errors
+///
+/// The program failed.
+pub fn exchange(path: &Path, offset: usize, reply: &str) -> Answer {
+    let request = format!("{offset} {reply} {}", path.display());
+    let output = Command::new("/proc/self/exe")
+        .env(REQUEST, request)
+        .output()?;
+    if !output.status.success() {
+        fail!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn serve(request: &str) -> Answer {
+    let mut parts = request.splitn(3, ' ');
+    let (Some(offset), Some(reply), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+        fail!("{request:?} is no request");
+    };
+    let offset = offset.parse()?;
+    let file = File::options().read(true).write(true).open(path)?;
+    let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+    let found = word(&mapping, offset)?;
+    put_word(&mapping, offset, reply)?;
+    Ok(found)
+}
+
+extern "C" fn start() {
+    let Ok(request) = env::var(REQUEST) else {
+        return;
+    };
+    match serve(&request) {
+        Ok(found) => {
+            print!("{found}");
+            process::exit(0);
+        }
+        Err(failure) => {
+            eprint!("{failure}");
+            process::exit(1);
+        }
+    }
+}
+
+#[used]
+#[link_section = ".init_array"]
+static START: extern "C" fn() = start;

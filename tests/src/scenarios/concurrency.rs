@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Many at once, on the same pages and on different ones, with every result checked.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Barrier;
+use std::thread;
+
+use mmap_pool::{Mapping, MappingBuilder};
+
+use crate::child::Child;
+use crate::subject::{Subject, PAGE, PAGES, SIZE};
+use crate::{Answer, Failure};
+
+const NR_WORKERS: usize = 4;
+const NR_PAGES: usize = 64;
+const NR_ROUNDS: usize = 20;
+
+pub fn four_threads_fault_the_same_pages(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
+    summary(subject, &mapping, 0..NR_PAGES)
+}
+
+pub fn four_threads_fault_different_pages(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    in_threads(|worker| count_in(&mapping, (worker..PAGES).step_by(NR_WORKERS)))?;
+    summary(subject, &mapping, 0..PAGES)
+}
+
+pub fn four_processes_fault_the_same_pages(subject: &Subject) -> Answer {
+    in_processes_that_map(subject, |_, mapping| count_in(mapping, 0..NR_PAGES))?;
+    summary(subject, &subject.shared()?, 0..NR_PAGES)
+}
+
+pub fn four_processes_fault_different_pages(subject: &Subject) -> Answer {
+    in_processes_that_map(subject, |worker, mapping| {
+        count_in(mapping, (worker..PAGES).step_by(NR_WORKERS))
+    })?;
+    summary(subject, &subject.shared()?, 0..PAGES)
+}
+
+pub fn four_threads_copy_the_same_private_pages_once(subject: &Subject) -> Answer {
+    let mapping = subject.private()?;
+    in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
+    let file = subject.file()?;
+    let mut bytes = vec![0xff; NR_PAGES * PAGE];
+    file.read_exact_at(&mut bytes, 0)?;
+    let left = bytes.iter().max().copied().unwrap_or(0);
+    Ok(format!("{}, read() {left}", counts(&mapping, 0..NR_PAGES)?))
+}
+
+pub fn four_processes_copy_the_same_private_pages_apart(subject: &Subject) -> Answer {
+    let mapping = subject.private()?;
+    let mut answers = in_processes(|_| {
+        count_in(&mapping, 0..NR_PAGES)?;
+        counts(&mapping, 0..NR_PAGES)
+    })?;
+    answers.dedup();
+    let mut sum = 0;
+    for page in 0..NR_PAGES {
+        sum += mapping.atomic_u32(page * PAGE)?.load(Relaxed);
+    }
+    Ok(format!("{}, parent {sum}", answers.join("; ")))
+}
+
+pub fn mapping_and_unmapping_beside_faults_loses_nothing(subject: &Subject) -> Answer {
+    let lasting = subject.shared()?;
+    in_threads(|worker| {
+        for _ in 0..NR_ROUNDS {
+            if worker % 2 == 0 {
+                count_in(&lasting, 0..NR_PAGES)?;
+            } else {
+                count_in(&subject.shared()?, 0..NR_PAGES)?;
+            }
+        }
+        Ok(())
+    })?;
+    summary(subject, &lasting, 0..NR_PAGES)
+}
+
+pub fn readers_writers_and_mappings_at_once_lose_no_page(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    let marks = [1_u8, 2, 3, 4];
+    in_threads(|worker| {
+        let file = subject.file()?;
+        for page in 0..NR_PAGES {
+            let at = page * PAGE + worker;
+            if worker < 2 {
+                file.write_all_at(&marks[worker..=worker], at as u64)?;
+            } else {
+                mapping.atomic_u8(at)?.store(marks[worker], Relaxed);
+            }
+        }
+        Ok(())
+    })?;
+    let mut nr_wrong = 0;
+    for page in 0..NR_PAGES {
+        let mut seen = [0; NR_WORKERS];
+        subject
+            .file()?
+            .read_exact_at(&mut seen, (page * PAGE) as u64)?;
+        nr_wrong += usize::from(seen != marks);
+    }
+    let bytes = match nr_wrong {
+        0 => "every byte in place".into(),
+        _ => format!("{nr_wrong} pages wrong"),
+    };
+    Ok(format!(
+        "{} resident, {bytes}",
+        subject.nr_resident_pages()?
+    ))
+}
+
+/// Adds 1 to the counter of each page.
+fn count_in(mapping: &Mapping, pages: impl Iterator<Item = usize>) -> Result<(), Failure> {
+    for page in pages {
+        mapping.atomic_u32(page * PAGE)?.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+fn summary(subject: &Subject, mapping: &Mapping, pages: std::ops::Range<usize>) -> Answer {
+    Ok(format!(
+        "{} resident, {}",
+        subject.nr_resident_pages()?,
+        counts(mapping, pages)?
+    ))
+}
+
+fn counts(mapping: &Mapping, pages: std::ops::Range<usize>) -> Answer {
+    let mut seen = Vec::new();
+    for page in pages {
+        seen.push(mapping.atomic_u32(page * PAGE)?.load(Relaxed));
+    }
+    seen.sort_unstable();
+    Ok(match (seen.first(), seen.last()) {
+        (Some(low), Some(high)) if low == high => format!("every count {low}"),
+        (low, high) => format!("counts from {low:?} to {high:?}"),
+    })
+}
+
+/// Runs `work` in threads that start together.
+fn in_threads(work: impl Fn(usize) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
+    let (barrier, work) = (Barrier::new(NR_WORKERS), &work);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..NR_WORKERS)
+            .map(|worker| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    work(worker)
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .map_err(|_| Failure::from("a thread panicked"))?
+        })
+    })
+}
+
+/// Runs `work` in forked children that start together.
+fn in_processes(work: impl Fn(usize) -> Answer) -> Result<Vec<String>, Failure> {
+    let mut children = Vec::new();
+    for worker in 0..NR_WORKERS {
+        children.push(Child::fork(|link| {
+            link.say("ready")?;
+            link.hear()?;
+            work(worker)
+        })?);
+    }
+    for child in &mut children {
+        child.link.hear()?;
+    }
+    for child in &mut children {
+        child.link.say("go")?;
+    }
+    children.into_iter().map(Child::finish).collect()
+}
+
+/// The same, each child with a mapping that it made itself.
+fn in_processes_that_map(
+    subject: &Subject,
+    work: impl Fn(usize, &Mapping) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    // The path of a memfd names the parent, so it is made before the fork.
+    let path = subject.path()?;
+    in_processes(|worker| {
+        let file = File::options().read(true).write(true).open(&path)?;
+        let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+        work(worker, &mapping)?;
+        Ok(String::new())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! `read(2)`, `write(2)` and mappings show the same bytes at once.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
+use std::ptr;
+
+use mmap_pool::{Errno, Mapping, MappingBuilder};
+use rustix::fs::{fdatasync, fsync};
+use rustix::io::{pread, pwrite};
+use rustix::mm::{mmap_anonymous, mprotect, msync, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
+
+use crate::observe::{count, put_word, symbol, verdict, word};
+use crate::subject::{Subject, PAGE, SIZE};
+use crate::{Answer, Failure};
+
+pub fn a_mapping_sees_what_write_wrote(subject: &Subject) -> Answer {
+    write_then_look(subject, &subject.shared()?)
+}
+
+pub fn a_private_mapping_sees_what_write_wrote(subject: &Subject) -> Answer {
+    write_then_look(subject, &subject.private()?)
+}
+
+pub fn read_sees_what_a_mapping_stored(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    put_word(&mapping, 2 * PAGE, "old")?;
+    let before = subject.word(2 * PAGE)?;
+    put_word(&mapping, 2 * PAGE, "new")?;
+    Ok(format!("{before}, then {}", subject.word(2 * PAGE)?))
+}
+
+pub fn read_and_write_move_the_position(subject: &Subject) -> Answer {
+    let mut file = subject.file()?;
+    file.write_all(b"0123456789")?;
+    let written = file.stream_position()?;
+    file.seek(SeekFrom::Start(4))?;
+    let mut bytes = [0; 6];
+    file.read_exact(&mut bytes)?;
+    let read = String::from_utf8_lossy(&bytes);
+    Ok(format!(
+        "at {written}, read {read}, at {}",
+        file.stream_position()?
+    ))
+}
+
+pub fn pread_and_pwrite_do_not_move_the_position(subject: &Subject) -> Answer {
+    let mut file = subject.file()?;
+    crate::observe::put_word_in_file(&file, 5000, "hello")?;
+    let read = crate::observe::word_in_file(&file, 5000)?;
+    Ok(format!("read {read}, at {}", file.stream_position()?))
+}
+
+pub fn seeking_reaches_start_place_and_end(subject: &Subject) -> Answer {
+    let mut file = subject.file()?;
+    let places = [
+        SeekFrom::Start(4096),
+        SeekFrom::Current(8),
+        SeekFrom::End(-8),
+        SeekFrom::End(8192),
+    ]
+    .map(|place| file.seek(place).map_err(|error| errno(&error)));
+    Ok(places.iter().map(count).collect::<Vec<_>>().join(" "))
+}
+
+pub fn impossible_seeks_are_einval(subject: &Subject) -> Answer {
+    let mut file = subject.file()?;
+    let seeks = [(-1, libc::SEEK_SET), (-1, libc::SEEK_CUR), (0, 99)].map(|(offset, whence)| {
+        // SAFETY: A call without pointers.
+        match unsafe { libc::lseek(file.as_raw_fd(), offset, whence) } {
+            -1 => symbol(errno(&io::Error::last_os_error())),
+            place => place.to_string(),
+        }
+    });
+    Ok(format!(
+        "{}, at {}",
+        seeks.join(" "),
+        file.stream_position()?
+    ))
+}
+
+pub fn duplicates_share_the_position_and_reopened_ones_do_not(subject: &Subject) -> Answer {
+    let mut file = subject.file()?;
+    let (mut duplicate, mut opened) = (file.try_clone()?, subject.file()?);
+    file.seek(SeekFrom::Start(100))?;
+    Ok(format!(
+        "dup {}, open {}",
+        duplicate.stream_position()?,
+        opened.stream_position()?
+    ))
+}
+
+pub fn reading_ends_at_the_end(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let read = around_the_end().map(|offset| count(&pread(&file, &mut [0; 200][..], offset)));
+    Ok(read.join(" "))
+}
+
+pub fn writing_ends_at_the_end(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    file.write_all_at(&vec![1; SIZE], 0)?;
+    let written = around_the_end().map(|offset| count(&pwrite(&file, &[2; 200], offset)));
+    Ok(written.join(" "))
+}
+
+pub fn writing_nothing_anywhere_is_no_error(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let pairs = around_the_end().map(|offset| {
+        let written = pwrite(&file, &[], offset);
+        format!(
+            "{} {}",
+            count(&written),
+            count(&pread(&file, &mut [0_u8; 0][..], offset))
+        )
+    });
+    Ok(pairs.join(", "))
+}
+
+pub fn negative_offsets_are_einval(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let mut byte = [0];
+    let read = raw_pread(&file, byte.as_mut_ptr(), 1, u64::MAX);
+    Ok(format!(
+        "{} {}",
+        count(&read),
+        count(&raw_pwrite(&file, byte.as_mut_ptr(), 1, u64::MAX))
+    ))
+}
+
+pub fn a_bad_buffer_is_efault(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    // Below the lowest address that can be mapped.
+    let nowhere = ptr::without_provenance_mut(PAGE);
+    let read = raw_pread(&file, nowhere, 100, 0);
+    Ok(format!(
+        "{} {}",
+        count(&read),
+        count(&raw_pwrite(&file, nowhere, 100, 0))
+    ))
+}
+
+pub fn a_half_bad_buffer_transfers_its_good_half(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let none = ProtFlags::empty();
+    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), 2 * PAGE, none, MapFlags::PRIVATE) }?;
+    // SAFETY: The range was mapped just now, and nobody else knows it.
+    let pages =
+        unsafe { Mapping::from_raw_parts(start.cast(), 2 * PAGE, mmap_pool::Protection::NONE) };
+    // SAFETY: The first page of that range.
+    unsafe { mprotect(start, PAGE, MprotectFlags::READ | MprotectFlags::WRITE) }?;
+    let buffer = pages.as_ptr().wrapping_add(PAGE - 100);
+    let read = raw_pread(&file, buffer, 200, 0);
+    let written = raw_pwrite(&file, buffer, 200, 0);
+    Ok(format!(
+        "read {}, written {}",
+        count(&read),
+        count(&written)
+    ))
+}
+
+pub fn unaligned_transfers_cross_pages_whole(subject: &Subject) -> Answer {
+    const OFFSET: usize = 4090;
+    let (file, mapping) = (subject.file()?, subject.shared()?);
+    let source = pattern(10_000);
+    let written = pwrite(&file, &source, OFFSET as u64);
+
+    // One byte more on each side, which must not have changed.
+    let mut seen = vec![0xff; source.len() + 2];
+    mapping.read_at(OFFSET - 1, &mut seen)?;
+    let by_mapping = equal(&seen[1..=source.len()], &source);
+    let neighbours = seen[0].max(seen[source.len() + 1]);
+    seen.fill(0xff);
+    file.read_exact_at(&mut seen, OFFSET as u64 - 1)?;
+    let by_read = equal(&seen[1..=source.len()], &source);
+    Ok(format!(
+        "written {}, mapping {by_mapping}, read() {by_read}, neighbours {neighbours}",
+        count(&written)
+    ))
+}
+
+pub fn all_of_it_goes_through_one_call(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let source = pattern(SIZE);
+    let written = pwrite(&file, &source, 0);
+    let mut back = vec![0xff; SIZE];
+    let read = pread(&file, &mut back[..], 0);
+    Ok(format!(
+        "written {}, read {}, {}",
+        count(&written),
+        count(&read),
+        equal(&back, &source)
+    ))
+}
+
+pub fn vectors_are_gathered_and_scattered(subject: &Subject) -> Answer {
+    let mut file = subject.file()?;
+    let pieces: [&[u8]; 3] = [b"ab", b"cdef", b"ghi"];
+    let written = file.write_vectored(&pieces.map(IoSlice::new))?;
+    file.rewind()?;
+    let (mut first, mut second) = ([0; 6], [0; 3]);
+    let read =
+        file.read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)])?;
+    let (first, second) = (
+        String::from_utf8_lossy(&first),
+        String::from_utf8_lossy(&second),
+    );
+    Ok(format!("written {written}, read {read}: {first} {second}"))
+}
+
+pub fn read_into_an_untouched_mapping_of_itself(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
+    subject.put_word(0, "hello")?;
+    let read = raw_pread(&file, mapping.as_ptr().wrapping_add(10 * PAGE), PAGE, 0);
+    Ok(format!(
+        "{}, page 10 holds {}",
+        count(&read),
+        subject.word(10 * PAGE)?
+    ))
+}
+
+pub fn read_onto_itself(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
+    let untouched = raw_pread(&file, mapping.as_ptr(), PAGE, 0);
+    subject.put_word(PAGE, "hello")?;
+    let start = mapping.as_ptr().wrapping_add(PAGE);
+    let touched = raw_pread(&file, start, PAGE, PAGE as u64);
+    Ok(format!(
+        "{}, {}, {}",
+        count(&untouched),
+        count(&touched),
+        subject.word(PAGE)?
+    ))
+}
+
+pub fn write_from_an_untouched_mapping_of_itself(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
+    subject.put_word(21 * PAGE, "old")?;
+    let start = mapping.as_ptr().wrapping_add(20 * PAGE);
+    let written = raw_pwrite(&file, start, PAGE, 21 * PAGE as u64);
+    Ok(format!(
+        "{}, page 21 holds {}",
+        count(&written),
+        subject.word(21 * PAGE)?
+    ))
+}
+
+pub fn write_from_itself(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
+    let untouched = raw_pwrite(&file, mapping.as_ptr(), PAGE, 0);
+    subject.put_word(PAGE, "hello")?;
+    let start = mapping.as_ptr().wrapping_add(PAGE);
+    let touched = raw_pwrite(&file, start, PAGE, PAGE as u64);
+    Ok(format!(
+        "{}, {}, {}",
+        count(&untouched),
+        count(&touched),
+        subject.word(PAGE)?
+    ))
+}
+
+pub fn read_into_a_private_mapping_of_itself(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::private())?;
+    subject.put_word(0, "hello")?;
+    let read = raw_pread(&file, mapping.as_ptr().wrapping_add(10 * PAGE), PAGE, 0);
+    let (ours, theirs) = (word(&mapping, 10 * PAGE)?, subject.word(10 * PAGE)?);
+    Ok(format!("{}, mapping {ours}, read() {theirs}", count(&read)))
+}
+
+pub fn whole_object_read_into_its_own_mapping(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
+    subject.put_word(0, "hello")?;
+    subject.put_word(SIZE - 8, "world")?;
+    let read = raw_pread(&file, mapping.as_ptr(), SIZE, 0);
+    let (first, last) = (word(&mapping, 0)?, word(&mapping, SIZE - 8)?);
+    Ok(format!("{}, first {first}, last {last}", count(&read)))
+}
+
+pub fn fsync_and_msync_succeed(subject: &Subject) -> Answer {
+    let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
+    put_word(&mapping, 0, "dirty")?;
+    let mut verdicts = vec![verdict(&fsync(&file)), verdict(&fdatasync(&file))];
+    for flags in [MsyncFlags::SYNC, MsyncFlags::ASYNC, MsyncFlags::INVALIDATE] {
+        // SAFETY: Changes no memory.
+        verdicts.push(verdict(&unsafe {
+            msync(mapping.as_ptr().cast(), SIZE, flags)
+        }));
+    }
+    Ok(verdicts.join(" "))
+}
+
+fn write_then_look(subject: &Subject, mapping: &Mapping) -> Answer {
+    subject.put_word(2 * PAGE, "old")?;
+    let before = word(mapping, 2 * PAGE)?;
+    subject.put_word(2 * PAGE, "new")?;
+    Ok(format!("{before}, then {}", word(mapping, 2 * PAGE)?))
+}
+
+/// A descriptor, and a mapping of all of it made through the same descriptor.
+fn mapped(subject: &Subject, builder: MappingBuilder) -> Result<(File, Mapping), Failure> {
+    let file = subject.file()?;
+    let mapping = builder.len(SIZE).map(&file)?;
+    Ok((file, mapping))
+}
+
+fn around_the_end() -> [u64; 3] {
+    let end = SIZE as u64;
+    [end - 100, end, end + 2 * PAGE as u64]
+}
+
+/// Bytes that differ from page to page and from their neighbours.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|at| u8::try_from(at % 251 + 1).unwrap_or(1))
+        .collect()
+}
+
+fn equal(seen: &[u8], expected: &[u8]) -> &'static str {
+    if seen == expected {
+        "equal"
+    } else {
+        "different"
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+fn transferred(result: isize) -> Result<usize, Errno> {
+    usize::try_from(result).map_err(|_| errno(&io::Error::last_os_error()))
+}
+
+/// An offset as the C library takes it: its highest bit is a sign.
+fn signed(offset: u64) -> i64 {
+    i64::from_ne_bytes(offset.to_ne_bytes())
+}
+
+/// `read(2)` to an address that need not be memory of the process's own.
+pub(super) fn raw_read(file: impl AsFd, to: *mut u8, len: usize) -> Result<usize, Errno> {
+    // SAFETY: The callers pass memory that only the kernel touches meanwhile, or none at all.
+    transferred(unsafe { libc::read(file.as_fd().as_raw_fd(), to.cast(), len) })
+}
+
+/// `pread(2)` to an address that need not be memory of the process's own.
+fn raw_pread(file: &File, to: *mut u8, len: usize, offset: u64) -> Result<usize, Errno> {
+    // SAFETY: As in `raw_read`.
+    transferred(unsafe { libc::pread(file.as_raw_fd(), to.cast(), len, signed(offset)) })
+}
+
+/// `pwrite(2)` from an address that need not be memory of the process's own.
+pub(super) fn raw_pwrite(
+    file: &File,
+    from: *const u8,
+    len: usize,
+    offset: u64,
+) -> Result<usize, Errno> {
+    // SAFETY: As in `raw_read`.
+    transferred(unsafe { libc::pwrite(file.as_raw_fd(), from.cast(), len, signed(offset)) })
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What is tried. The [`catalogue!`](crate::catalogue!) says in words what each does and must answer.
+
+#![expect(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "the catalogue describes each function"
+)]
+
+pub mod concurrency;
+pub mod cow;
+pub mod errors;
+pub mod io;
+pub mod lazy;
+pub mod permissions;
+pub mod quadrants;
+pub mod sharing;
+pub mod signals;

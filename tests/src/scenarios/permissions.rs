@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! A mapping is never allowed more than its descriptor.
+
+use std::os::unix::fs::FileExt;
+
+use mmap_pool::{Errno, MappingBuilder, Protection};
+use rustix::fs::OFlags;
+use rustix::io::{pread, pwrite};
+
+use crate::observe::{symbol, verdict};
+use crate::subject::{Subject, PAGE};
+use crate::{Answer, Failure};
+
+pub fn read_write_descriptor_maps_shared_with_everything(subject: &Subject) -> Answer {
+    each_mapping(subject, OFlags::RDWR, MappingBuilder::shared())
+}
+
+pub fn read_write_descriptor_maps_private_with_everything(subject: &Subject) -> Answer {
+    each_mapping(subject, OFlags::RDWR, MappingBuilder::private())
+}
+
+pub fn read_only_descriptor_gives_no_writable_shared_mapping(subject: &Subject) -> Answer {
+    each_mapping(subject, OFlags::RDONLY, MappingBuilder::shared())
+}
+
+pub fn read_only_descriptor_maps_private_with_everything(subject: &Subject) -> Answer {
+    each_mapping(subject, OFlags::RDONLY, MappingBuilder::private())
+}
+
+pub fn write_only_descriptor_gives_no_shared_mapping(subject: &Subject) -> Answer {
+    each_mapping(subject, OFlags::WRONLY, MappingBuilder::shared())
+}
+
+pub fn write_only_descriptor_gives_no_private_mapping(subject: &Subject) -> Answer {
+    each_mapping(subject, OFlags::WRONLY, MappingBuilder::private())
+}
+
+pub fn mprotect_cannot_climb_above_a_read_only_descriptor(subject: &Subject) -> Answer {
+    each_mprotect(subject, OFlags::RDONLY, MappingBuilder::shared())
+}
+
+pub fn mprotect_of_a_private_mapping_may_climb(subject: &Subject) -> Answer {
+    each_mprotect(subject, OFlags::RDONLY, MappingBuilder::private())
+}
+
+pub fn mprotect_climbs_as_far_as_the_descriptor_goes(subject: &Subject) -> Answer {
+    each_mprotect(subject, OFlags::RDWR, MappingBuilder::shared())
+}
+
+pub fn reopening_for_reading_does_not_inherit_the_right_to_write(subject: &Subject) -> Answer {
+    let (writable, readable) = (subject.open(OFlags::RDWR)?, subject.open(OFlags::RDONLY)?);
+    let map = |file| {
+        verdict(
+            &MappingBuilder::shared()
+                .len(PAGE)
+                .map(file)
+                .map_err(|e| e.errno()),
+        )
+    };
+    Ok(format!(
+        "O_RDWR {}, O_RDONLY {}",
+        map(&writable),
+        map(&readable)
+    ))
+}
+
+pub fn read_and_write_obey_the_open_mode(subject: &Subject) -> Answer {
+    let mut byte = [0];
+    let read = pread(subject.open(OFlags::WRONLY)?, &mut byte, 0);
+    let written = pwrite(subject.open(OFlags::RDONLY)?, &byte, 0);
+    Ok(format!("{} {}", verdict(&read), verdict(&written)))
+}
+
+pub fn code_in_an_executable_mapping_runs(subject: &Subject) -> Answer {
+    subject.file()?.write_all_at(RETURN_42, 0)?;
+    let protection = Protection::READ | Protection::EXEC;
+    let mapping = MappingBuilder::shared().protection(protection).len(PAGE);
+    let mapping = mapping.map(&subject.open(OFlags::RDONLY)?)?;
+    // SAFETY: The mapping is executable and starts with a complete function of this type, which
+    // nobody changes.
+    let function: extern "C" fn() -> i32 = unsafe { std::mem::transmute(mapping.as_ptr()) };
+    Ok(format!("returns {}", function()))
+}
+
+#[cfg(target_arch = "x86_64")]
+const RETURN_42: &[u8] = b"\xb8\x2a\0\0\0\xc3";
+#[cfg(target_arch = "aarch64")]
+const RETURN_42: &[u8] = b"\x40\x05\x80\x52\xc0\x03\x5f\xd6";
+
+fn each_mapping(subject: &Subject, access: OFlags, builder: MappingBuilder) -> Answer {
+    let file = subject.open(access)?;
+    each_protection(|protection| {
+        let mapped = builder.len(PAGE).protection(protection).map(&file);
+        Ok(mapped.map(|mapping| assert_eq!(mapping.protection(), protection)))
+    })
+}
+
+fn each_mprotect(subject: &Subject, access: OFlags, builder: MappingBuilder) -> Answer {
+    let file = subject.open(access)?;
+    each_protection(|protection| {
+        let mut mapping = builder.len(PAGE).protection(Protection::NONE).map(&file)?;
+        Ok(mapping.protect(protection))
+    })
+}
+
+/// What `attempt` answers to each protection, grouped by answer.
+fn each_protection(
+    attempt: impl Fn(Protection) -> Result<Result<(), mmap_pool::Error>, Failure>,
+) -> Answer {
+    let mut groups: Vec<(Option<Errno>, Vec<String>)> = Vec::new();
+    for exec in [Protection::NONE, Protection::EXEC] {
+        for data in [
+            Protection::NONE,
+            Protection::READ,
+            Protection::WRITE,
+            Protection::READ_WRITE,
+        ] {
+            let protection = data | exec;
+            let errno = attempt(protection)?.err().map(|error| error.errno());
+            match groups.iter_mut().find(|(known, _)| *known == errno) {
+                Some((_, members)) => members.push(protection.to_string()),
+                None => groups.push((errno, vec![protection.to_string()])),
+            }
+        }
+    }
+    let lines = groups.into_iter().map(|(errno, members)| {
+        format!(
+            "{}: {}",
+            errno.map_or("ok".into(), symbol),
+            members.join(" ")
+        )
+    });
+    Ok(lines.collect::<Vec<_>>().join("; "))
+}

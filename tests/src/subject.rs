@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What a scenario runs on: the pool, or one of the kernel's own objects of the same size.
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+use std::process;
+use std::ptr;
+
+use mmap_pool::{Mapping, MappingBuilder, Pool, Protection};
+use rustix::fs::{ftruncate, memfd_create, open, MemfdFlags, Mode, OFlags};
+use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
+use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
+
+use crate::observe;
+use crate::scenario::Oracle;
+use crate::{fail, Failure};
+
+/// Bytes of a page on every kernel that the tests run on.
+pub const PAGE: usize = 4096;
+/// Pages of a subject.
+pub const PAGES: usize = 256;
+/// Bytes of a subject.
+pub const SIZE: usize = PAGES * PAGE;
+
+/// Something to map, read and write, of [`SIZE`] bytes, all zero.
+#[derive(Debug)]
+pub struct Subject {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Pool,
+    Memfd(OwnedFd),
+    Tmpfs(PathBuf),
+    Anonymous,
+}
+
+impl Subject {
+    /// The pool of the loaded module, which must be new.
+    #[must_use]
+    pub fn pool() -> Self {
+        Self { kind: Kind::Pool }
+    }
+
+    /// The kernel's own.
+    ///
+    /// # Errors
+    ///
+    /// What making it answers.
+    pub fn oracle(oracle: Oracle) -> Result<Self, Failure> {
+        let kind = match oracle {
+            Oracle::Anonymous => Kind::Anonymous,
+            Oracle::Memfd => {
+                let memfd = memfd_create("oracle", MemfdFlags::CLOEXEC)?;
+                ftruncate(&memfd, SIZE as u64)?;
+                Kind::Memfd(memfd)
+            }
+            Oracle::Tmpfs => {
+                let folder = PathBuf::from(format!("/tmp/oracle-{}", process::id()));
+                fs::create_dir_all(&folder)?;
+                let options = format!("size={SIZE}");
+                let options = std::ffi::CString::new(options)?;
+                mount(
+                    "oracle",
+                    &folder,
+                    "tmpfs",
+                    MountFlags::empty(),
+                    Some(options.as_c_str()),
+                )?;
+                let subject = Self {
+                    kind: Kind::Tmpfs(folder),
+                };
+                subject
+                    .open(OFlags::RDWR | OFlags::CREATE)?
+                    .write_all_at(&vec![0; SIZE], 0)?;
+                return Ok(subject);
+            }
+        };
+        Ok(Self { kind })
+    }
+
+    /// Where any process of this user can open the subject.
+    ///
+    /// # Errors
+    ///
+    /// Anonymous memory is nowhere.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
+        Ok(match &self.kind {
+            Kind::Pool => mmap_pool::DEFAULT_PATH.into(),
+            Kind::Memfd(fd) => format!("/proc/{}/fd/{}", process::id(), fd.as_raw_fd()).into(),
+            Kind::Tmpfs(folder) => folder.join("file"),
+            Kind::Anonymous => fail!("anonymous memory cannot be opened"),
+        })
+    }
+
+    /// Opens the subject anew.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` answers.
+    pub fn open(&self, access: OFlags) -> Result<File, Failure> {
+        Ok(open(
+            self.path()?,
+            access | OFlags::CLOEXEC,
+            Mode::RUSR | Mode::WUSR,
+        )?
+        .into())
+    }
+
+    /// Opens the subject anew for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` answers.
+    pub fn file(&self) -> Result<File, Failure> {
+        self.open(OFlags::RDWR)
+    }
+
+    /// Maps [`SIZE`] bytes of the subject through a descriptor that is closed again.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` and `mmap(2)` answer.
+    pub fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
+        Ok(builder.len(SIZE).map(&self.file()?)?)
+    }
+
+    /// Maps all of the subject shared.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` and `mmap(2)` answer.
+    pub fn shared(&self) -> Result<Mapping, Failure> {
+        match self.kind {
+            Kind::Anonymous => anonymous(MapFlags::SHARED),
+            _ => self.map(MappingBuilder::shared()),
+        }
+    }
+
+    /// Maps all of the subject privately.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` and `mmap(2)` answer.
+    pub fn private(&self) -> Result<Mapping, Failure> {
+        match self.kind {
+            Kind::Anonymous => anonymous(MapFlags::PRIVATE),
+            _ => self.map(MappingBuilder::private()),
+        }
+    }
+
+    /// Pages that hold memory.
+    ///
+    /// # Errors
+    ///
+    /// What asking for it answers.
+    pub fn nr_resident_pages(&self) -> Result<u64, Failure> {
+        Ok(match &self.kind {
+            Kind::Pool => Pool::open()?.info()?.nr_resident_pages,
+            _ => self.file()?.metadata()?.blocks() * 512 / PAGE as u64,
+        })
+    }
+
+    /// The word that `read(2)` finds at `offset`, through a new descriptor.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` and `read(2)` answer.
+    pub fn word(&self, offset: usize) -> Result<String, Failure> {
+        observe::word_in_file(&self.file()?, offset)
+    }
+
+    /// Writes a word at `offset` with `write(2)`, through a new descriptor.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` and `write(2)` answer.
+    pub fn put_word(&self, offset: usize, word: &str) -> Result<(), Failure> {
+        observe::put_word_in_file(&self.file()?, offset, word)
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        if let Kind::Tmpfs(folder) = &self.kind {
+            let _ = unmount(folder, UnmountFlags::empty());
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+fn anonymous(sharing: MapFlags) -> Result<Mapping, Failure> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), SIZE, protection, sharing) }?;
+    // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
+    Ok(unsafe { Mapping::from_raw_parts(start.cast(), SIZE, Protection::READ_WRITE) })
+}

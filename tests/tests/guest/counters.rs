@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What the pool says of itself: `MMAP_POOL_INFO` and fdinfo.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+
+use mmap_pool::{uapi, Info, Mapping, MappingBuilder, OpenOptions, Pool, Protection};
+use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::observe::{nr_minor_faults, put_word, word};
+use mmap_pool_tests::signal::{touch, Access};
+use mmap_pool_tests::subject::{PAGE, PAGES, SIZE};
+
+#[test]
+fn a_new_pool_is_empty() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let expected = Info {
+        size_bytes: SIZE as u64,
+        nr_resident_pages: 0,
+        nr_faults: 0,
+        nr_allocated_pages: 0,
+        page_size_bytes: 4096,
+        abi_version: uapi::ABI_VERSION,
+        reserved: [0; 3],
+    };
+    assert_eq!(Pool::open().unwrap().info().unwrap(), expected);
+    module.unload().unwrap();
+}
+
+#[test]
+fn the_parameter_sets_the_size_and_64_mib_is_the_default() {
+    for (parameters, mib) in [
+        ("", 64),
+        ("size_mb=1", 1),
+        ("size_mb=7", 7),
+        ("size_mb=200", 200),
+    ] {
+        let module = FreshModule::load(parameters).unwrap();
+        let pool = Pool::open().unwrap();
+        assert_eq!(pool.info().unwrap().size_bytes, mib << 20, "{parameters:?}");
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        assert_eq!(mapping.len() as u64, mib << 20);
+        put_word(&mapping, mapping.len() - 8, "last").unwrap();
+        drop((mapping, pool));
+        module.unload().unwrap();
+    }
+}
+
+#[test]
+fn info_works_whatever_the_descriptor_was_opened_for() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    for (reads, writes) in [(true, false), (false, true), (true, true)] {
+        let pool = OpenOptions::new().read(reads).write(writes).open().unwrap();
+        assert_eq!(pool.info().unwrap().size_bytes, SIZE as u64);
+    }
+    module.unload().unwrap();
+}
+
+#[test]
+fn first_touches_count_as_faults_and_allocations() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    for page in 0..100 {
+        // Every other page, so that no page has a neighbour it could be mapped along with.
+        if page % 2 == 0 {
+            word(&mapping, page * 2 * PAGE).unwrap();
+        } else {
+            put_word(&mapping, page * 2 * PAGE, "new").unwrap();
+        }
+    }
+    let info = pool.info().unwrap();
+    assert_eq!(
+        (
+            info.nr_faults,
+            info.nr_allocated_pages,
+            info.nr_resident_pages
+        ),
+        (100, 100, 100)
+    );
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn read_and_write_are_no_faults() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    pool.write_all_at(&[1; 3 * PAGE], 0).unwrap();
+    pool.read_exact_at(&mut vec![0; 5 * PAGE], 0).unwrap();
+    let info = pool.info().unwrap();
+    assert_eq!(
+        (
+            info.nr_faults,
+            info.nr_allocated_pages,
+            info.nr_resident_pages
+        ),
+        (0, 3, 3)
+    );
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn resident_pages_are_mapped_around_a_fault_without_asking_the_pool() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    drop(MappingBuilder::shared().populate().map(&pool).unwrap());
+    let before = pool.info().unwrap();
+    assert_eq!(before.nr_resident_pages, PAGES as u64);
+
+    let mapping = MappingBuilder::shared()
+        .protection(Protection::READ)
+        .map(&pool)
+        .unwrap();
+    let nr_minor_faults = read_every_page(&mapping);
+    let after = pool.info().unwrap();
+    assert_eq!(
+        after, before,
+        "resident pages must be served without the pool's fault handler"
+    );
+    // Fault-around maps 16 pages at a time; each end of the mapping may need one more.
+    assert!(
+        nr_minor_faults <= PAGES / 16 + 2,
+        "{nr_minor_faults} faults"
+    );
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_refused_fault_counts_and_allocates_nothing() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    let mapping = MappingBuilder::shared()
+        .len(SIZE + PAGE)
+        .map(&pool)
+        .unwrap();
+    // Two children touch the page.
+    let seen = touch(mapping.as_ptr(), SIZE, Access::Write).unwrap();
+    assert_eq!(seen, "SIGBUS BUS_ADRERR at +0x100000");
+    let info = pool.info().unwrap();
+    assert_eq!(
+        (
+            info.nr_faults,
+            info.nr_allocated_pages,
+            info.nr_resident_pages
+        ),
+        (2, 0, 0)
+    );
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn all_descriptors_count_for_the_same_pool() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let (one, other) = (Pool::open().unwrap(), Pool::open().unwrap());
+    one.write_all_at(b"1", 0).unwrap();
+    other.write_all_at(b"2", PAGE as u64).unwrap();
+    assert_eq!(one.info().unwrap(), other.info().unwrap());
+    assert_eq!(one.info().unwrap().nr_resident_pages, 2);
+    drop((one, other));
+    module.unload().unwrap();
+}
+
+#[test]
+fn fdinfo_tells_size_and_resident_pages() {
+    let module = FreshModule::load("size_mb=2").unwrap();
+    let pool = Pool::open().unwrap();
+    pool.write_all_at(&vec![1; 5 * PAGE], 0).unwrap();
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pool.as_raw_fd())).unwrap();
+    let value = |key: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {key} in {text:?}"))
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(value("pool-size-bytes"), "2097152");
+    assert_eq!(value("pool-resident-pages"), "5");
+    drop(pool);
+    module.unload().unwrap();
+}
+
+/// How many faults that took.
+fn read_every_page(mapping: &Mapping) -> usize {
+    // Whatever else the loop needs is in the page table after a first byte.
+    mapping.read_at(0, &mut [0]).unwrap();
+    let before = nr_minor_faults();
+    for page in 0..PAGES {
+        mapping.read_at(page * PAGE, &mut [0]).unwrap();
+    }
+    usize::try_from(nr_minor_faults() - before).unwrap()
+}

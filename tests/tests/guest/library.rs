@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What the library `mmap-pool` adds, on a real pool.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::sync::atomic::Ordering;
+
+use mmap_pool::{Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection};
+use mmap_pool_tests::module::{self, FreshModule};
+use mmap_pool_tests::subject::{PAGE, SIZE};
+
+#[test]
+fn a_missing_device_is_explained() {
+    let without = module::without_module().unwrap();
+    assert_eq!(
+        Pool::open().unwrap_err().to_string(),
+        "cannot open /dev/mmap_pool: no such file or directory (os error 2); \
+         is the module loaded?"
+    );
+    drop(without);
+}
+
+#[test]
+fn a_pool_reads_writes_and_seeks_as_a_file_does() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let mut pool = Pool::open().unwrap();
+    pool.write_all(b"hello").unwrap();
+    assert_eq!(pool.stream_position().unwrap(), 5);
+    pool.rewind().unwrap();
+    let mut bytes = [0; 5];
+    pool.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+
+    let mut all = Vec::new();
+    pool.rewind().unwrap();
+    assert_eq!(pool.read_to_end(&mut all).unwrap(), SIZE);
+    assert_eq!(pool.seek(SeekFrom::End(0)).unwrap(), SIZE as u64);
+    pool.sync_all().unwrap();
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn the_end_of_an_empty_pool_is_its_end_too() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    let end = SIZE as u64;
+    let write = |offset| {
+        pool.write_at(&[1; 200], offset)
+            .map_err(|error| error.kind())
+    };
+    assert_eq!(write(end - 100), Ok(100));
+    assert_eq!(write(end), Err(ErrorKind::StorageFull));
+    assert_eq!(write(1 << 62), Err(ErrorKind::StorageFull));
+    let error = pool.read_exact_at(&mut [0; 200], end - 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_mapping_without_a_length_reaches_to_the_end_of_the_pool() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    assert_eq!(MappingBuilder::shared().map(&pool).unwrap().len(), SIZE);
+    let offset = SIZE - 3 * PAGE;
+    let builder = MappingBuilder::private().offset(offset as u64);
+    assert_eq!(builder.map(&pool).unwrap().len(), 3 * PAGE);
+    assert_eq!(
+        MappingBuilder::shared()
+            .offset(SIZE as u64)
+            .map(&pool)
+            .unwrap_err(),
+        Error::System {
+            operation: Operation::Map,
+            errno: Errno::INVAL
+        }
+    );
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_read_only_pool_can_be_read_and_mapped_for_reading() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    Pool::open().unwrap().write_all_at(b"hello", 0).unwrap();
+    let pool = OpenOptions::new().write(false).open().unwrap();
+    let error = MappingBuilder::shared().map(&pool).unwrap_err();
+    assert_eq!(error.errno(), Errno::ACCESS);
+    let mut mapping = MappingBuilder::shared()
+        .protection(Protection::READ)
+        .map(&pool)
+        .unwrap();
+    let mut bytes = [0; 5];
+    mapping.read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+
+    let error = mapping.protect(Protection::READ_WRITE).unwrap_err();
+    assert_eq!(error.errno(), Errno::ACCESS);
+    assert_eq!(mapping.protection(), Protection::READ);
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn atomics_count_across_mappings() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    let [one, other] = [(), ()].map(|()| MappingBuilder::shared().map(&pool).unwrap());
+    one.atomic_u64(PAGE)
+        .unwrap()
+        .fetch_add(40, Ordering::Relaxed);
+    other
+        .atomic_u64(PAGE)
+        .unwrap()
+        .fetch_add(2, Ordering::Relaxed);
+    assert_eq!(one.atomic_u64(PAGE).unwrap().load(Ordering::Relaxed), 42);
+    drop((one, other, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn any_descriptor_of_the_pool_becomes_a_pool_and_no_other_does() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let file = File::from(Pool::open().unwrap());
+    assert_eq!(
+        Pool::try_from(file).unwrap().info().unwrap().size_bytes,
+        SIZE as u64
+    );
+    for path in ["/dev/null", "/dev/zero", "/proc/self/exe", "/tmp"] {
+        let error = Pool::try_from(File::open(path).unwrap()).unwrap_err();
+        assert_eq!(error, Error::NotAPool { path: None }, "{path}");
+    }
+    module.unload().unwrap();
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Loading and unloading the module.
+
+use mmap_pool::{Errno, MappingBuilder, Pool};
+use mmap_pool_tests::child::Child;
+use mmap_pool_tests::module::{self, FreshModule, LoadError};
+use mmap_pool_tests::observe::{nr_free_pages, put_word, vmstat, word};
+use mmap_pool_tests::subject::{PAGE, SIZE};
+
+// What delete_module(2) has for a module in use, when asked not to wait. EBUSY is for modules that
+// are not live.
+const IN_USE: Errno = Errno::WOULDBLOCK;
+
+#[test]
+fn unloading_is_refused_while_a_descriptor_is_open() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    assert_eq!(module::try_unload(), Err(IN_USE));
+    pool.write_all_at(b"still here", 0).unwrap();
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn unloading_is_refused_while_a_mapping_exists() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    // The descriptor is closed at once.
+    let mapping = MappingBuilder::shared()
+        .map(&Pool::open().unwrap())
+        .unwrap();
+    assert_eq!(module::try_unload(), Err(IN_USE));
+    put_word(&mapping, PAGE, "still").unwrap();
+    assert_eq!(module::try_unload(), Err(IN_USE));
+    assert_eq!(word(&mapping, PAGE).unwrap(), "still");
+    drop(mapping);
+    module.unload().unwrap();
+}
+
+#[test]
+fn unloading_is_refused_while_a_private_copy_is_mapped() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let mapping = MappingBuilder::private()
+        .map(&Pool::open().unwrap())
+        .unwrap();
+    put_word(&mapping, 0, "mine").unwrap();
+    assert_eq!(module::try_unload(), Err(IN_USE));
+    drop(mapping);
+    module.unload().unwrap();
+}
+
+#[test]
+fn unloading_is_refused_while_another_process_has_inherited_a_mapping() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let mapping = MappingBuilder::shared()
+        .map(&Pool::open().unwrap())
+        .unwrap();
+    let mut child = Child::fork(|link| {
+        link.say("ready")?;
+        link.hear()?;
+        word(&mapping, 0)
+    })
+    .unwrap();
+    child.link.hear().unwrap();
+    drop(mapping);
+    assert_eq!(module::try_unload(), Err(IN_USE));
+    child.link.say("go").unwrap();
+    assert_eq!(child.finish().unwrap(), "0");
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_second_load_is_eexist_and_harms_nothing() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    pool.write_all_at(b"here", 0).unwrap();
+    assert_eq!(module::load("size_mb=2"), Err(LoadError(Errno::EXIST)));
+    assert_eq!(pool.info().unwrap().size_bytes, SIZE as u64);
+    let mut bytes = [0; 4];
+    pool.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(&bytes, b"here");
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn the_node_comes_and_goes_with_the_module() {
+    let without = module::without_module().unwrap();
+    assert!(!module::has_node());
+    assert_eq!(Pool::open().unwrap_err().errno(), Errno::NOENT);
+    module::load("").unwrap();
+    assert!(module::has_node());
+    module::unload().unwrap();
+    assert!(!module::has_node());
+    drop(without);
+}
+
+#[test]
+fn a_bad_size_is_einval_and_leaves_nothing_behind() {
+    let without = module::without_module().unwrap();
+    let bad = [
+        "0",
+        "-1",
+        "abc",
+        "",
+        "1x",
+        "1.5",
+        "99999999",
+        "18446744073709551615",
+        "1e3",
+    ];
+    for size in bad {
+        let parameters = format!("size_mb={size}");
+        assert_eq!(
+            module::load(&parameters),
+            Err(LoadError(Errno::INVAL)),
+            "{parameters}"
+        );
+        assert!(
+            !module::is_loaded().unwrap(),
+            "{parameters} left the module behind"
+        );
+        assert!(!module::has_node(), "{parameters} left the device behind");
+    }
+    module::load("size_mb=1").unwrap();
+    assert_eq!(
+        Pool::open().unwrap().info().unwrap().size_bytes,
+        SIZE as u64
+    );
+    drop(without);
+}
+
+#[test]
+fn a_new_load_shows_nothing_of_the_one_before() {
+    let secret = vec![0x5e; SIZE];
+    for _ in 0..5 {
+        let module = FreshModule::load("size_mb=1").unwrap();
+        let pool = Pool::open().unwrap();
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        let mut bytes = vec![0xff; SIZE];
+        mapping.read_at(0, &mut bytes).unwrap();
+        assert!(
+            bytes.iter().all(|&byte| byte == 0),
+            "a page was not zero when first seen"
+        );
+        mapping.write_at(0, &secret).unwrap();
+        drop((mapping, pool));
+        module.unload().unwrap();
+    }
+}
+
+#[test]
+fn unloading_gives_every_page_back() {
+    let without = module::without_module().unwrap();
+    let before = page_counters();
+    for number in 0..20 {
+        let during = use_all_pages(16);
+        assert!(
+            during[0].1 >= before[0].1 + (16 << 8),
+            "the counters do not see the pool"
+        );
+        assert_eq!(page_counters(), before, "cycle {number}");
+    }
+    drop(without);
+}
+
+#[test]
+fn loading_and_unloading_costs_no_memory() {
+    const NR_WARM_UP: usize = 80;
+    const NR_CYCLES: usize = 80;
+
+    let without = module::without_module().unwrap();
+    // The slabs and tables that the first times leave behind are no leak.
+    for _ in 0..NR_WARM_UP {
+        use_all_pages(1);
+    }
+    std::fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+    let free: Vec<_> = (0..NR_CYCLES)
+        .map(|_| {
+            use_all_pages(1);
+            nr_free_pages().unwrap()
+        })
+        .collect();
+    // A leak is a whole page each time; a guest that does nothing loses up to 0.4 meanwhile.
+    let lost = -slope(&free);
+    assert!(lost < 0.75, "{lost} pages lost per cycle; free: {free:?}");
+    drop(without);
+}
+
+/// Loads the module, writes every page of its pool, shared, and one privately, and unloads the
+/// module. Returns the counters from before that.
+fn use_all_pages(size_mib: usize) -> [(&'static str, i64); 8] {
+    module::load(&format!("size_mb={size_mib}")).unwrap();
+    let pool = Pool::open().unwrap();
+    let shared = MappingBuilder::shared().populate().map(&pool).unwrap();
+    let private = MappingBuilder::private().map(&pool).unwrap();
+    for page in 0..shared.len() / PAGE {
+        put_word(&shared, page * PAGE, "dirty").unwrap();
+    }
+    put_word(&private, 0, "mine").unwrap();
+    assert_eq!(
+        pool.info().unwrap().nr_resident_pages,
+        (size_mib << 8) as u64
+    );
+    let during = page_counters();
+    drop((shared, private, pool));
+    module::unload().unwrap();
+    during
+}
+
+/// Counters that the pool's pages are among while it has some.
+fn page_counters() -> [(&'static str, i64); 8] {
+    let all = vmstat().unwrap();
+    [
+        "nr_file_pages",
+        "nr_unevictable",
+        "nr_mlock",
+        "nr_shmem",
+        "nr_dirty",
+        "nr_writeback",
+        "nr_inactive_file",
+        "nr_active_file",
+    ]
+    .map(|name| (name, all[name]))
+}
+
+/// The median of the slopes between any two values: single outliers do not move it.
+#[expect(clippy::cast_precision_loss, reason = "page counts are far below 2^52")]
+fn slope(values: &[i64]) -> f64 {
+    let mut slopes = Vec::new();
+    for (x, first) in values.iter().enumerate() {
+        for (distance, second) in values[x + 1..].iter().enumerate() {
+            slopes.push((second - first) as f64 / (distance + 1) as f64);
+        }
+    }
+    slopes.sort_by(f64::total_cmp);
+    slopes[slopes.len() / 2]
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The guest's tests: every scenario of the catalogue, and what only the pool has.
+//!
+//! They need a guest with the module in `/lib/modules`, and load it anew for each test.
+
+mod counters;
+mod ioctl;
+mod library;
+mod loading;
+mod survival;
+
+macro_rules! as_tests {
+    ($($group:ident {
+        $($row:literal $name:ident: $tried:literal => $oracle:ident, $expected:literal;)*
+    })*) => {
+        $(mod $group {
+            $(
+                #[test]
+                fn $name() {
+                    mmap_pool_tests::scenario::check(
+                        concat!(stringify!($group), "::", stringify!($name))
+                    );
+                }
+            )*
+        })*
+    };
+}
+
+mmap_pool_tests::catalogue!(as_tests);
