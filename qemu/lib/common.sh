@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What every script of the harness shares: where things are, how to speak, how
+# to run a long step, how to make something once. Source it after `set -eu`.
+
+# The statuses of qemu/run that are not the guest command's own. See qemu/run.
+# shellcheck disable=SC2034
+readonly DIED=122 COMPLAINED=123 TIMED_OUT=124 NOT_SET_UP=125
+
+top=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mmap_pool
+build=$top/build
+kernel_name=${KERNEL:-stock}
+
+say() { printf 'mmap_pool: %s\n' "$*" >&2; }
+
+# die MESSAGE [STATUS]: one clear line, then the end.
+die() {
+	say "$1"
+	exit "${2:-$NOT_SET_UP}"
+}
+
+# Ends a whole process group, politely and then for certain.
+end_group() {
+	kill -TERM -- "-$1" 2>/dev/null || return 0
+	local _
+	for _ in {1..30}; do
+		kill -0 -- "-$1" 2>/dev/null || return 0
+		sleep 0.1
+	done
+	kill -KILL -- "-$1" 2>/dev/null || true
+}
+
+# The last line of a log, short and free of control characters.
+last_line() {
+	tail -c 400 "$1" 2>/dev/null | tr '\r' '\n' | grep -v '^[[:space:]]*$' |
+		tail -n 1 | tr -cd '[:print:]' | cut -c "1-${2:-60}" || true
+}
+
+# step WHAT LOG COMMAND…: run a long command quietly.
+#
+# The output goes to LOG. Meanwhile the person waiting sees what runs, for how
+# long and what it says last: one line that changes on a terminal, a line now
+# and then elsewhere. On failure the end of the log and its place are shown, and
+# the command's status is returned. The command gets a process group of its own
+# so that ending this script ends everything under it.
+step() {
+	local what=$1 log=$2 began=$SECONDS pid status=0 tick=0 tty=
+	shift 2
+	[[ -t 2 && ${TERM:-dumb} != dumb ]] && tty=1
+	mkdir -p "${log%/*}"
+
+	set -m
+	"$@" </dev/null >"$log" 2>&1 &
+	pid=$!
+	set +m
+	# shellcheck disable=SC2064 # the pid of now is meant
+	trap "end_group $pid; exit 130" INT TERM HUP
+	while kill -0 "$pid" 2>/dev/null; do
+		if [[ $tty && tick -ge 20 ]]; then
+			printf '\r\033[Kmmap_pool: %s: %d s: %s' "$what" \
+				$((SECONDS - began)) "$(last_line "$log" 50)" >&2
+		elif [[ ! $tty ]] && ((tick > 0 && tick % 100 == 0)); then
+			say "$what: $((SECONDS - began)) s so far: $(last_line "$log")"
+		fi
+		tick=$((tick + 1))
+		# A short command should not wait for us; a long one need not be watched.
+		if ((tick < 20)); then sleep 0.05; else sleep 0.2; fi
+	done
+	wait "$pid" || status=$?
+	trap - INT TERM HUP
+	[[ $tty ]] && printf '\r\033[K' >&2
+
+	if ((status)); then
+		tail -n 20 "$log" >&2
+		say "$what: failed after $((SECONDS - began)) s; the whole log: $log"
+	elif ((SECONDS - began >= 2)); then
+		say "$what: done in $((SECONDS - began)) s"
+	fi
+	return "$status"
+}
+
+# locked FILE: hold FILE's lock until this shell ends.
+locked() {
+	local lock
+	mkdir -p "${1%/*}"
+	exec {lock}>"$1"
+	if ! flock -n "$lock"; then
+		say "waiting for another run that is at ${1##*/}"
+		flock "$lock"
+	fi
+}
+
+# recipe_hash FILE…: of what the files say, whatever their comments.
+recipe_hash() { sed '/^[[:space:]]*#/d; /^[[:space:]]*$/d' "$@" | sha256sum | cut -c 1-12; }
+
+# make_once FOLDER COMMAND…: make FOLDER unless it is there.
+#
+# COMMAND is called with an empty folder, which becomes FOLDER by one rename when
+# COMMAND succeeds: what exists is finished, and of two makers one waits.
+make_once() (
+	folder=$1
+	shift
+	[[ ! -d $folder ]] || exit 0
+	locked "$folder.lock"
+	[[ ! -d $folder ]] || exit 0
+	# We hold the lock, so whatever lies here was left by an interrupted run.
+	rm -rf "$folder".new.*
+	new=$folder.new.$$
+	mkdir -p "$new"
+	trap 'rm -rf "$new"' EXIT
+	"$@" "$new" || exit
+	mv -T "$new" "$folder"
+)

@@ -1,0 +1,78 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# However qemu/run ends, QEMU ends; and the other way round.
+
+# start: a guest that stays, as $pid; returns when its command runs.
+start() {
+	set -m
+	"$top/qemu/run" --kernel "$kernel_name" --no-module -- \
+		sh -c 'echo up; sleep 1000' </dev/null >"$tmp/out" 2>"$tmp/said" &
+	pid=$!
+	set +m
+	local _
+	for _ in {1..300}; do
+		[[ ! -s $tmp/out ]] || return 0
+		sleep 0.1
+	done
+	fail 'the guest does not come up'
+}
+
+# emulators: the processes that belong to run $pid; its number is in the run's name.
+emulators() {
+	local proc
+	for proc in /proc/[0-9]*; do
+		{ tr '\0' ' ' <"$proc/cmdline"; } 2>/dev/null |
+			grep -q -- "^qemu-system.*-$pid/initrd" || continue
+		printf '%s\n' "${proc#/proc/}"
+	done
+}
+
+expect_no_emulator() {
+	local _
+	for _ in {1..30}; do
+		[[ $(emulators) ]] || return 0
+		sleep 0.1
+	done
+	fail 'QEMU is still there'
+}
+
+# ended: waits for $pid and gets its $status.
+ended() {
+	status=0
+	wait "$pid" 2>/dev/null || status=$?
+}
+
+test_killed_emulator_is_death() {
+	start
+	local emulator
+	emulator=$(emulators)
+	[[ $emulator ]] || fail 'no QEMU found'
+	kill -KILL "$emulator"
+	ended
+	expect_status 122
+	expect_said 'guest died'
+}
+
+test_interrupt_ends_the_emulator() {
+	start
+	kill -INT -- "-$pid"
+	ended
+	expect_status 130
+	expect_no_emulator
+}
+
+test_termination_ends_the_emulator() {
+	start
+	kill -TERM "$pid"
+	ended
+	expect_status 143
+	expect_no_emulator
+}
+
+test_kill_ends_the_emulator() {
+	start
+	kill -KILL "$pid"
+	ended
+	expect_no_emulator
+}

@@ -1,0 +1,111 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# The status of a run, for everything that can become of a guest.
+
+test_status_passes_through() {
+	guest --no-module -- sh -c 'exit 7'
+	expect_status 7
+}
+
+test_missing_command_is_127() {
+	guest --no-module -- no-such-command
+	expect_status 127
+}
+
+test_signal_is_128_plus_its_number() {
+	# shellcheck disable=SC2016 # the guest's shell
+	guest --no-module -- sh -c 'kill -SEGV $$'
+	expect_status 139
+}
+
+test_module_is_loaded() {
+	guest -- sh -c 'test -c /dev/mmap_pool && grep -c "^mmap_pool " /proc/modules'
+	expect_status 0
+	expect_out $'1\n'
+}
+
+test_oops_is_a_complaint() {
+	misbehave oops
+	expect_status 123
+	expect_said 'Oops: '
+	expect_said 'misbehave_init+0x'
+}
+
+test_warning_is_a_complaint_though_the_command_succeeds() {
+	misbehave warn
+	expect_status 123
+	expect_said 'WARNING: '
+	expect_said "own status was 0"
+}
+
+test_sleep_in_atomic_context_is_a_complaint() {
+	misbehave sleep
+	expect_status 123
+	expect_said 'scheduling while atomic'
+}
+
+test_unexpected_taint_is_a_complaint() {
+	misbehave taint
+	expect_status 123
+	expect_said 'tainted: UOE'
+}
+
+test_panic_is_death() {
+	misbehave panic
+	expect_status 122
+	expect_said 'Kernel panic - not syncing: on purpose'
+}
+
+test_sudden_reboot_is_death() {
+	guest --no-module -- sh -c 'echo b >/proc/sysrq-trigger; sleep 60'
+	expect_status 122
+}
+
+test_hang_in_the_kernel_is_time_up() {
+	misbehave hang --timeout 3
+	expect_status 124
+	expect_said 'after 3 s, in the command'
+}
+
+test_guest_that_does_not_come_up_is_time_up() {
+	guest --no-module --boot-timeout 1 -- true
+	expect_status 124
+	expect_said "in stage 'boot'"
+}
+
+test_module_that_refuses_to_load_is_not_set_up() {
+	guest --param size_mb=nonsense -- true
+	expect_status 125
+	expect_said 'module did not load: .*Invalid argument'
+}
+
+test_bad_usage_is_not_set_up() {
+	local words
+	while read -r words; do
+		# shellcheck disable=SC2086 # words
+		guest --no-module $words
+		((status == 125)) || fail "status $status for: $words"
+		(($(wc -l <"$tmp/said") == 1)) || fail "not one line for: $words"
+	done <<-'END'
+
+		--
+		--nonsense -- true
+		true
+		--mem
+		--mem much -- true
+		--smp none -- true
+		--timeout 0 -- true
+		--copy /bin/sh -- true
+		--copy /no/such/file:/x -- true
+		--param a -b -- true
+		--kernel nonsense -- true
+	END
+}
+
+test_console_log_is_kept() {
+	local log
+	misbehave warn
+	log=$(sed -n 's/.*console log: //p' "$tmp/said")
+	grep -q 'Linux version' "$log" || fail "no console log: '$log'"
+}

@@ -1,0 +1,56 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# What goes into a guest and what comes out of it arrives as it is.
+
+test_output_is_exact_to_the_byte() {
+	# shellcheck disable=SC2016 # the guest's awk
+	guest --no-module -- sh -c 'cat /bin/busybox; printf "a\r\n\000\377\004z"; cat /bin/busybox >&2'
+	expect_status 0
+	"$top/qemu/enter" cat /bin/busybox >"$tmp/busybox"
+	cmp "$tmp/out" <(cat "$tmp/busybox"; printf 'a\r\n\000\377\004z'; cat "$tmp/busybox") ||
+		fail 'not what was written'
+}
+
+test_output_before_death_is_not_lost() {
+	guest --no-module -- sh -c 'echo first words; echo c >/proc/sysrq-trigger'
+	expect_status 122
+	expect_out $'first words\n'
+}
+
+test_arguments_arrive_as_given() {
+	local words=('a b' "it's" '"q"' $'new\nline' $'trail\n' '' "\$HOME" '*' $'\xff\x01' '-n' "\\" ';' --)
+	guest --no-module -- printf '[%s]' "${words[@]}"
+	expect_status 0
+	cmp "$tmp/out" <(printf '[%s]' "${words[@]}") || fail 'not what was given'
+}
+
+test_dev_stderr_can_be_opened() {
+	guest --no-module -- sh -c 'echo one >/dev/stderr; echo two >/dev/stdout'
+	expect_status 0
+	expect_out $'one\ntwo\n'
+}
+
+test_process_left_behind_does_not_keep_the_guest() {
+	guest --no-module --timeout 20 -- sh -c 'sleep 1000 & echo gone'
+	expect_status 0
+	expect_out $'gone\n'
+}
+
+test_folder_is_copied_with_permissions() {
+	mkdir -p "$tmp/folder/inner"
+	printf 'text' >"$tmp/folder/inner/a b"
+	chmod 640 "$tmp/folder/inner/a b"
+	ln -s inner/a\ b "$tmp/folder/link"
+	guest --no-module --copy "$tmp/folder:/opt/there" -- \
+		sh -c 'cd /opt/there; stat -c "%a %u" "inner/a b"; cat link'
+	expect_status 0
+	expect_out $'640 0\ntext'
+}
+
+test_dynamic_program_brings_its_libraries() {
+	# shellcheck disable=SC2016 # the guest's bash
+	guest --no-module --copy "$(type -P bash):/bin/bash" -- bash -c 'echo "${BASH_VERSION:+yes}"'
+	expect_status 0
+	expect_out $'yes\n'
+}

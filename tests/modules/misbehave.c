@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module that harms its kernel in the way that its parameter names, so that
+ * the test harness can be seen to notice.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bug.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/panic.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+static char *how = "";
+module_param(how, charp, 0444);
+MODULE_PARM_DESC(how, "oops, warn, panic, hang, sleep, or taint");
+
+static int __init misbehave_init(void)
+{
+	if (!strcmp(how, "oops")) {
+		/* Address 0 in two steps, so that no compiler knows better. */
+		int *nowhere = NULL;
+
+		OPTIMIZER_HIDE_VAR(nowhere);
+		WRITE_ONCE(*nowhere, 1);
+	} else if (!strcmp(how, "warn")) {
+		WARN(1, "on purpose\n");
+	} else if (!strcmp(how, "panic")) {
+		panic("on purpose");
+	} else if (!strcmp(how, "hang")) {
+		/* Nobody completes it: the loader waits, unkillable. */
+		DECLARE_COMPLETION_ONSTACK(never);
+
+		wait_for_completion(&never);
+	} else if (!strcmp(how, "sleep")) {
+		DEFINE_SPINLOCK(lock);
+
+		spin_lock(&lock);
+		msleep(20);
+		spin_unlock(&lock);
+	} else if (!strcmp(how, "taint")) {
+		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
+	} else {
+		pr_err("what is '%s'?\n", how);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void __exit misbehave_exit(void)
+{
+}
+
+module_init(misbehave_init);
+module_exit(misbehave_exit);
+MODULE_DESCRIPTION("Harms its kernel on purpose");
+MODULE_LICENSE("GPL");
