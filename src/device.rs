@@ -1,32 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The device node `/dev/mmap_pool`: file operations and ioctls on the default pool.
+//! Files of pools, opened through `/dev/mmap_pool` or made by `MMAP_POOL_CREATE`: file operations
+//! and ioctls. Who may do what is decided here.
 
 #![forbid(unsafe_code)]
 
 use crate::{
     fs::{
-        chardev::{self, InodeDevice},
-        pseudo::Inode,
+        chardev,
+        file::{self, FileExt, InodeFile},
+        inode::{Inode, InodeGuard},
+        is_admin,
     },
     mm::{
         folio::LockedFolio,
         vm_ops::{self, FaultError, FileObject, VmFault, VmOperations},
     },
-    pool::Pool,
+    pool::{Pool, TOTALS},
     uapi,
 };
 use kernel::{
-    fs::{File, Kiocb},
+    bindings,
+    fs::{
+        file::{flags, FileDescriptorReservation},
+        File, Kiocb,
+    },
     iov::{IovIterDest, IovIterSource},
     miscdevice::{MiscDevice, MiscDeviceOptions, MiscDeviceRegistration},
-    mm::virt::VmaNew,
+    mm::virt::{flags as vm_flags, VmaNew},
+    page::PAGE_SIZE,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
+    str::{BStr, CString},
     sync::aref::ARef,
     uaccess::{UserPtr, UserSlice},
 };
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub(crate) type Registration = chardev::Registration<PoolFile>;
 
@@ -36,13 +46,38 @@ pub(crate) fn register(pool: ARef<Inode<Pool>>) -> impl PinInit<Registration, Er
     Registration::new(options, pool)
 }
 
-/// An open file of the device.
+/// An open file of a pool.
 pub(crate) struct PoolFile {
     pool: ARef<Inode<Pool>>,
 }
 
-impl InodeDevice for PoolFile {
+impl InodeFile for PoolFile {
     type Data = Pool;
+
+    fn open(pool: &Inode<Pool>) -> Result<KBox<Self>> {
+        Ok(KBox::new(Self { pool: pool.into() }, GFP_KERNEL)?)
+    }
+
+    fn seek(pool: &Inode<Pool>, offset: u64, is_hole: bool) -> Result<u64> {
+        pool.seek(offset, is_hole)
+    }
+
+    fn fallocate(pool: &InodeGuard<'_, Pool>, mode: u32, offset: u64, len_bytes: u64) -> Result {
+        const KEEP_SIZE: u32 = 0x01;
+        const PUNCH_HOLE: u32 = 0x02;
+        const ZERO_RANGE: u32 = 0x10;
+
+        let keeps_size = mode & KEEP_SIZE != 0;
+        match mode & !KEEP_SIZE {
+            0 => pool.fallocate(offset, len_bytes, keeps_size),
+            PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
+            ZERO_RANGE => {
+                pool.punch_hole(offset, len_bytes)?;
+                pool.fallocate(offset, len_bytes, keeps_size)
+            }
+            _ => Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32))),
+        }
+    }
 }
 
 #[vtable]
@@ -50,33 +85,80 @@ impl MiscDevice for PoolFile {
     type Ptr = KBox<Self>;
 
     fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        let pool = Inode::of_file(file).ok_or(ENODEV)?.into();
-        Ok(KBox::new(Self { pool }, GFP_KERNEL)?)
+        <Self as InodeFile>::open(Inode::of_file(file).ok_or(ENODEV)?)
     }
 
-    fn mmap(_this: &Self, _file: &File, vma: &VmaNew) -> Result {
+    fn mmap(this: &Self, file: &File, vma: &VmaNew) -> Result {
+        this.pool.check_alive()?;
+        if this.pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
+            // Refuses a mapping that can be written to, and keeps others from becoming one.
+            vma.try_clear_maywrite().map_err(|_| EPERM)?;
+        }
+        file::accessed(file);
         vm_ops::install::<PoolVmOps>(vma)
     }
 
     fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let done = kiocb.file().pool.read(kiocb.ki_pos().try_into()?, iov)?;
         *kiocb.ki_pos_mut() += done as i64;
+        file::accessed(file::of_kiocb(&kiocb));
         Ok(done)
     }
 
     fn write_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        let done = kiocb.file().pool.write(kiocb.ki_pos().try_into()?, iov)?;
+        let guard = kiocb.file().pool.lock();
+        if file::prepare_write(&guard, &mut kiocb, iov)? == 0 {
+            return Ok(0);
+        }
+        let done = guard.write(kiocb.ki_pos().try_into()?, iov)?;
         *kiocb.ki_pos_mut() += done as i64;
         Ok(done)
     }
 
-    fn ioctl(this: &Self, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(this: &Self, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        let pool = &*this.pool;
         match cmd {
-            uapi::INFO => {
-                let info = this.pool.info();
-                UserSlice::new(UserPtr::from_addr(arg), size_of_val(&info))
-                    .writer()
-                    .write_slice(info.as_bytes())?;
+            uapi::INFO => answer(arg, &pool.info()),
+            uapi::STAT => answer(arg, &TOTALS.stat()),
+            uapi::CREATE => create(&argument(arg)?),
+            uapi::RESIZE => {
+                let resize: uapi::Resize = argument(arg)?;
+                check_reserved(resize.reserved == 0)?;
+                check_writable(file)?;
+                check_may_disturb(pool)?;
+                if pool.is_default() {
+                    check_default_len(resize.size_bytes)?;
+                }
+                pool.lock().resize(resize.size_bytes)?;
+                Ok(0)
+            }
+            uapi::PUNCH => {
+                let range: uapi::Range = argument(arg)?;
+                check_writable(file)?;
+                pool.lock()
+                    .punch_hole(range.offset_bytes, range.len_bytes)?;
+                Ok(0)
+            }
+            uapi::PREFAULT => {
+                let range: uapi::Range = argument(arg)?;
+                check_writable(file)?;
+                pool.prefault(range.offset_bytes, range.len_bytes)?;
+                Ok(0)
+            }
+            uapi::SEAL => {
+                let seal: uapi::Seal = argument(arg)?;
+                check_reserved(seal.reserved == 0)?;
+                check_writable(file)?;
+                check_may_disturb(pool)?;
+                pool.lock().seal(seal.seals)?;
+                Ok(0)
+            }
+            uapi::REVOKE => {
+                check_may_disturb(pool)?;
+                if !pool.is_owner_or_capable() {
+                    return Err(EPERM);
+                }
+                pool.lock().revoke()?;
                 Ok(0)
             }
             _ => Err(ENOTTY),
@@ -85,8 +167,80 @@ impl MiscDevice for PoolFile {
 
     fn show_fdinfo(this: &Self, m: &SeqFile, _file: &File) {
         let info = this.pool.info();
+        seq_print!(m, "pool-name:\t{}\n", this.pool.name());
         seq_print!(m, "pool-size-bytes:\t{}\n", info.size_bytes);
         seq_print!(m, "pool-resident-pages:\t{}\n", info.nr_resident_pages);
+        seq_print!(m, "pool-seals:\t{:#x}\n", info.seals);
+    }
+}
+
+/// Creates a pool and returns a new descriptor for it.
+fn create(create: &uapi::Create) -> Result<isize> {
+    check_reserved(create.flags == 0 && create.reserved == 0)?;
+    let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
+    // Escapes what is not printable.
+    let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name.to_bytes())))?;
+    let path = CString::try_from_fmt(fmt!("mmap_pool:{}", &*name))?;
+
+    let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
+    let pool = Pool::new_created(name, create.size_bytes)?;
+    let file = file::open_inode::<PoolFile>(pool, &path)?;
+    let number = fd.reserved_fd();
+    fd.fd_install(file);
+    Ok(number as isize)
+}
+
+/// Reads the argument of an ioctl.
+fn argument<T: FromBytes + IntoBytes>(arg: usize) -> Result<T> {
+    let mut value = T::new_zeroed();
+    UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
+        .reader()
+        .read_slice(value.as_mut_bytes())?;
+    Ok(value)
+}
+
+/// Writes the answer of an ioctl.
+fn answer<T: IntoBytes + Immutable>(arg: usize, value: &T) -> Result<isize> {
+    UserSlice::new(UserPtr::from_addr(arg), size_of::<T>())
+        .writer()
+        .write_slice(value.as_bytes())?;
+    Ok(0)
+}
+
+fn check_reserved(is_zero: bool) -> Result {
+    if is_zero {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+fn check_writable(file: &File) -> Result {
+    if file.is_writable() {
+        Ok(())
+    } else {
+        Err(EBADF)
+    }
+}
+
+/// Checks whether the running task may do to `pool` what hurts its other users. A created pool has
+/// only users that its owner has let in.
+fn check_may_disturb(pool: &Inode<Pool>) -> Result {
+    if !pool.is_default() || is_admin() {
+        Ok(())
+    } else {
+        Err(EPERM)
+    }
+}
+
+/// Checks a new size of the default pool.
+fn check_default_len(len_bytes: u64) -> Result {
+    if (PAGE_SIZE as u64..=Pool::max_default_len_bytes()).contains(&len_bytes)
+        && len_bytes % PAGE_SIZE as u64 == 0
+    {
+        Ok(())
+    } else {
+        Err(EINVAL)
     }
 }
 

@@ -5,6 +5,8 @@
 #include <linux/types.h>
 
 struct address_space;
+struct dentry;
+struct file;
 struct folio;
 struct fs_context;
 struct inode;
@@ -12,10 +14,12 @@ struct page;
 struct super_operations;
 
 unsigned long mmap_pool_totalram_pages(void);
+bool mmap_pool_fatal_signal_pending(void);
 
 struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order);
 void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
+unsigned long mmap_pool_folio_nr_pages(const struct folio *folio);
 struct page *mmap_pool_folio_file_page(struct folio *folio, pgoff_t index);
 void mmap_pool_folio_mark_uptodate(struct folio *folio);
 void mmap_pool_flush_dcache_folio(struct folio *folio);
@@ -26,11 +30,20 @@ struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,
 					  pgoff_t index);
 struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 					   pgoff_t index);
+void mmap_pool_filemap_invalidate_lock(struct address_space *mapping);
+void mmap_pool_filemap_invalidate_unlock(struct address_space *mapping);
+void mmap_pool_filemap_invalidate_lock_shared(struct address_space *mapping);
+void mmap_pool_filemap_invalidate_unlock_shared(struct address_space *mapping);
+int mmap_pool_mapping_deny_writable(struct address_space *mapping);
+void mmap_pool_mapping_allow_writable(struct address_space *mapping);
 
 loff_t mmap_pool_i_size_read(const struct inode *inode);
 void mmap_pool_i_size_write(struct inode *inode, loff_t size);
 void mmap_pool_inode_lock(struct inode *inode);
 void mmap_pool_inode_unlock(struct inode *inode);
+struct inode *mmap_pool_d_inode(const struct dentry *dentry);
+void mmap_pool_file_accessed(struct file *file);
+void mmap_pool_file_set_seekable(struct file *file);
 
 int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 			  const struct super_operations *ops);

@@ -8,16 +8,21 @@
 )]
 
 use kernel::{
-    bindings::{address_space, folio, fs_context, gfp_t, inode, loff_t, page, super_operations},
+    bindings::{
+        address_space, dentry, file, folio, fs_context, gfp_t, inode, loff_t, page,
+        super_operations,
+    },
     ffi::{c_int, c_uint, c_ulong},
 };
 
 extern "C" {
     pub(crate) fn mmap_pool_totalram_pages() -> c_ulong;
+    pub(crate) fn mmap_pool_fatal_signal_pending() -> bool;
 
     pub(crate) fn mmap_pool_folio_alloc(gfp: gfp_t, order: c_uint) -> *mut folio;
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
+    pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_file_page(folio: *mut folio, index: c_ulong) -> *mut page;
     pub(crate) fn mmap_pool_folio_mark_uptodate(folio: *mut folio);
     pub(crate) fn mmap_pool_flush_dcache_folio(folio: *mut folio);
@@ -33,10 +38,20 @@ extern "C" {
         index: c_ulong,
     ) -> *mut folio;
 
+    pub(crate) fn mmap_pool_filemap_invalidate_lock(mapping: *mut address_space);
+    pub(crate) fn mmap_pool_filemap_invalidate_unlock(mapping: *mut address_space);
+    pub(crate) fn mmap_pool_filemap_invalidate_lock_shared(mapping: *mut address_space);
+    pub(crate) fn mmap_pool_filemap_invalidate_unlock_shared(mapping: *mut address_space);
+    pub(crate) fn mmap_pool_mapping_deny_writable(mapping: *mut address_space) -> c_int;
+    pub(crate) fn mmap_pool_mapping_allow_writable(mapping: *mut address_space);
+
     pub(crate) fn mmap_pool_i_size_read(inode: *const inode) -> loff_t;
     pub(crate) fn mmap_pool_i_size_write(inode: *mut inode, size: loff_t);
     pub(crate) fn mmap_pool_inode_lock(inode: *mut inode);
     pub(crate) fn mmap_pool_inode_unlock(inode: *mut inode);
+    pub(crate) fn mmap_pool_d_inode(dentry: *const dentry) -> *mut inode;
+    pub(crate) fn mmap_pool_file_accessed(file: *mut file);
+    pub(crate) fn mmap_pool_file_set_seekable(file: *mut file);
 
     pub(crate) fn mmap_pool_init_pseudo(
         fc: *mut fs_context,

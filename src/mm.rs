@@ -15,3 +15,12 @@ pub(crate) fn totalram_pages() -> usize {
     // SAFETY: The function has no preconditions.
     unsafe { helpers::mmap_pool_totalram_pages() }
 }
+
+/// Returns whether the running task is about to be killed. Whoever allocates in a loop asks, so
+/// that the OOM killer does not wait for its victim.
+///
+/// C: `fatal_signal_pending()`, `include/linux/sched/signal.h`.
+pub(crate) fn fatal_signal_pending() -> bool {
+    // SAFETY: The function has no preconditions.
+    unsafe { helpers::mmap_pool_fatal_signal_pending() }
+}

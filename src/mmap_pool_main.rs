@@ -5,9 +5,9 @@
 //! The layers, from policy to mechanism; each knows only those below it:
 //!
 //! - [`device`]: file operations and ioctls; who may do what.
-//! - [`pool`]: which folio belongs where.
+//! - [`pool`]: which folio belongs where; [`totals`]: how many there may be.
 //! - [`mm`]: safe `vm_operations_struct`, folios, the page cache.
-//! - [`fs`]: safe inodes of a pseudo file system, character devices backed by one.
+//! - [`fs`]: safe inodes of a pseudo file system, files of them, character devices backed by one.
 //!
 //! `unsafe` exists in [`mm`] and [`fs`] only. A fault goes through `mm/vm_ops.rs`, `device.rs`
 //! (`PoolVmOps`) and `pool.rs` (`Inode<Pool>::fault`), in this order.
@@ -17,9 +17,11 @@ mod fs;
 mod helpers;
 mod mm;
 mod pool;
+mod totals;
 pub mod uapi;
 
-use kernel::prelude::*;
+use core::borrow::Borrow;
+use kernel::{page::PAGE_SHIFT, prelude::*};
 
 module! {
     type: MmapPool,
@@ -32,6 +34,10 @@ module! {
             default: 64,
             description: "Size of the default pool in MiB, from 1 to the machine's memory (default 64); pages are allocated when first touched",
         },
+        limit_mb: u64 {
+            default: 0,
+            description: "Most MiB that all pools together may hold, at most the machine's memory (default 0: half of it, or size_mb if that is more)",
+        },
     },
 }
 
@@ -42,24 +48,40 @@ module! {
 struct MmapPool {
     #[pin]
     device: device::Registration,
-    mount: fs::pseudo::Mount<pool::Pool>,
+    mount: fs::pseudo::InternalMount<pool::Pool>,
 }
 
 impl kernel::InPlaceModule for MmapPool {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            mount: fs::pseudo::Mount::new()?,
+            mount: fs::pseudo::InternalMount::new()?,
             device <- {
-                let size_mb = module_parameters::size_mb.value();
-                let pool = pool::Pool::new(mount, pool::Size::from_mib(size_mb).inspect_err(|_| {
-                    pr_err!(
-                        "size_mb={} refused: the pool's size must be from 1 to {} MiB, the memory of this machine\n",
-                        size_mb,
-                        pool::Size::max_mib(),
-                    )
-                })?)?;
-                device::register(pool)
+                let size = check_mib("size_mb", module_parameters::size_mb.value(), 1)?;
+                let limit = match check_mib("limit_mb", module_parameters::limit_mb.value(), 0)? {
+                    0 => size.max(pool::Pool::max_default_len_bytes() / 2),
+                    limit => limit,
+                };
+                pool::TOTALS.set_limit(limit >> PAGE_SHIFT);
+                device::register(pool::Pool::new_default(mount, size)?)
             },
         })
+    }
+}
+
+/// Returns the value in bytes of a parameter in MiB.
+///
+/// The value is a `&u64` up to Linux 7.2 and a `u64` since.
+///
+/// # Errors
+///
+/// - `EINVAL`: it is not from `min` to the machine's memory; the kernel log says so.
+fn check_mib(name: &str, mib: impl Borrow<u64>, min: u64) -> Result<u64> {
+    let mib = *mib.borrow();
+    let max = pool::Pool::max_default_len_bytes() >> 20;
+    if (min..=max).contains(&mib) {
+        Ok(mib << 20)
+    } else {
+        pr_err!("{name}={mib} refused: it must be from {min} to {max}, the memory of this machine in MiB\n");
+        Err(EINVAL)
     }
 }

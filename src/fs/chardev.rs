@@ -2,40 +2,30 @@
 
 //! Character devices whose files give access to one inode.
 //!
-//! [`kernel::miscdevice`] does the work. This adds what it lacks: each file that is opened maps,
-//! seeks and syncs the inode of the registration rather than the device node's own, so the page
-//! cache is the same whichever node was opened. `drivers/dax/device.c` does so in C.
+//! Each file that is opened maps, seeks and syncs the inode of the registration rather than the
+//! device node's own, so the page cache is the same whichever node was opened.
+//! `drivers/dax/device.c` does so in C.
+//!
+//! C header: `include/linux/miscdevice.h`.
 
-use super::pseudo::{Inode, InodeData};
-use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{
-    bindings,
-    error::to_result,
-    ffi::c_int,
-    miscdevice::{MiscDevice, MiscDeviceOptions},
-    prelude::*,
-    sync::aref::ARef,
-    types::Opaque,
+use super::{
+    file::{FileOperations, InodeFile},
+    inode::Inode,
 };
-
-/// A device whose files give access to an `Inode<Data>`.
-///
-/// In [`MiscDevice::open`] and after, [`Inode::of_file`] finds that inode.
-///
-/// [`Inode::of_file`]: crate::mm::vm_ops::FileObject::of_file
-pub(crate) trait InodeDevice: MiscDevice {
-    /// What the inode carries.
-    type Data: InodeData;
-}
+use core::ptr::NonNull;
+use kernel::{
+    bindings, error::to_result, ffi::c_int, miscdevice::MiscDeviceOptions, prelude::*,
+    sync::aref::ARef, types::Opaque,
+};
 
 /// A registered device.
 ///
 /// # Invariants
 ///
-/// `misc` is registered with the operations of [`FileOperations<T>`].
+/// `misc` is registered with the operations of [`DeviceOperations`].
 #[pin_data(PinnedDrop)]
 #[repr(C)]
-pub(crate) struct Registration<T: InodeDevice> {
+pub(crate) struct Registration<T: InodeFile> {
     // First, so that a pointer to it is one to the registration.
     #[pin]
     misc: Opaque<bindings::miscdevice>,
@@ -43,11 +33,11 @@ pub(crate) struct Registration<T: InodeDevice> {
 }
 
 // SAFETY: A device may be deregistered by another thread than the one that registered it.
-unsafe impl<T: InodeDevice> Send for Registration<T> {}
+unsafe impl<T: InodeFile> Send for Registration<T> {}
 // SAFETY: `&Registration` gives no access to anything.
-unsafe impl<T: InodeDevice> Sync for Registration<T> {}
+unsafe impl<T: InodeFile> Sync for Registration<T> {}
 
-impl<T: InodeDevice> Registration<T> {
+impl<T: InodeFile> Registration<T> {
     /// Registers a device whose files give access to `inode`.
     ///
     /// # Errors
@@ -55,7 +45,7 @@ impl<T: InodeDevice> Registration<T> {
     /// - `EBUSY`: there is no minor number left.
     /// - `EEXIST`: there is a device of that name.
     ///
-    /// C: `misc_register()`, `include/linux/miscdevice.h`.
+    /// C: `misc_register()`.
     pub(crate) fn new(
         options: MiscDeviceOptions,
         inode: ARef<Inode<T::Data>>,
@@ -64,7 +54,7 @@ impl<T: InodeDevice> Registration<T> {
             inode,
             misc <- Opaque::try_ffi_init(move |slot: *mut bindings::miscdevice| {
                 let mut misc = options.into_raw::<T>();
-                misc.fops = &FileOperations::<T>::TABLE;
+                misc.fops = &DeviceOperations::<T>::TABLE;
                 // SAFETY: The slot is valid for writes.
                 unsafe { slot.write(misc) };
                 // SAFETY: The slot is complete, pinned, and deregistered before it is freed. Files
@@ -76,32 +66,21 @@ impl<T: InodeDevice> Registration<T> {
 }
 
 #[pinned_drop]
-impl<T: InodeDevice> PinnedDrop for Registration<T> {
+impl<T: InodeFile> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariants.
         unsafe { bindings::misc_deregister(self.misc.get()) };
     }
 }
 
-/// The `struct file_operations` of an [`InodeDevice`].
-struct FileOperations<T>(PhantomData<T>);
+/// The `struct file_operations` of a device.
+struct DeviceOperations<T>(core::marker::PhantomData<T>);
 
-impl<T: InodeDevice> FileOperations<T> {
-    /// The operations that [`MiscDevice`] makes of `T`.
-    const BASE: &'static bindings::file_operations = {
-        let misc = MiscDeviceOptions { name: c"" }.into_raw::<T>();
-        // SAFETY: `into_raw()` points it to a static table.
-        unsafe { &*misc.fops }
-    };
-
+impl<T: InodeFile> DeviceOperations<T> {
     const TABLE: bindings::file_operations = bindings::file_operations {
-        // An open file keeps the module loaded.
-        owner: this_module(),
         open: Some(Self::open),
         release: Some(Self::release),
-        llseek: Some(bindings::generic_file_llseek),
-        fsync: Some(bindings::noop_fsync),
-        ..*Self::BASE
+        ..FileOperations::<T>::COMMON
     };
 
     /// # Safety
@@ -117,7 +96,7 @@ impl<T: InodeDevice> FileOperations<T> {
         unsafe { (*file).f_mapping = inode.mapping().as_ptr() };
         let inode = ARef::into_raw(inode);
 
-        let ret = match Self::BASE.open {
+        let ret = match FileOperations::<T>::MISC.open {
             // SAFETY: The arguments are those of this call.
             Some(open) => unsafe { open(node, file) },
             None => 0,
@@ -140,7 +119,7 @@ impl<T: InodeDevice> FileOperations<T> {
         // file owns.
         let inode: NonNull<Inode<T::Data>> =
             unsafe { NonNull::new_unchecked((*(*file).f_mapping).host.cast()) };
-        let ret = match Self::BASE.release {
+        let ret = match FileOperations::<T>::MISC.release {
             // SAFETY: The arguments are those of this call.
             Some(release) => unsafe { release(node, file) },
             None => 0,
@@ -152,18 +131,4 @@ impl<T: InodeDevice> FileOperations<T> {
         }
         ret
     }
-}
-
-/// Returns this module's `THIS_MODULE`, in a constant on every supported kernel.
-const fn this_module() -> *mut bindings::module {
-    #[cfg(MODULE)]
-    {
-        extern "C" {
-            // Only its address is used.
-            static __this_module: u8;
-        }
-        (&raw const __this_module).cast_mut().cast()
-    }
-    #[cfg(not(MODULE))]
-    core::ptr::null_mut()
 }

@@ -16,6 +16,7 @@ use kernel::{
     alloc::AllocError,
     bindings,
     iov::{IovIterDest, IovIterSource},
+    page::PAGE_SHIFT,
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
     types::Opaque,
@@ -92,9 +93,14 @@ impl Folio {
         copied
     }
 
-    /// Returns the size in bytes. Every folio made by [`NewFolio`] is one page.
-    pub(crate) fn len_bytes(&self) -> usize {
-        kernel::page::PAGE_SIZE
+    /// Returns the number of pages.
+    pub(super) fn nr_pages(&self) -> usize {
+        // SAFETY: By the type invariants the folio is valid.
+        unsafe { helpers::mmap_pool_folio_nr_pages(self.as_ptr()) }
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.nr_pages() << PAGE_SHIFT
     }
 
     fn head_page(&self) -> *mut bindings::page {

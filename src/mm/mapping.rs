@@ -6,32 +6,59 @@
 
 use super::folio::{Folio, LockedFolio, NewFolio};
 use crate::helpers;
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
     prelude::*,
     sync::aref::ARef,
-    types::Opaque,
+    types::{NotThreadSafe, Opaque},
 };
 
 /// The page cache of an inode of a pseudo file system, filled by its owner alone.
 ///
 /// # Invariants
 ///
-/// The `address_space` is initialised, and its operations are [`OPERATIONS`].
+/// The `address_space` is initialised, and its operations are those of [`Operations`].
 #[repr(transparent)]
 pub(crate) struct Mapping(Opaque<bindings::address_space>);
 
 // SAFETY: The page cache has its own locks; every method may be called from any thread.
 unsafe impl Sync for Mapping {}
 
-/// Memory is all there is behind the page cache: nothing is read in, nothing is written back.
-const OPERATIONS: bindings::address_space_operations = bindings::address_space_operations {
-    dirty_folio: Some(bindings::noop_dirty_folio),
-    migrate_folio: Some(bindings::filemap_migrate_folio),
-    ..pin_init::zeroed()
-};
+/// Who fills a page cache.
+pub(crate) trait MappingOwner {
+    /// Is told that `nr_pages` pages have left some page cache of this owner.
+    ///
+    /// # Context
+    ///
+    /// May hold the lock of a folio. Must not sleep.
+    ///
+    /// C: `address_space_operations::free_folio`.
+    fn pages_removed(nr_pages: usize);
+}
+
+/// The `struct address_space_operations` of a [`MappingOwner`].
+struct Operations<T>(PhantomData<T>);
+
+impl<T: MappingOwner> Operations<T> {
+    /// Memory is all there is behind the page cache: nothing is read in, nothing is written back.
+    const TABLE: bindings::address_space_operations = bindings::address_space_operations {
+        dirty_folio: Some(bindings::noop_dirty_folio),
+        free_folio: Some(Self::free_folio),
+        migrate_folio: Some(bindings::filemap_migrate_folio),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// Called by the kernel for a valid folio that has just left the page cache.
+    unsafe extern "C" fn free_folio(folio: *mut bindings::folio) {
+        // SAFETY: The caller holds a reference. The bytes were initialised before the folio
+        // entered the page cache.
+        T::pages_removed(unsafe { &*folio.cast::<Folio>() }.nr_pages());
+    }
+}
 
 impl Mapping {
     /// Takes over the page cache of a new inode.
@@ -41,9 +68,11 @@ impl Mapping {
     /// # Safety
     ///
     /// `mapping` belongs to an inode that is being set up, and lives for `'a`.
-    pub(crate) unsafe fn init<'a>(mapping: *mut bindings::address_space) -> &'a Self {
+    pub(crate) unsafe fn init<'a, T: MappingOwner>(
+        mapping: *mut bindings::address_space,
+    ) -> &'a Self {
         // SAFETY: The caller's promise; nobody else can see the inode yet.
-        unsafe { (*mapping).a_ops = &OPERATIONS };
+        unsafe { (*mapping).a_ops = &Operations::<T>::TABLE };
         // SAFETY: The caller's promise.
         unsafe { helpers::mmap_pool_mapping_set_unevictable(mapping) };
         // INVARIANT: The operations were set above.
@@ -131,5 +160,85 @@ impl Mapping {
         // SAFETY: The folio is locked, so it stays in this page cache for the call.
         unsafe { bindings::folio_mark_dirty(folio.as_ptr()) };
         Ok(folio)
+    }
+
+    /// Returns the first page at or after `pgoff` and before `end` that is in the cache.
+    ///
+    /// C: `xa_find()` on `address_space::i_pages`.
+    pub(crate) fn next_page(&self, pgoff: usize, end: usize) -> Option<usize> {
+        let mut found = pgoff;
+        // SAFETY: The array is part of the page cache. Only the presence of an entry is looked at.
+        let entry = unsafe {
+            bindings::xa_find(
+                &raw mut (*self.as_ptr()).i_pages,
+                &mut found,
+                end.checked_sub(1)?,
+                bindings::XA_PRESENT,
+            )
+        };
+        (!entry.is_null()).then_some(found)
+    }
+
+    /// Keeps pages from entering the cache and from being truncated, until the guard is dropped.
+    ///
+    /// Taken after the inode's lock and after `mmap_lock`, before the lock of a folio.
+    ///
+    /// C: `filemap_invalidate_lock()`.
+    pub(crate) fn invalidate_lock(&self) -> InvalidateGuard<'_> {
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { helpers::mmap_pool_filemap_invalidate_lock(self.as_ptr()) };
+        InvalidateGuard(self, NotThreadSafe)
+    }
+
+    /// Keeps pages from being truncated until the guard is dropped; they may enter the cache.
+    ///
+    /// C: `filemap_invalidate_lock_shared()`.
+    pub(crate) fn invalidate_lock_shared(&self) -> SharedInvalidateGuard<'_> {
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { helpers::mmap_pool_filemap_invalidate_lock_shared(self.as_ptr()) };
+        SharedInvalidateGuard(self, NotThreadSafe)
+    }
+
+    /// Keeps shared mappings that can be written to from being made, until the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: there is such a mapping.
+    ///
+    /// C: `mapping_deny_writable()`.
+    pub(crate) fn deny_writable(&self) -> Result<DenyWritableGuard<'_>> {
+        // SAFETY: The pointer is valid by the type invariants.
+        to_result(unsafe { helpers::mmap_pool_mapping_deny_writable(self.as_ptr()) })?;
+        Ok(DenyWritableGuard(self))
+    }
+}
+
+/// The invalidate lock of a page cache, held exclusively.
+pub(crate) struct InvalidateGuard<'a>(&'a Mapping, NotThreadSafe);
+
+impl Drop for InvalidateGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The lock was taken when the guard was made.
+        unsafe { helpers::mmap_pool_filemap_invalidate_unlock(self.0.as_ptr()) };
+    }
+}
+
+/// The invalidate lock of a page cache, held shared.
+pub(crate) struct SharedInvalidateGuard<'a>(&'a Mapping, NotThreadSafe);
+
+impl Drop for SharedInvalidateGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The lock was taken when the guard was made.
+        unsafe { helpers::mmap_pool_filemap_invalidate_unlock_shared(self.0.as_ptr()) };
+    }
+}
+
+/// Proof that no shared mapping of a page cache can be written to.
+pub(crate) struct DenyWritableGuard<'a>(&'a Mapping);
+
+impl Drop for DenyWritableGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: Undoes what was done when the guard was made.
+        unsafe { helpers::mmap_pool_mapping_allow_writable(self.0.as_ptr()) };
     }
 }

@@ -17,15 +17,27 @@
 /* Type byte of every ioctl of the device. */
 #define MMAP_POOL_IOC_MAGIC	0xBC
 
+/* Bytes of mmap_pool_create.name, the terminating zero included. */
+#define MMAP_POOL_NAME_LEN	64
+
+/*
+ * No structure has padding or pointers, so 32-bit programs use the same ones.
+ * Members called reserved are zero in answers and must be zero in arguments,
+ * else EINVAL. An argument that does not point to accessible memory is EFAULT,
+ * an unknown number ENOTTY, and a pool that was revoked ENODEV.
+ */
+
 /**
  * struct mmap_pool_info - size and statistics of a pool
- * @size_bytes: bytes that can be mapped and read; a multiple of the page size
+ * @size_bytes: bytes that can be mapped and read
  * @nr_resident_pages: pages that hold memory now
  * @nr_faults: page faults the pool has resolved or refused since it was made;
  *	faults served from resident neighbours (fault-around) are not among them
  * @nr_allocated_pages: pages allocated since the pool was made
  * @page_size_bytes: size of a page
  * @abi_version: MMAP_POOL_ABI_VERSION of the module
+ * @seals: the MMAP_POOL_SEAL_ bits that were added
+ * @flags: MMAP_POOL_FLAG_ bits
  * @reserved: zero
  */
 struct mmap_pool_info {
@@ -35,16 +47,163 @@ struct mmap_pool_info {
 	__u64 nr_allocated_pages;
 	__u32 page_size_bytes;
 	__u32 abi_version;
-	__u64 reserved[3];
+	__u32 seals;
+	__u32 flags;
+	__u64 reserved[2];
 };
+
+/**
+ * struct mmap_pool_create - the new pool that MMAP_POOL_CREATE is to make
+ * @size_bytes: size of the pool, any number of bytes
+ * @flags: zero
+ * @reserved: zero
+ * @name: what /proc calls the pool; ends with a zero byte
+ */
+struct mmap_pool_create {
+	__u64 size_bytes;
+	__u32 flags;
+	__u32 reserved;
+	__u8 name[MMAP_POOL_NAME_LEN];
+};
+
+/**
+ * struct mmap_pool_resize - the new size for MMAP_POOL_RESIZE
+ * @size_bytes: size in bytes; of the default pool, a multiple of the page size
+ * @reserved: zero
+ */
+struct mmap_pool_resize {
+	__u64 size_bytes;
+	__u64 reserved;
+};
+
+/**
+ * struct mmap_pool_range - what MMAP_POOL_PUNCH and _PREFAULT are about
+ * @offset_bytes: first byte
+ * @len_bytes: number of bytes, not zero
+ */
+struct mmap_pool_range {
+	__u64 offset_bytes;
+	__u64 len_bytes;
+};
+
+/**
+ * struct mmap_pool_seal - the seals that MMAP_POOL_SEAL is to add
+ * @seals: MMAP_POOL_SEAL_ bits
+ * @reserved: zero
+ */
+struct mmap_pool_seal {
+	__u32 seals;
+	__u32 reserved;
+};
+
+/**
+ * struct mmap_pool_stat - statistics of all pools together
+ * @nr_pools: pools that exist, the default pool included
+ * @nr_resident_pages: pages of all pools that hold memory now
+ * @nr_limit_pages: the most pages that all pools together may hold: module
+ *	parameter limit_mb
+ * @nr_refused_pages: times that a page was refused because of that limit
+ * @reserved: zero
+ */
+struct mmap_pool_stat {
+	__u64 nr_pools;
+	__u64 nr_resident_pages;
+	__u64 nr_limit_pages;
+	__u64 nr_refused_pages;
+	__u64 reserved[4];
+};
+
+/* Seals; the bits are those of F_ADD_SEALS. */
+#define MMAP_POOL_SEAL_SEAL	0x1	/* no more seals can be added */
+#define MMAP_POOL_SEAL_SHRINK	0x2	/* the pool cannot shrink */
+#define MMAP_POOL_SEAL_GROW	0x4	/* the pool cannot grow */
+#define MMAP_POOL_SEAL_WRITE	0x8	/* the pool cannot be written to */
+
+#define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool the device node opens */
+#define MMAP_POOL_FLAG_REVOKED	0x2	/* the pool was revoked */
 
 /*
  * MMAP_POOL_INFO - describe the pool behind a descriptor
  *
- * Works on any descriptor of the device, whatever it was opened for.
- *
- * EFAULT: the argument does not point to writable memory.
+ * Works whatever the descriptor was opened for, and on a revoked pool.
  */
 #define MMAP_POOL_INFO	_IOR(MMAP_POOL_IOC_MAGIC, 0x00, struct mmap_pool_info)
+
+/*
+ * MMAP_POOL_CREATE - create a pool, return a new descriptor for it
+ *
+ * The descriptor is O_CLOEXEC, open for reading and writing, and one of a
+ * regular file: fstat, ftruncate, fallocate work on it, and /proc/self/fd/N
+ * opens it again. The pool lives as long as a descriptor or a mapping of it.
+ *
+ * EINVAL: flags that are not zero, a name that does not end, a size beyond a
+ * file's bounds. EMFILE, ENFILE: too many open files. ENOMEM: no memory.
+ */
+#define MMAP_POOL_CREATE \
+	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)
+
+/*
+ * MMAP_POOL_RESIZE - change the size of the pool
+ *
+ * What lies past a smaller size goes: pages, mappings of them (SIGBUS), private
+ * copies.
+ *
+ * EBADF: the descriptor is not open for writing. EPERM: a seal forbids it; the
+ * default pool, without CAP_SYS_ADMIN. EINVAL: the size is beyond a file's
+ * bounds; for the default pool, not one that size_mb allows, in pages.
+ */
+#define MMAP_POOL_RESIZE \
+	_IOW(MMAP_POOL_IOC_MAGIC, 0x02, struct mmap_pool_resize)
+
+/*
+ * MMAP_POOL_PUNCH - make a hole: free whole pages, zero parts of pages
+ *
+ * Private copies stay.
+ *
+ * EBADF: the descriptor is not open for writing. EPERM: the pool is sealed
+ * against writing. EINVAL: the range is empty or reaches beyond a file's
+ * bounds.
+ */
+#define MMAP_POOL_PUNCH	_IOW(MMAP_POOL_IOC_MAGIC, 0x03, struct mmap_pool_range)
+
+/*
+ * MMAP_POOL_PREFAULT - allocate the pages of a range that have no memory yet
+ *
+ * After an error some of them may have it.
+ *
+ * EBADF: the descriptor is not open for writing. EINVAL: the range is empty or
+ * not within the pool. ENOSPC: the limit for all pools is reached. ENOMEM: no
+ * memory. EINTR: the task is being killed.
+ */
+#define MMAP_POOL_PREFAULT \
+	_IOW(MMAP_POOL_IOC_MAGIC, 0x04, struct mmap_pool_range)
+
+/*
+ * MMAP_POOL_SEAL - add seals, for good
+ *
+ * EBADF: the descriptor is not open for writing. EPERM: MMAP_POOL_SEAL_SEAL was
+ * added before; the default pool, without CAP_SYS_ADMIN. EBUSY:
+ * MMAP_POOL_SEAL_WRITE, and there is a shared mapping that can be written to.
+ * EINVAL: an unknown seal.
+ */
+#define MMAP_POOL_SEAL	_IOW(MMAP_POOL_IOC_MAGIC, 0x05, struct mmap_pool_seal)
+
+/*
+ * MMAP_POOL_REVOKE - take the pool away from everybody
+ *
+ * Its memory is freed, touching a mapping of it is SIGBUS from then on, reading,
+ * writing and mapping it is ENODEV.
+ *
+ * EPERM: neither the pool's owner nor CAP_SYS_ADMIN; the default pool, without
+ * CAP_SYS_ADMIN.
+ */
+#define MMAP_POOL_REVOKE	_IO(MMAP_POOL_IOC_MAGIC, 0x06)
+
+/*
+ * MMAP_POOL_STAT - describe all pools together
+ *
+ * Works on any descriptor of any pool.
+ */
+#define MMAP_POOL_STAT	_IOR(MMAP_POOL_IOC_MAGIC, 0x07, struct mmap_pool_stat)
 
 #endif /* _UAPI_LINUX_MMAP_POOL_H */

@@ -21,7 +21,9 @@ fn a_new_pool_is_empty() {
         nr_allocated_pages: 0,
         page_size_bytes: 4096,
         abi_version: uapi::ABI_VERSION,
-        reserved: [0; 3],
+        seals: 0,
+        flags: uapi::FLAG_DEFAULT,
+        reserved: [0; 2],
     };
     assert_eq!(Pool::open().unwrap().info().unwrap(), expected);
     module.unload().unwrap();

@@ -2,28 +2,57 @@
 
 //! Hostile ioctls.
 
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use mmap_pool::{uapi, Errno, Info, MappingBuilder, Pool, Protection};
+use mmap_pool::{uapi, Errno, Info, MappingBuilder, OpenOptions, Pool, Protection, Stat};
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::{PAGE, SIZE};
+
+/// Every number that there is.
+const NUMBERS: [u32; 8] = [
+    uapi::INFO,
+    uapi::CREATE,
+    uapi::RESIZE,
+    uapi::PUNCH,
+    uapi::PREFAULT,
+    uapi::SEAL,
+    uapi::REVOKE,
+    uapi::STAT,
+];
+
+/// Those that read an argument.
+const SETTERS: [u32; 5] = [
+    uapi::CREATE,
+    uapi::RESIZE,
+    uapi::PUNCH,
+    uapi::PREFAULT,
+    uapi::SEAL,
+];
+
+/// Those that write an answer.
+const GETTERS: [u32; 2] = [uapi::INFO, uapi::STAT];
+
+/// Sizes and offsets that no file has.
+const BEYOND_ANY_FILE: [u64; 4] = [1 << 63, (1 << 63) + 4096, u64::MAX - 4095, u64::MAX];
 
 #[test]
 fn unknown_ioctls_are_enotty_and_change_nothing() {
-    let module = FreshModule::load("size_mb=1").unwrap();
-    let pool = Pool::open().unwrap();
-    let before = pool.info().unwrap();
+    on_both_kinds(refuses_unknown_numbers);
+}
+
+fn refuses_unknown_numbers(pool: &Pool) {
     let mut buffer = [0xa5_u8; 1 << 14];
     for nr in 0..=0xff_u32 {
         for direction in 0..4_u32 {
-            for size in [0, 1, 8, 63, 64, 65, 0x3fff_u32] {
+            for size in [0, 1, 8, 16, 63, 64, 65, 80, 0x3fff_u32] {
                 let magic = u32::from(uapi::IOC_MAGIC);
                 let number = (direction << 30) | (size << 16) | (magic << 8) | nr;
-                if number == uapi::INFO {
+                if NUMBERS.contains(&number) {
                     continue;
                 }
-                let answer = ioctl(&pool, number, buffer.as_mut_ptr());
+                let answer = ioctl(pool, number, buffer.as_mut_ptr());
                 assert_eq!(answer, Err(Errno::NOTTY), "{number:#x}");
             }
         }
@@ -31,7 +60,7 @@ fn unknown_ioctls_are_enotty_and_change_nothing() {
     // Those of a terminal, of a block device, and none at all.
     for number in [0x5401, 0x1260, 0, u32::MAX] {
         assert_eq!(
-            ioctl(&pool, number, buffer.as_mut_ptr()),
+            ioctl(pool, number, buffer.as_mut_ptr()),
             Err(Errno::NOTTY),
             "{number:#x}"
         );
@@ -40,42 +69,253 @@ fn unknown_ioctls_are_enotty_and_change_nothing() {
         buffer.iter().all(|&byte| byte == 0xa5),
         "a refused ioctl wrote to its argument"
     );
-    assert_eq!(pool.info().unwrap(), before);
+}
+
+#[test]
+fn a_bad_pointer_is_efault_and_changes_nothing() {
+    on_both_kinds(|pool| {
+        let zero = File::open("/dev/zero").unwrap();
+        let map = |protection| {
+            MappingBuilder::private()
+                .protection(protection)
+                .len(PAGE)
+                .map(&zero)
+                .unwrap()
+        };
+        let (closed, readable) = (map(Protection::NONE), map(Protection::READ));
+        let addresses = [
+            0,
+            1,
+            PAGE,
+            closed.as_ptr().addr(),
+            // The kernel's half, the end of the address space, and the hole between the halves.
+            0xffff_8880_0000_0000,
+            usize::MAX - 8,
+            1 << 55,
+        ];
+        for number in SETTERS.into_iter().chain(GETTERS) {
+            for address in addresses {
+                let answer = ioctl(pool, number, ptr::without_provenance_mut(address));
+                assert_eq!(answer, Err(Errno::FAULT), "{number:#x} {address:#x}");
+            }
+        }
+        for number in GETTERS {
+            let answer = ioctl(pool, number, readable.as_ptr());
+            assert_eq!(answer, Err(Errno::FAULT), "{number:#x}");
+        }
+    });
+}
+
+#[test]
+fn a_reserved_field_that_is_not_zero_is_einval_and_changes_nothing() {
+    on_both_kinds(|pool| {
+        let create = uapi::Create {
+            size_bytes: 4096,
+            ..uapi::Create::default()
+        };
+        for bit in [1, 1 << 31] {
+            let with_flags = uapi::Create {
+                flags: bit,
+                ..create
+            };
+            assert_eq!(set(pool, uapi::CREATE, with_flags), Err(Errno::INVAL));
+            let with_reserved = uapi::Create {
+                reserved: bit,
+                ..create
+            };
+            assert_eq!(set(pool, uapi::CREATE, with_reserved), Err(Errno::INVAL));
+            let seal = uapi::Seal {
+                seals: uapi::SEAL_SHRINK,
+                reserved: bit,
+            };
+            assert_eq!(set(pool, uapi::SEAL, seal), Err(Errno::INVAL));
+        }
+        for reserved in [1, 1 << 63] {
+            let resize = uapi::Resize {
+                size_bytes: 2 * SIZE as u64,
+                reserved,
+            };
+            assert_eq!(set(pool, uapi::RESIZE, resize), Err(Errno::INVAL));
+        }
+    });
+}
+
+#[test]
+fn unknown_seals_are_einval_and_add_none() {
+    on_both_kinds(|pool| {
+        for seals in [0x10, 0x80, 1 << 31, u32::MAX, uapi::SEAL_GROW | 0x20] {
+            let seal = uapi::Seal { seals, reserved: 0 };
+            assert_eq!(set(pool, uapi::SEAL, seal), Err(Errno::INVAL), "{seals:#x}");
+        }
+    });
+}
+
+#[test]
+fn a_name_without_an_end_is_einval_and_creates_nothing() {
+    on_both_kinds(|pool| {
+        let create = uapi::Create {
+            size_bytes: 4096,
+            name: [b'n'; uapi::NAME_LEN],
+            ..uapi::Create::default()
+        };
+        assert_eq!(set(pool, uapi::CREATE, create), Err(Errno::INVAL));
+    });
+}
+
+#[test]
+fn a_size_that_no_file_has_is_einval_and_changes_nothing() {
+    on_both_kinds(|pool| {
+        for size_bytes in BEYOND_ANY_FILE {
+            let create = uapi::Create {
+                size_bytes,
+                ..uapi::Create::default()
+            };
+            assert_eq!(set(pool, uapi::CREATE, create), Err(Errno::INVAL));
+            let resize = uapi::Resize {
+                size_bytes,
+                reserved: 0,
+            };
+            assert_eq!(set(pool, uapi::RESIZE, resize), Err(Errno::INVAL));
+        }
+    });
+}
+
+#[test]
+fn the_largest_size_of_a_file_is_one_of_a_pool_too() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let largest = i64::MAX.unsigned_abs();
+    let pool = Pool::create().size_bytes(largest).create().unwrap();
+    assert_eq!(pool.info().unwrap().size_bytes, largest);
+    // Its last byte can be written, and nothing after that.
+    pool.write_all_at(b"!", largest - 1).unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
+    pool.resize(0).unwrap();
+    pool.resize(largest).unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
     drop(pool);
     module.unload().unwrap();
 }
 
 #[test]
-fn a_bad_pointer_is_efault_and_changes_nothing() {
+fn the_default_pool_has_whole_pages_and_at_most_the_machines_memory() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let pool = Pool::open().unwrap();
-    let before = pool.info().unwrap();
-    let zero = std::fs::File::open("/dev/zero").unwrap();
-    let map = |protection| {
-        MappingBuilder::private()
-            .protection(protection)
-            .len(PAGE)
-            .map(&zero)
-            .unwrap()
-    };
-    let (closed, readable) = (map(Protection::NONE), map(Protection::READ));
-    let addresses = [
+    let before = State::of(&pool);
+    for size in [
         0,
         1,
-        PAGE,
-        closed.as_ptr().addr(),
-        readable.as_ptr().addr(),
-        // The kernel's half, the end of the address space, and the hole between the halves.
-        0xffff_8880_0000_0000,
-        usize::MAX - 8,
-        1 << 55,
-    ];
-    for address in addresses {
-        let answer = ioctl(&pool, uapi::INFO, ptr::without_provenance_mut(address));
-        assert_eq!(answer, Err(Errno::FAULT), "{address:#x}");
+        4095,
+        SIZE as u64 + 1,
+        1 << 50,
+        i64::MAX.unsigned_abs(),
+    ] {
+        let error = pool.resize(size).unwrap_err();
+        assert_eq!(error.errno(), Errno::INVAL, "{size}");
     }
-    assert_eq!(pool.info().unwrap(), before);
+    assert_eq!(State::of(&pool), before);
     drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_range_that_cannot_be_is_einval_and_changes_nothing() {
+    on_both_kinds(|pool| {
+        let page = PAGE as u64;
+        let mut ranges = vec![
+            (0, 0),
+            (page, 0),
+            (u64::MAX, 0),
+            (u64::MAX, 1),
+            (1, u64::MAX),
+        ];
+        for beyond in BEYOND_ANY_FILE {
+            ranges.extend([(beyond, page), (page, beyond), (beyond, beyond)]);
+        }
+        ranges.push((i64::MAX.unsigned_abs(), 2));
+        for (offset, len) in ranges {
+            for result in [pool.punch(offset, len), pool.prefault(offset, len)] {
+                let errno = result.map_err(|error| error.errno());
+                assert_eq!(errno, Err(Errno::INVAL), "{offset:#x} {len:#x}");
+            }
+        }
+        // Past the end there is nothing to allocate, and nothing that punching would change.
+        let end = SIZE as u64;
+        for (offset, len) in [(end, 1), (end - page, page + 1), (1 << 62, page)] {
+            let errno = pool.prefault(offset, len).map_err(|error| error.errno());
+            assert_eq!(errno, Err(Errno::INVAL), "{offset:#x} {len:#x}");
+        }
+        for (offset, len) in [
+            (end, page),
+            (1 << 62, page),
+            (end, i64::MAX.unsigned_abs() - end),
+        ] {
+            pool.punch(offset, len).unwrap();
+        }
+    });
+}
+
+#[test]
+fn ranges_need_no_alignment() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    for pool in both_kinds() {
+        pool.write_all_at(&[7; 3 * PAGE], 0).unwrap();
+        pool.punch(100, 2 * PAGE as u64).unwrap();
+        let mut bytes = vec![0xff; 3 * PAGE];
+        pool.read_exact_at(&mut bytes, 0).unwrap();
+        let mut expected = vec![7; 3 * PAGE];
+        expected[100..100 + 2 * PAGE].fill(0);
+        assert_eq!(bytes, expected);
+        // The page in the middle is gone, those at the ends are not.
+        assert_eq!(pool.info().unwrap().nr_resident_pages, 2);
+
+        pool.prefault(5 * PAGE as u64 - 1, 2).unwrap();
+        assert_eq!(pool.info().unwrap().nr_resident_pages, 4);
+    }
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_descriptor_that_cannot_write_is_ebadf_and_changes_nothing() {
+    on_both_kinds(|pool| {
+        let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
+        let read_only = OpenOptions::new().write(false).open_path(path).unwrap();
+        for result in [
+            read_only.resize(2 * SIZE as u64),
+            read_only.punch(0, 4096),
+            read_only.prefault(0, 4096),
+            read_only.seal(mmap_pool::Seals::GROW),
+        ] {
+            assert_eq!(result.unwrap_err().errno(), Errno::BADF);
+        }
+        // An argument is looked at before the rights are.
+        let answer = ioctl(&read_only, uapi::RESIZE, ptr::null_mut());
+        assert_eq!(answer, Err(Errno::FAULT));
+    });
+}
+
+#[test]
+fn files_of_others_know_none_of_the_ioctls() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let mut buffer = [0_u8; 1 << 14];
+    let (from, to) = rustix::pipe::pipe().unwrap();
+    let memfd = rustix::fs::memfd_create("other", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let others = [
+        File::open("/dev/null").unwrap().into(),
+        File::open("/proc/self/exe").unwrap().into(),
+        from,
+        to,
+        memfd,
+    ];
+    for other in &others {
+        for number in NUMBERS {
+            let answer = ioctl(other, number, buffer.as_mut_ptr());
+            assert_eq!(answer, Err(Errno::NOTTY), "{number:#x}");
+        }
+    }
+    for other in others {
+        let error = Pool::try_from(other).unwrap_err();
+        assert_eq!(error.errno(), Errno::NOTTY);
+    }
     module.unload().unwrap();
 }
 
@@ -90,9 +330,38 @@ fn an_argument_that_is_half_there_is_efault() {
         .len(2 * PAGE)
         .map(&pool)
         .unwrap();
-    let start = mapping.as_ptr().wrapping_add(PAGE - size_of::<Info>() / 2);
-    assert_eq!(ioctl(&pool, uapi::INFO, start), Err(Errno::FAULT));
+    for number in SETTERS.into_iter().chain(GETTERS) {
+        let start = mapping
+            .as_ptr()
+            .wrapping_add(PAGE - argument_len(number) / 2);
+        assert_eq!(
+            ioctl(&pool, number, start),
+            Err(Errno::FAULT),
+            "{number:#x}"
+        );
+    }
     drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn an_argument_can_lie_in_the_page_that_it_takes_away() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    for pool in both_kinds() {
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        let argument = uapi::Range {
+            offset_bytes: 0,
+            len_bytes: SIZE as u64,
+        };
+        mapping
+            .write_at(0, &argument.offset_bytes.to_ne_bytes())
+            .unwrap();
+        mapping
+            .write_at(8, &argument.len_bytes.to_ne_bytes())
+            .unwrap();
+        assert_eq!(ioctl(&pool, uapi::PUNCH, mapping.as_ptr()), Ok(0));
+        assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
+    }
     module.unload().unwrap();
 }
 
@@ -101,7 +370,7 @@ fn info_can_be_written_into_an_untouched_page_of_the_pool() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
-    assert_eq!(ioctl(&pool, uapi::INFO, mapping.as_ptr()), Ok(()));
+    assert_eq!(ioctl(&pool, uapi::INFO, mapping.as_ptr()), Ok(0));
     let mut size = [0; 8];
     pool.read_exact_at(&mut size, 0).unwrap();
     assert_eq!(u64::from_ne_bytes(size), mapping.len() as u64);
@@ -114,18 +383,77 @@ fn info_needs_no_alignment() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let pool = Pool::open().unwrap();
     let mut buffer = [0xa5_u8; size_of::<Info>() + 2];
-    assert_eq!(ioctl(&pool, uapi::INFO, buffer[1..].as_mut_ptr()), Ok(()));
+    assert_eq!(ioctl(&pool, uapi::INFO, buffer[1..].as_mut_ptr()), Ok(0));
     assert_eq!(buffer[1..9], pool.info().unwrap().size_bytes.to_ne_bytes());
     assert_eq!((buffer[0], buffer[buffer.len() - 1]), (0xa5, 0xa5));
     drop(pool);
     module.unload().unwrap();
 }
 
-fn ioctl(pool: &Pool, number: u32, argument: *mut u8) -> Result<(), Errno> {
+/// What must be as before after an error.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    info: Info,
+    stat: Stat,
+    bytes: Vec<u8>,
+    nr_descriptors: usize,
+}
+
+impl State {
+    fn of(pool: &Pool) -> Self {
+        let mut bytes = vec![0xff; SIZE];
+        pool.read_exact_at(&mut bytes, 0).unwrap();
+        Self {
+            info: pool.info().unwrap(),
+            stat: pool.stat().unwrap(),
+            bytes,
+            nr_descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+        }
+    }
+}
+
+/// The default pool, and a created one of the same size.
+fn both_kinds() -> [Pool; 2] {
+    let created = Pool::create().name("hostile").size_bytes(SIZE as u64);
+    [Pool::open().unwrap(), created.create().unwrap()]
+}
+
+/// Runs `attempt` on both kinds of pools, each with some pages, which must be as before afterwards.
+fn on_both_kinds(attempt: impl Fn(&Pool)) {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pools = both_kinds();
+    for pool in &pools {
+        pool.write_all_at(&[0x5a; 2 * PAGE], PAGE as u64).unwrap();
+    }
+    for pool in &pools {
+        let before = State::of(pool);
+        attempt(pool);
+        assert_eq!(State::of(pool), before);
+    }
+    drop(pools);
+    module.unload().unwrap();
+}
+
+fn argument_len(number: u32) -> usize {
+    usize::try_from((number >> 16) & 0x3fff).unwrap()
+}
+
+/// Passes `argument`, and closes the descriptor that may come of it.
+fn set<T>(pool: &Pool, number: u32, mut argument: T) -> Result<(), Errno> {
+    assert_eq!(argument_len(number), size_of::<T>());
+    let result = ioctl(pool, number, (&raw mut argument).cast())?;
+    if number == uapi::CREATE {
+        // SAFETY: The new descriptor is known to nobody else.
+        drop(unsafe { OwnedFd::from_raw_fd(result) });
+    }
+    Ok(())
+}
+
+fn ioctl(file: &impl AsRawFd, number: u32, argument: *mut u8) -> Result<i32, Errno> {
     // SAFETY: Whatever the driver makes of it may be written to `argument`: memory of the caller's
     // own, as large as any ioctl's argument can be or as the one that is asked for, or none.
-    match unsafe { libc::ioctl(pool.as_raw_fd(), number.into(), argument) } {
+    match unsafe { libc::ioctl(file.as_raw_fd(), number.into(), argument) } {
         -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap()),
-        _ => Ok(()),
+        result => Ok(result),
     }
 }

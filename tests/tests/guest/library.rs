@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::Ordering;
 
-use mmap_pool::{Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection};
+use mmap_pool::{
+    Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals, Stat,
+};
 use mmap_pool_tests::module::{self, FreshModule};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
@@ -133,5 +135,110 @@ fn any_descriptor_of_the_pool_becomes_a_pool_and_no_other_does() {
         let error = Pool::try_from(File::open(path).unwrap()).unwrap_err();
         assert_eq!(error, Error::NotAPool { path: None }, "{path}");
     }
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_created_pool_is_empty_and_of_the_size_asked_for() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(10_001).create().unwrap();
+    let info = pool.info().unwrap();
+    assert_eq!((info.size_bytes, info.nr_resident_pages), (10_001, 0));
+    assert!(!info.is_default() && !info.is_revoked());
+    assert_eq!(pool.seals().unwrap(), Seals::NONE);
+    assert_eq!(pool.as_file().metadata().unwrap().len(), 10_001);
+    // Longer than its size would be past its last page.
+    assert_eq!(MappingBuilder::shared().map(&pool).unwrap().len(), 10_001);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn any_pool_can_create_another_and_the_two_are_apart() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let first = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let second = Pool::create().size_bytes(PAGE as u64);
+    let second = second.create_through(&first).unwrap();
+    first.write_all_at(b"first", 0).unwrap();
+    let mut bytes = [0xff; 5];
+    second.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(bytes, [0; 5]);
+    drop((first, second));
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_created_pool_grows_by_writing_and_by_resizing() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().create().unwrap();
+    pool.write_all_at(b"hello", 100).unwrap();
+    assert_eq!(pool.info().unwrap().size_bytes, 105);
+    pool.resize(3 * PAGE as u64).unwrap();
+    pool.prefault(0, 3 * PAGE as u64).unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 3);
+    pool.punch(0, PAGE as u64).unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 2);
+    pool.resize(0).unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn seals_add_up_and_are_told() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    pool.seal(Seals::SHRINK).unwrap();
+    pool.seal(Seals::GROW | Seals::SEAL).unwrap();
+    assert_eq!(pool.seals().unwrap().to_string(), "seal shrink grow");
+    assert_eq!(
+        pool.seal(Seals::WRITE).unwrap_err(),
+        Error::System {
+            operation: Operation::Seal,
+            errno: Errno::PERM
+        }
+    );
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_revoked_pool_says_so() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    pool.revoke().unwrap();
+    assert!(pool.info().unwrap().is_revoked());
+    assert_eq!(pool.revoke().unwrap_err().errno(), Errno::NODEV);
+    let error = pool.write_at(b"no", 0).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn stat_counts_pools_and_pages_of_all_of_them() {
+    let module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
+    let default = Pool::open().unwrap();
+    let empty = Stat {
+        nr_pools: 1,
+        nr_resident_pages: 0,
+        nr_limit_pages: 512,
+        nr_refused_pages: 0,
+        reserved: [0; 4],
+    };
+    assert_eq!(default.stat().unwrap(), empty);
+    let created = Pool::create().size_bytes(SIZE as u64).create().unwrap();
+    created.prefault(0, 5 * PAGE as u64).unwrap();
+    default.prefault(0, 3 * PAGE as u64).unwrap();
+    let used = Stat {
+        nr_pools: 2,
+        nr_resident_pages: 8,
+        ..empty
+    };
+    assert_eq!(created.stat().unwrap(), used);
+    drop(created);
+    default.punch(0, SIZE as u64).unwrap();
+    assert_eq!(default.stat().unwrap(), empty);
+    drop(default);
     module.unload().unwrap();
 }

@@ -161,7 +161,8 @@ impl MappingBuilder {
     /// - `EOVERFLOW`: offset and length together are beyond any file.
     /// - `ENOMEM`: the address space or the number of mappings is exhausted.
     /// - `EAGAIN`: locking was asked for and exceeds `RLIMIT_MEMLOCK`.
-    /// - `ENODEV`: the file cannot be mapped.
+    /// - `EPERM`: the pool is sealed against writing, and the mapping is shared and writable.
+    /// - `ENODEV`: the file cannot be mapped, or the pool was revoked.
     pub fn map(self, object: &impl Mappable) -> Result<Mapping> {
         let len = match self.len {
             Some(len) => len,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use crate::uapi::NAME_LEN;
 use crate::Protection;
 
 /// The step that failed.
@@ -16,6 +17,20 @@ use crate::Protection;
 pub enum Operation {
     /// The `MMAP_POOL_INFO` ioctl.
     Info,
+    /// The `MMAP_POOL_CREATE` ioctl.
+    Create,
+    /// The `MMAP_POOL_RESIZE` ioctl.
+    Resize,
+    /// The `MMAP_POOL_PUNCH` ioctl.
+    Punch,
+    /// The `MMAP_POOL_PREFAULT` ioctl.
+    Prefault,
+    /// The `MMAP_POOL_SEAL` ioctl.
+    Seal,
+    /// The `MMAP_POOL_REVOKE` ioctl.
+    Revoke,
+    /// The `MMAP_POOL_STAT` ioctl.
+    Stat,
     /// Asking a file for its size.
     Size,
     /// `mmap(2)`.
@@ -38,6 +53,13 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Info => "describe the pool",
+            Self::Create => "create a pool",
+            Self::Resize => "change the size of the pool",
+            Self::Punch => "make a hole in the pool",
+            Self::Prefault => "allocate pages of the pool",
+            Self::Seal => "seal the pool",
+            Self::Revoke => "revoke the pool",
+            Self::Stat => "describe all pools",
             Self::Size => "tell the size of the file",
             Self::Map => "map the memory",
             Self::Unmap => "unmap the memory",
@@ -78,6 +100,11 @@ pub enum Error {
     NotAPool {
         /// What was opened, where it is known.
         path: Option<PathBuf>,
+    },
+    /// A pool cannot have this name: it contains a zero byte, or is too long.
+    BadName {
+        /// The name.
+        name: String,
     },
     /// The kernel refused.
     System {
@@ -124,7 +151,7 @@ impl Error {
             Self::Open { errno, .. } | Self::System { errno, .. } => *errno,
             Self::NotAPool { .. } => Errno::NOTTY,
             Self::OutOfBounds { .. } => Errno::FAULT,
-            Self::Misaligned { .. } => Errno::INVAL,
+            Self::BadName { .. } | Self::Misaligned { .. } => Errno::INVAL,
             Self::Protected { .. } => Errno::ACCESS,
         }
     }
@@ -144,6 +171,11 @@ impl fmt::Display for Error {
                 write!(f, "{} is not a pool of mmap_pool", path.display())
             }
             Self::NotAPool { path: None } => f.write_str("the file is not a pool of mmap_pool"),
+            Self::BadName { name } => write!(
+                f,
+                "{name:?} is no name for a pool: it has a zero byte, or more than {} bytes",
+                NAME_LEN - 1
+            ),
             Self::System { operation, errno } => write!(f, "cannot {operation}: {}", Text(*errno)),
             Self::OutOfBounds {
                 offset,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Safe access to `/dev/mmap_pool`: open the pool, map it shared or private, read and write it.
+//! Safe access to `/dev/mmap_pool`: open the pool or create one, map it shared or private, read and
+//! write it.
 //!
 //! ```no_run
 //! use mmap_pool::{MappingBuilder, Pool};
@@ -13,6 +14,19 @@
 //! pool.read_exact_at(&mut bytes, 4096)?;
 //! assert_eq!(&bytes, b"every");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A pool of one's own starts empty, is a regular file to every other program, and is gone with its
+//! last descriptor and mapping:
+//!
+//! ```no_run
+//! use mmap_pool::{MappingBuilder, Pool, Seals};
+//!
+//! let frames = Pool::create().name("frames").size_bytes(1 << 20).create()?;
+//! let mapping = MappingBuilder::shared().map(&frames)?;
+//! // Whoever gets the descriptor can rely on its size.
+//! frames.seal(Seals::SHRINK | Seals::GROW)?;
+//! # Ok::<(), mmap_pool::Error>(())
 //! ```
 //!
 //! # Memory that others write
@@ -30,17 +44,20 @@
 //! # Signals
 //!
 //! A mapping may reach past the end of what it maps. Touching a page there raises `SIGBUS`, as it
-//! does when the pool or the machine has no memory left for a page; the accessors do not catch it.
-//! Memory that is inside the pool and inside the mapping raises nothing.
+//! does when the pools or the machine have no memory left for a page; the accessors do not catch it.
+//! Memory that is inside the pool and inside the mapping raises nothing, unless somebody makes the
+//! pool smaller or revokes it.
 
 #![deny(missing_docs)]
 
 mod builder;
 mod copy;
+mod create;
 mod error;
 mod mapping;
 mod pool;
 mod protection;
+mod seals;
 
 /// The interface between the device and userspace: ioctl numbers and structures.
 #[path = "../../../src/uapi.rs"]
@@ -53,11 +70,13 @@ mod protection;
 pub mod uapi;
 
 pub use builder::{Mappable, MappingBuilder};
+pub use create::PoolBuilder;
 pub use error::{Error, Operation};
 pub use mapping::{Advice, Mapping};
 pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
 pub use protection::Protection;
-pub use uapi::Info;
+pub use seals::Seals;
+pub use uapi::{Info, Stat};
 
 /// An error number of the kernel, as in `errno(3)`.
 pub use rustix::io::Errno;

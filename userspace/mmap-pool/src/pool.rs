@@ -9,18 +9,19 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::ioctl::{ioctl, Getter};
+use rustix::ioctl::{ioctl, Getter, Ioctl, NoArg, Setter};
 
 use crate::error::{Error, Operation};
-use crate::{uapi, Info, Result};
+use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat};
 
 /// The node that opens the default pool.
 pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
 
 /// An open pool.
 ///
-/// Reads, writes and seeks as a file of a fixed size does: reading ends at the pool's end, writing
-/// there is `ENOSPC`. To map it, see [`MappingBuilder`](crate::MappingBuilder).
+/// Reads, writes and seeks as a file does: reading ends at the pool's end. Writing there makes a
+/// created pool larger, and is `ENOSPC` for the default pool, whose size is fixed. To map it, see
+/// [`MappingBuilder`](crate::MappingBuilder).
 #[derive(Debug)]
 pub struct Pool {
     file: File,
@@ -163,6 +164,176 @@ impl Pool {
         })
     }
 
+    /// The seals that were added so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::info`].
+    pub fn seals(&self) -> Result<Seals> {
+        Ok(Seals::from_bits(self.info()?.seals))
+    }
+
+    /// Describes a new pool, to be created.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::create().name("frames").size_bytes(1 << 20).create()?;
+    /// assert_eq!(pool.info()?.size_bytes, 1 << 20);
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    pub fn create<'a>() -> PoolBuilder<'a> {
+        PoolBuilder::new()
+    }
+
+    /// Changes the size. What lies past a smaller size goes: pages, mappings of them (`SIGBUS`),
+    /// private copies.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::create().size_bytes(4096).create()?;
+    /// pool.resize(1 << 20)?;
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the pool is not open for writing.
+    /// - `EPERM`: a seal forbids it; the default pool, without `CAP_SYS_ADMIN`.
+    /// - `EINVAL`: the size is beyond a file's bounds; for the default pool, 0, not a multiple of the
+    ///   page size, or more than the machine's memory.
+    /// - `ENODEV`: the pool was revoked.
+    pub fn resize(&self, size_bytes: u64) -> Result<()> {
+        let argument = uapi::Resize {
+            size_bytes,
+            reserved: 0,
+        };
+        self.set::<{ uapi::RESIZE }, _>(Operation::Resize, argument)
+    }
+
+    /// Makes a hole: frees whole pages, zeroes parts of pages. Private copies stay.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::create().size_bytes(1 << 20).create()?;
+    /// pool.write_all_at(b"secret", 8192)?;
+    /// pool.punch(8192, 4096)?;
+    /// assert_eq!(pool.info()?.nr_resident_pages, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the pool is not open for writing.
+    /// - `EPERM`: the pool is sealed against writing.
+    /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
+    /// - `ENODEV`: the pool was revoked.
+    pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        let argument = uapi::Range {
+            offset_bytes: offset,
+            len_bytes: len,
+        };
+        self.set::<{ uapi::PUNCH }, _>(Operation::Punch, argument)
+    }
+
+    /// Allocates the pages of a range that have no memory yet, so that touching them later cannot
+    /// fail for lack of it. After an error some may have it.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::create().size_bytes(1 << 20).create()?;
+    /// pool.prefault(0, 1 << 20)?;
+    /// assert_eq!(pool.info()?.nr_resident_pages, 256);
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the pool is not open for writing.
+    /// - `EINVAL`: the range is empty or not within the pool.
+    /// - `ENOSPC`: the limit for all pools is reached.
+    /// - `ENOMEM`: no memory.
+    /// - `ENODEV`: the pool was revoked.
+    pub fn prefault(&self, offset: u64, len: u64) -> Result<()> {
+        let argument = uapi::Range {
+            offset_bytes: offset,
+            len_bytes: len,
+        };
+        self.set::<{ uapi::PREFAULT }, _>(Operation::Prefault, argument)
+    }
+
+    /// Adds seals. They cannot be removed.
+    ///
+    /// ```no_run
+    /// use mmap_pool::{Pool, Seals};
+    ///
+    /// let pool = Pool::create().size_bytes(4096).create()?;
+    /// pool.seal(Seals::SHRINK | Seals::SEAL)?;
+    /// assert!(pool.resize(0).is_err());
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the pool is not open for writing.
+    /// - `EPERM`: [`Seals::SEAL`] was added before; the default pool, without `CAP_SYS_ADMIN`.
+    /// - `EBUSY`: [`Seals::WRITE`], and there is a shared mapping that can be written to.
+    /// - `EINVAL`: an unknown seal.
+    /// - `ENODEV`: the pool was revoked.
+    pub fn seal(&self, seals: Seals) -> Result<()> {
+        let argument = uapi::Seal {
+            seals: seals.bits(),
+            reserved: 0,
+        };
+        self.set::<{ uapi::SEAL }, _>(Operation::Seal, argument)
+    }
+
+    /// Takes the pool away from everybody: its memory is freed, touching a mapping of it is `SIGBUS`
+    /// from then on, reading, writing and mapping it is `ENODEV`.
+    ///
+    /// ```no_run
+    /// let pool = mmap_pool::Pool::create().size_bytes(4096).create()?;
+    /// pool.revoke()?;
+    /// assert!(pool.info()?.is_revoked());
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EPERM`: neither the pool's owner nor `CAP_SYS_ADMIN`; the default pool, without
+    ///   `CAP_SYS_ADMIN`.
+    /// - `ENODEV`: it was revoked before.
+    pub fn revoke(&self) -> Result<()> {
+        // SAFETY: The number says that there is no argument.
+        let request = unsafe { NoArg::<{ uapi::REVOKE }>::new() };
+        self.request(Operation::Revoke, request)
+    }
+
+    /// Describes all pools together. Any pool will do to ask.
+    ///
+    /// ```no_run
+    /// let stat = mmap_pool::Pool::open()?.stat()?;
+    /// println!("{} pools hold {} of at most {} pages",
+    ///     stat.nr_pools, stat.nr_resident_pages, stat.nr_limit_pages);
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None that a pool could answer.
+    pub fn stat(&self) -> Result<Stat> {
+        // SAFETY: The number says that the kernel writes one `Stat`, a struct of integers.
+        let request = unsafe { Getter::<{ uapi::STAT }, Stat>::new() };
+        self.request(Operation::Stat, request)
+    }
+
+    fn set<const NUMBER: u32, T>(&self, operation: Operation, argument: T) -> Result<()> {
+        // SAFETY: `self` is a pool, and the callers pair the number with the struct it stands for,
+        // which the kernel only reads.
+        let request = unsafe { Setter::<NUMBER, T>::new(argument) };
+        self.request(operation, request)
+    }
+
+    pub(crate) fn request<T: Ioctl>(&self, operation: Operation, request: T) -> Result<T::Output> {
+        // SAFETY: `self` is a pool, and the request has the argument that its number stands for.
+        unsafe { ioctl(&self.file, request) }.map_err(Error::system(operation))
+    }
+
     /// Reads at `offset` without moving the file position.
     ///
     /// ```no_run
@@ -174,7 +345,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `EBADF`: the pool is not open for reading.
+    /// - `EBADF`: the pool is not open for reading.
+    /// - `ENODEV`: the pool was revoked.
     pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(bytes, offset)
     }
@@ -199,7 +371,10 @@ impl Pool {
     /// # Errors
     ///
     /// - `EBADF`: the pool is not open for writing.
-    /// - `ENOSPC`: `offset` is at the pool's end or past it.
+    /// - `ENOSPC`: `offset` is at the end of the default pool or past it, or the limit for all pools
+    ///   is reached.
+    /// - `EPERM`: a seal forbids it.
+    /// - `ENODEV`: the pool was revoked.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         self.file.write_at(bytes, offset)
     }
@@ -226,6 +401,20 @@ impl Pool {
     #[must_use]
     pub fn as_file(&self) -> &File {
         &self.file
+    }
+}
+
+impl Info {
+    /// Whether it is the pool that the device node opens.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.flags & uapi::FLAG_DEFAULT != 0
+    }
+
+    /// Whether [`Pool::revoke`] took the pool away.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.flags & uapi::FLAG_REVOKED != 0
     }
 }
 

@@ -34,6 +34,16 @@ macro_rules! layout {
     }};
 }
 
+/// Values of constants, under the names that C has for them.
+macro_rules! constants {
+    ($facts:ident, [$($name:ident),* $(,)?]) => {$(
+        $facts.insert(
+            concat!("MMAP_POOL_", stringify!($name)).into(),
+            u64::try_from(uapi::$name).unwrap(),
+        );
+    )*};
+}
+
 fn rust_facts() -> Facts {
     let mut facts = Facts::new();
     layout!(
@@ -45,12 +55,67 @@ fn rust_facts() -> Facts {
             nr_allocated_pages,
             page_size_bytes,
             abi_version,
+            seals,
+            flags,
             reserved,
         }
     );
-    facts.insert("MMAP_POOL_ABI_VERSION".into(), uapi::ABI_VERSION.into());
-    facts.insert("MMAP_POOL_IOC_MAGIC".into(), uapi::IOC_MAGIC.into());
-    facts.insert("MMAP_POOL_INFO".into(), uapi::INFO.into());
+    layout!(
+        facts,
+        "mmap_pool_create" = Create {
+            size_bytes,
+            flags,
+            reserved,
+            name,
+        }
+    );
+    layout!(
+        facts,
+        "mmap_pool_resize" = Resize {
+            size_bytes,
+            reserved
+        }
+    );
+    layout!(
+        facts,
+        "mmap_pool_range" = Range {
+            offset_bytes,
+            len_bytes
+        }
+    );
+    layout!(facts, "mmap_pool_seal" = Seal { seals, reserved });
+    layout!(
+        facts,
+        "mmap_pool_stat" = Stat {
+            nr_pools,
+            nr_resident_pages,
+            nr_limit_pages,
+            nr_refused_pages,
+            reserved,
+        }
+    );
+    constants!(
+        facts,
+        [
+            ABI_VERSION,
+            IOC_MAGIC,
+            NAME_LEN,
+            SEAL_SEAL,
+            SEAL_SHRINK,
+            SEAL_GROW,
+            SEAL_WRITE,
+            FLAG_DEFAULT,
+            FLAG_REVOKED,
+            INFO,
+            CREATE,
+            RESIZE,
+            PUNCH,
+            PREFAULT,
+            SEAL,
+            REVOKE,
+            STAT,
+        ]
+    );
     facts
 }
 
@@ -94,7 +159,7 @@ fn every_item_of_the_rust_module_is_compared() {
         nr_items += 1;
     }
     assert!(
-        nr_items >= 4,
+        nr_items >= 23,
         "only {nr_items} items found: the module's form has changed"
     );
 }

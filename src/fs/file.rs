@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files of an inode: one table of operations, whether the file was opened through a device node
+//! or is one of the inode itself.
+//!
+//! [`kernel::miscdevice`] makes most of the table. This adds what it lacks.
+//!
+//! C header: `struct file_operations`, `include/linux/fs.h`.
+
+use super::{
+    inode::{Inode, InodeData, InodeGuard},
+    this_module,
+};
+use crate::{helpers, mm::vm_ops::FileObject};
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{
+    bindings,
+    error::{from_err_ptr, from_result, to_result},
+    ffi::{c_int, c_long},
+    fs::{File, Kiocb, LocalFile},
+    iov::IovIterSource,
+    miscdevice::{MiscDevice, MiscDeviceOptions},
+    prelude::*,
+    sync::aref::ARef,
+    types::ForeignOwnable,
+};
+
+/// The operations on the files of an `Inode<Data>`, beyond those of [`MiscDevice`].
+///
+/// In all of them, and in those of [`MiscDevice`], [`Inode::of_file`] finds the inode.
+///
+/// [`Inode::of_file`]: FileObject::of_file
+pub(crate) trait InodeFile: MiscDevice {
+    /// What the inode carries.
+    type Data: InodeData;
+
+    /// Returns the private data of a file of `inode` that is being opened.
+    fn open(inode: &Inode<Self::Data>) -> Result<Self::Ptr>;
+
+    /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`.
+    ///
+    /// C: `SEEK_DATA` and `SEEK_HOLE` of `file_operations::llseek`.
+    fn seek(inode: &Inode<Self::Data>, offset: u64, is_hole: bool) -> Result<u64>;
+
+    /// Allocates or frees `len_bytes` bytes from byte `offset`. `mode` is that of `fallocate(2)`.
+    ///
+    /// C: `file_operations::fallocate`.
+    fn fallocate(
+        inode: &InodeGuard<'_, Self::Data>,
+        mode: u32,
+        offset: u64,
+        len_bytes: u64,
+    ) -> Result;
+}
+
+/// The two `struct file_operations` of an [`InodeFile`]; they differ in `open` and `release`.
+pub(super) struct FileOperations<T>(PhantomData<T>);
+
+impl<T: InodeFile> FileOperations<T> {
+    /// The operations that [`MiscDevice`] makes of `T`.
+    pub(super) const MISC: &'static bindings::file_operations = {
+        let misc = MiscDeviceOptions { name: c"" }.into_raw::<T>();
+        // SAFETY: `into_raw()` points it to a static table.
+        unsafe { &*misc.fops }
+    };
+
+    /// What both tables have in common.
+    pub(super) const COMMON: bindings::file_operations = bindings::file_operations {
+        // An open file keeps the module loaded.
+        owner: this_module(),
+        llseek: Some(Self::llseek),
+        fsync: Some(bindings::noop_fsync),
+        splice_read: Some(bindings::copy_splice_read),
+        splice_write: Some(bindings::iter_file_splice_write),
+        ..*Self::MISC
+    };
+
+    /// The operations on files of the inode itself.
+    const REGULAR: bindings::file_operations = bindings::file_operations {
+        open: Some(Self::open),
+        fallocate: Some(Self::fallocate),
+        ..Self::COMMON
+    };
+
+    /// # Safety
+    ///
+    /// Called by the VFS for a file of an `Inode<T::Data>`, which is being opened.
+    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        from_result(|| {
+            // SAFETY: The VFS passes valid arguments.
+            to_result(unsafe { bindings::generic_file_open(inode, file) })?;
+            // SAFETY: The inode's operations are this table, so it is an `Inode<T::Data>`.
+            let ptr = <T as InodeFile>::open(unsafe { &*inode.cast() })?;
+            // SAFETY: The file is being opened, nobody else uses it.
+            unsafe { (*file).private_data = ptr.into_foreign() };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS for an open file with one of these tables.
+    unsafe extern "C" fn llseek(
+        file: *mut bindings::file,
+        offset: bindings::loff_t,
+        whence: c_int,
+    ) -> bindings::loff_t {
+        const SEEK_DATA: c_int = bindings::SEEK_DATA as c_int;
+        const SEEK_HOLE: c_int = bindings::SEEK_HOLE as c_int;
+
+        if whence != SEEK_DATA && whence != SEEK_HOLE {
+            // SAFETY: The VFS passes valid arguments.
+            return unsafe { bindings::generic_file_llseek(file, offset, whence) };
+        }
+        // SAFETY: The file is open for the call, on a thread without an `fdget_pos` section other
+        // than the one of this call, in which only this function changes the position.
+        let rust_file = unsafe { File::from_raw_file(file) };
+        let seek = || {
+            let inode = Inode::<T::Data>::of_file(rust_file).ok_or(ENODEV)?;
+            let offset = offset.try_into().map_err(|_| ENXIO)?;
+            let found = T::seek(inode, offset, whence == SEEK_HOLE)?;
+            Ok::<_, Error>(bindings::loff_t::try_from(found)?)
+        };
+        match seek() {
+            // SAFETY: As above.
+            Ok(found) => unsafe { bindings::vfs_setpos(file, found, bindings::loff_t::MAX) },
+            Err(error) => error.to_errno().into(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS for an open file with one of these tables, and a range that it has found
+    /// to be within a file's bounds.
+    unsafe extern "C" fn fallocate(
+        file: *mut bindings::file,
+        mode: c_int,
+        offset: bindings::loff_t,
+        len_bytes: bindings::loff_t,
+    ) -> c_long {
+        // SAFETY: The file is open for the call, outside of any `fdget_pos` section.
+        let rust_file = unsafe { File::from_raw_file(file) };
+        let fallocate = || {
+            let guard = Inode::<T::Data>::of_file(rust_file).ok_or(ENODEV)?.lock();
+            T::fallocate(
+                &guard,
+                mode as u32,
+                offset.try_into()?,
+                len_bytes.try_into()?,
+            )?;
+            // SAFETY: The file is open, and its inode is locked.
+            to_result(unsafe { bindings::file_modified(file) })
+        };
+        match fallocate() {
+            Ok(()) => 0,
+            Err(error) => error.to_errno() as c_long,
+        }
+    }
+}
+
+/// Opens a new file of `inode`, for reading and writing. It is called `name` in `/proc`.
+///
+/// # Errors
+///
+/// - `ENFILE`: too many open files.
+/// - `ENOMEM`: no memory.
+///
+/// C: `alloc_file_pseudo()`, `include/linux/file.h`.
+pub(crate) fn open_inode<T: InodeFile>(
+    inode: ARef<Inode<T::Data>>,
+    name: &CStr,
+) -> Result<ARef<File>> {
+    let ptr = <T as InodeFile>::open(&inode)?;
+    // SAFETY: The inode is not open yet, so nobody uses the field.
+    unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
+    // SAFETY: The inode and its mount are valid; the name is copied.
+    let file = unsafe {
+        bindings::alloc_file_pseudo(
+            inode.as_ptr(),
+            inode.mnt(),
+            name.as_char_ptr(),
+            (bindings::O_RDWR | bindings::O_LARGEFILE) as c_int,
+            &FileOperations::<T>::REGULAR,
+        )
+    };
+    let file = NonNull::new(from_err_ptr(file)?).ok_or(ENOMEM)?;
+    // SAFETY: The file gives up the module when it is released. The caller runs in the module, so
+    // there is a reference to add to.
+    unsafe { bindings::__module_get(this_module()) };
+    // SAFETY: Nobody else uses the file yet.
+    unsafe {
+        (*file.as_ptr()).private_data = ptr.into_foreign();
+        helpers::mmap_pool_file_set_seekable(file.as_ptr());
+    }
+    // The file has taken over our reference to the inode, but has its own to the mount.
+    let mnt = inode.mnt();
+    let _ = ARef::into_raw(inode);
+    // SAFETY: The mount's half of our reference; the file keeps the mount.
+    unsafe { bindings::mntput(mnt) };
+    // SAFETY: The file comes with one reference, handed over here. It is in no descriptor table.
+    Ok(unsafe { ARef::from_raw(file.cast()) })
+}
+
+/// How a file was opened.
+pub(crate) trait FileExt {
+    /// Returns whether the file was opened for writing.
+    fn is_writable(&self) -> bool;
+}
+
+impl FileExt for LocalFile {
+    fn is_writable(&self) -> bool {
+        self.flags() & bindings::O_ACCMODE != kernel::fs::file::flags::O_RDONLY
+    }
+}
+
+/// Checks and prepares a write: applies `O_APPEND` and limits to the position and the length, and
+/// updates the times of a regular file.
+///
+/// Returns how many bytes may be written.
+///
+/// # Errors
+///
+/// - `EFBIG`: the position is past a limit.
+///
+/// C: `generic_write_checks()`, `file_modified()`.
+pub(crate) fn prepare_write<T: ForeignOwnable, D: InodeData>(
+    _guard: &InodeGuard<'_, D>,
+    kiocb: &mut Kiocb<'_, T>,
+    iov: &mut IovIterSource<'_>,
+) -> Result<usize> {
+    // SAFETY: Both are valid, and the inode is locked.
+    let len = unsafe { bindings::generic_write_checks(kiocb.as_raw(), iov.as_raw()) };
+    let len = usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))?;
+    // SAFETY: The file of a `kiocb` is open.
+    unsafe {
+        let file = (*kiocb.as_raw()).ki_filp;
+        // A device node has times that nobody asks for, perhaps on a read-only file system.
+        if u32::from((*(*file).f_inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG {
+            to_result(bindings::file_modified(file))?;
+        }
+    }
+    Ok(len)
+}
+
+/// Returns the file that is read or written.
+pub(crate) fn of_kiocb<'a, T: ForeignOwnable>(kiocb: &Kiocb<'a, T>) -> &'a LocalFile {
+    // SAFETY: The file of a `kiocb` is open.
+    unsafe { LocalFile::from_raw_file((*kiocb.as_raw()).ki_filp) }
+}
+
+/// Notes in the times of a file that it was read.
+///
+/// C: `file_accessed()`.
+pub(crate) fn accessed(file: &LocalFile) {
+    // SAFETY: The file is open.
+    unsafe { helpers::mmap_pool_file_accessed(file.as_ptr()) };
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes: a page cache, a size, a lock, and a value of the driver.
+//!
+//! An inode lives as long as somebody holds an [`ARef`] to it, or a file of it is open or mapped.
+//!
+//! C header: `include/linux/fs.h`.
+
+use super::pseudo::{FileSystemType, Mount};
+use crate::{
+    helpers,
+    mm::{
+        mapping::{Mapping, MappingOwner},
+        vm_ops::FileObject,
+    },
+};
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use kernel::{
+    bindings,
+    error::{from_err_ptr, from_result, to_result},
+    ffi::{c_int, c_uint},
+    fs::File,
+    prelude::*,
+    sync::aref::{ARef, AlwaysRefCounted},
+    types::{NotThreadSafe, Opaque},
+};
+
+/// The driver's part of an inode.
+pub(crate) trait InodeData: MappingOwner + Send + Sync + Sized + 'static {
+    /// What `statfs` reports as the file system's type.
+    const MAGIC: u32;
+
+    /// Returns the one file system type whose inodes carry a `Self`.
+    fn file_system_type() -> &'static FileSystemType<Self>;
+
+    /// Changes the size to `len_bytes`, for `ftruncate`.
+    fn resize(inode: &InodeGuard<'_, Self>, len_bytes: u64) -> Result;
+}
+
+/// What `i_private` points to.
+struct Private<T> {
+    mnt: NonNull<bindings::vfsmount>,
+    data: T,
+}
+
+/// An inode that carries a `T`.
+///
+/// # Invariants
+///
+/// The inode belongs to the file system of `T`, `i_private` points to a `Private<T>`, and
+/// [`Mapping::init`] was called for its page cache. Each reference to the inode comes with a
+/// reference to its mount.
+#[repr(transparent)]
+pub(crate) struct Inode<T: InodeData>(Opaque<bindings::inode>, PhantomData<T>);
+
+// SAFETY: The VFS allows any thread to use and to release an inode; `T` is `Send`.
+unsafe impl<T: InodeData> Send for Inode<T> {}
+// SAFETY: What `&Inode` gives access to is either `Sync` itself or has locks of its own.
+unsafe impl<T: InodeData> Sync for Inode<T> {}
+
+// SAFETY: A reference is one to the inode and one to the mount, taken and put together.
+unsafe impl<T: InodeData> AlwaysRefCounted for Inode<T> {
+    fn inc_ref(&self) {
+        // SAFETY: The mount is valid as long as the inode is.
+        unsafe { bindings::mntget(self.private().mnt.as_ptr()) };
+        // SAFETY: The inode is valid.
+        unsafe { bindings::ihold(self.as_ptr()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller owns a reference, so the inode is still valid.
+        let mnt = unsafe { obj.as_ref() }.private().mnt;
+        // SAFETY: The caller gives up the reference.
+        unsafe { bindings::iput(obj.cast().as_ptr()) };
+        // SAFETY: The mount's half of the reference; the inode is not used after this.
+        unsafe { bindings::mntput(mnt.as_ptr()) };
+    }
+}
+
+impl<T: InodeData> Inode<T> {
+    const OPERATIONS: bindings::inode_operations = bindings::inode_operations {
+        setattr: Some(Self::setattr),
+        getattr: Some(Self::getattr),
+        ..pin_init::zeroed()
+    };
+
+    /// Creates an inode of `len_bytes` bytes, all of them a hole. It is a regular file, owned by
+    /// the running task and accessible to its owner.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: more bytes than a file can have.
+    /// - `ENOMEM`: no memory.
+    ///
+    /// C: `alloc_anon_inode()`.
+    pub(crate) fn new(mount: &impl Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
+        let len_bytes = bindings::loff_t::try_from(len_bytes)?;
+        let mnt = NonNull::new(mount.as_ptr()).ok_or(EINVAL)?;
+        let private = KBox::new(Private { mnt, data }, GFP_KERNEL)?;
+        // SAFETY: The mount is valid, so its super block is.
+        let inode = unsafe { bindings::alloc_anon_inode((*mnt.as_ptr()).mnt_sb) };
+        let inode = NonNull::new(from_err_ptr(inode)?).ok_or(ENOMEM)?;
+        // SAFETY: Nobody else knows the inode yet.
+        unsafe {
+            let inode = inode.as_ptr();
+            (*inode).i_private = KBox::into_raw(private).cast();
+            (*inode).i_op = &Self::OPERATIONS;
+            (*inode).i_mode |= bindings::S_IFREG as bindings::umode_t;
+            // An ordinary file: security modules see it, it can be executed, it has no name.
+            (*inode).i_flags &= !(bindings::S_PRIVATE | bindings::S_ANON_INODE);
+            bindings::clear_nlink(inode);
+            helpers::mmap_pool_i_size_write(inode, len_bytes);
+        }
+        // SAFETY: Nobody else knows the inode yet; its page cache is part of it.
+        unsafe { Mapping::init::<T>((*inode.as_ptr()).i_mapping) };
+        // SAFETY: The mount is valid. This is the mount's half of the reference made below.
+        unsafe { bindings::mntget(mnt.as_ptr()) };
+        // INVARIANT: `i_private` and the page cache were set up above.
+        // SAFETY: The inode comes with one reference, handed over here.
+        Ok(unsafe { ARef::from_raw(inode.cast()) })
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::inode {
+        self.0.get()
+    }
+
+    pub(super) fn mnt(&self) -> *mut bindings::vfsmount {
+        self.private().mnt.as_ptr()
+    }
+
+    fn private(&self) -> &Private<T> {
+        // SAFETY: By the type invariants; the box is dropped when no reference is left.
+        unsafe { &*(*self.as_ptr()).i_private.cast() }
+    }
+
+    /// Returns the driver's part of the inode.
+    pub(crate) fn data(&self) -> &T {
+        &self.private().data
+    }
+
+    /// Returns the page cache.
+    pub(crate) fn mapping(&self) -> &Mapping {
+        // SAFETY: By the type invariants; the page cache lives as long as the inode.
+        unsafe { Mapping::from_raw((*self.as_ptr()).i_mapping) }
+    }
+
+    /// Returns the size in bytes.
+    ///
+    /// C: `i_size_read()`.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        // SAFETY: The inode is valid.
+        let len_bytes = unsafe { helpers::mmap_pool_i_size_read(self.as_ptr()) };
+        // CAST: A size is never negative.
+        len_bytes as u64
+    }
+
+    /// Returns whether the running task owns the inode, or may act as if it did.
+    ///
+    /// C: `inode_owner_or_capable()`.
+    pub(crate) fn is_owner_or_capable(&self) -> bool {
+        // SAFETY: The inode is valid, and its mount is not idmapped.
+        unsafe { bindings::inode_owner_or_capable(&raw mut bindings::nop_mnt_idmap, self.as_ptr()) }
+    }
+
+    /// Keeps other writers and changes of the size out until the guard is dropped.
+    ///
+    /// Taken before `mmap_lock`: a holder may fault, a fault handler may not take it.
+    ///
+    /// C: `inode_lock()`.
+    pub(crate) fn lock(&self) -> InodeGuard<'_, T> {
+        // SAFETY: The inode is valid.
+        unsafe { helpers::mmap_pool_inode_lock(self.as_ptr()) };
+        // INVARIANT: The lock was taken above.
+        InodeGuard(self, NotThreadSafe)
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS for an inode of this type, locked.
+    unsafe extern "C" fn setattr(
+        idmap: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        attr: *mut bindings::iattr,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The VFS passes valid arguments.
+            to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
+            // SAFETY: As above; the dentry of an open file has an inode, and this is one of ours.
+            let inode: &Self = unsafe { &*helpers::mmap_pool_d_inode(dentry).cast() };
+            // INVARIANT: The VFS holds the lock. It is not ours to release.
+            let guard = ManuallyDrop::new(InodeGuard(inode, NotThreadSafe));
+            // SAFETY: As above.
+            let (valid, len) = unsafe { ((*attr).ia_valid, (*attr).ia_size) };
+            if valid & bindings::ATTR_SIZE != 0 {
+                T::resize(&guard, len.try_into()?)?;
+            }
+            // SAFETY: As above.
+            unsafe { bindings::setattr_copy(idmap, inode.as_ptr(), attr) };
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS for an inode of this type.
+    unsafe extern "C" fn getattr(
+        idmap: *mut bindings::mnt_idmap,
+        path: *const bindings::path,
+        stat: *mut bindings::kstat,
+        request_mask: u32,
+        _query_flags: c_uint,
+    ) -> c_int {
+        // SAFETY: The VFS passes valid arguments; the dentry of an open file has an inode, and
+        // this is one of ours.
+        let inode: &Self = unsafe { &*helpers::mmap_pool_d_inode((*path).dentry).cast() };
+        // SAFETY: As above.
+        unsafe {
+            bindings::generic_fillattr(idmap, request_mask, inode.as_ptr(), stat);
+            // In units of 512 bytes.
+            (*stat).blocks = (inode.mapping().nr_pages() << (kernel::page::PAGE_SHIFT - 9)) as u64;
+        }
+        0
+    }
+}
+
+/// Empties the page cache of an inode and drops the driver's part of it.
+///
+/// # Safety
+///
+/// Called by the VFS for an inode of the file system of `T` that nobody refers to any more.
+pub(super) unsafe extern "C" fn evict<T: InodeData>(inode: *mut bindings::inode) {
+    // SAFETY: The inode is being evicted: its page cache is still valid, and nobody adds to it.
+    unsafe { bindings::truncate_inode_pages_final(&raw mut (*inode).i_data) };
+    // SAFETY: The page cache was emptied above.
+    unsafe { bindings::clear_inode(inode) };
+    // SAFETY: The inode is valid.
+    let private = unsafe { (*inode).i_private }.cast::<Private<T>>();
+    if !private.is_null() {
+        // SAFETY: `Inode::new` has put a box there, and nobody can borrow from it now.
+        drop(unsafe { KBox::from_raw(private) });
+    }
+}
+
+// SAFETY: `f_mapping` is set once, before `open` ends, and never changed afterwards.
+unsafe impl<T: InodeData> FileObject for Inode<T> {
+    fn of_file(file: &File) -> Option<&Self> {
+        // SAFETY: An open file has a mapping, whose host is an inode of some super block; all of
+        // them are valid as long as the file is.
+        unsafe {
+            let inode = (*(*file.as_ptr()).f_mapping).host;
+            // The type tells our inodes from others, `i_private` from the file system's root.
+            if T::file_system_type().is((*(*inode).i_sb).s_type) && !(*inode).i_private.is_null() {
+                // INVARIANT: All inodes of the type but its root come from `Inode::new`.
+                Some(&*inode.cast())
+            } else {
+                None
+            }
+        }
+    }
+}
+
+/// An inode whose lock is held: its size stays, unless the holder changes it.
+///
+/// # Invariants
+///
+/// The lock is held.
+pub(crate) struct InodeGuard<'a, T: InodeData>(&'a Inode<T>, NotThreadSafe);
+
+impl<T: InodeData> InodeGuard<'_, T> {
+    /// Changes the size to `len_bytes`. What lies past a smaller size goes: pages, mappings of
+    /// them, and private copies. If it ends within a page, the rest of that page is zeroed.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: more bytes than a file can have.
+    ///
+    /// C: `truncate_setsize()`.
+    pub(crate) fn set_len(&self, len_bytes: u64) -> Result {
+        let len_bytes = bindings::loff_t::try_from(len_bytes)?;
+        let _guard = self.mapping().invalidate_lock();
+        // SAFETY: The inode is valid, and locked.
+        unsafe { bindings::truncate_setsize(self.as_ptr(), len_bytes) };
+        Ok(())
+    }
+
+    /// Notes that the inode has grown to `len_bytes`: all of it was written.
+    ///
+    /// C: `i_size_write()`.
+    pub(crate) fn grow_to(&self, len_bytes: u64) {
+        debug_assert!(len_bytes >= self.len_bytes());
+        // SAFETY: The inode is valid, and locked. CAST: what was written is within a file's bounds.
+        unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), len_bytes as bindings::loff_t) };
+    }
+
+    /// Checks a size that the inode is to grow to against the limits of the file system and of the
+    /// running process.
+    ///
+    /// # Errors
+    ///
+    /// - `EFBIG`: it is past a limit.
+    ///
+    /// C: `inode_newsize_ok()`.
+    pub(crate) fn check_new_len(&self, len_bytes: u64) -> Result {
+        let len_bytes = bindings::loff_t::try_from(len_bytes).map_err(|_| EFBIG)?;
+        // SAFETY: The inode is valid, and locked.
+        to_result(unsafe { bindings::inode_newsize_ok(self.as_ptr(), len_bytes) })
+    }
+
+    /// Makes a hole of `len_bytes` bytes from `offset`: whole pages and shared mappings of them
+    /// go, the rest is zeroed. Private copies stay.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: `len_bytes` is zero, or the range is not within a file's bounds.
+    ///
+    /// C: `truncate_pagecache_range()`.
+    pub(crate) fn punch(&self, offset: u64, len_bytes: u64) -> Result {
+        let last = len_bytes
+            .checked_sub(1)
+            .and_then(|len| offset.checked_add(len))
+            .ok_or(EINVAL)?;
+        let (offset, last) = (offset.try_into()?, last.try_into()?);
+        let _guard = self.mapping().invalidate_lock();
+        // SAFETY: The inode is valid.
+        unsafe { bindings::truncate_pagecache_range(self.as_ptr(), offset, last) };
+        Ok(())
+    }
+}
+
+impl<T: InodeData> core::ops::Deref for InodeGuard<'_, T> {
+    type Target = Inode<T>;
+
+    fn deref(&self) -> &Inode<T> {
+        self.0
+    }
+}
+
+impl<T: InodeData> Drop for InodeGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the lock is held.
+        unsafe { helpers::mmap_pool_inode_unlock(self.0.as_ptr()) };
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What all pools hold together, and the limit to it.
+
+#![forbid(unsafe_code)]
+
+use crate::uapi;
+use kernel::{
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+};
+
+/// Counts of all pools together.
+pub(crate) struct Totals {
+    nr_pools: Atomic<u64>,
+    nr_resident_pages: Atomic<u64>,
+    nr_limit_pages: Atomic<u64>,
+    nr_refused_pages: Atomic<u64>,
+}
+
+impl Totals {
+    pub(crate) const fn new() -> Self {
+        Self {
+            nr_pools: Atomic::new(0),
+            nr_resident_pages: Atomic::new(0),
+            nr_limit_pages: Atomic::new(0),
+            nr_refused_pages: Atomic::new(0),
+        }
+    }
+
+    /// Sets the most pages that all pools together may hold.
+    pub(crate) fn set_limit(&self, nr_pages: u64) {
+        self.nr_limit_pages.store(nr_pages, Relaxed);
+    }
+
+    /// Counts a page that is about to enter a pool.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOSPC`: the limit is reached.
+    pub(crate) fn charge(&self) -> Result<Charge<'_>> {
+        let before = self.nr_resident_pages.fetch_add(1, Relaxed);
+        let charge = Charge(self);
+        if before < self.nr_limit_pages.load(Relaxed) {
+            Ok(charge)
+        } else {
+            self.nr_refused_pages.add(1, Relaxed);
+            Err(ENOSPC)
+        }
+    }
+
+    /// Counts `nr_pages` pages out that have left a pool.
+    pub(crate) fn uncharge(&self, nr_pages: usize) {
+        let before = self
+            .nr_resident_pages
+            .fetch_add((nr_pages as u64).wrapping_neg(), Relaxed);
+        debug_assert!(before >= nr_pages as u64);
+    }
+
+    pub(crate) fn pool_created(&self) {
+        self.nr_pools.add(1, Relaxed);
+    }
+
+    pub(crate) fn pool_dropped(&self) {
+        self.nr_pools.add(1_u64.wrapping_neg(), Relaxed);
+    }
+
+    /// Describes the totals.
+    pub(crate) fn stat(&self) -> uapi::Stat {
+        uapi::Stat {
+            nr_pools: self.nr_pools.load(Relaxed),
+            nr_resident_pages: self.nr_resident_pages.load(Relaxed),
+            nr_limit_pages: self.nr_limit_pages.load(Relaxed),
+            nr_refused_pages: self.nr_refused_pages.load(Relaxed),
+            reserved: [0; 4],
+        }
+    }
+}
+
+/// A page that is counted, and counted out again when this is dropped.
+pub(crate) struct Charge<'a>(&'a Totals);
+
+impl Charge<'_> {
+    /// Leaves the page counted.
+    pub(crate) fn keep(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        self.0.uncharge(1);
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! How a pool is created.
+
+use std::ffi::c_void;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
+
+use crate::error::{Error, Operation};
+use crate::{uapi, OpenOptions, Pool, Result};
+
+/// Describes a pool before it is created: empty, of size 0 and without a name unless said
+/// otherwise.
+///
+/// The new pool belongs to nobody else until its descriptor is handed on: to a child, through a
+/// socket, or by `/proc/PID/fd/N`. It is a regular file, so every program that maps files can use
+/// it, and it is gone with its last descriptor and mapping.
+///
+/// ```no_run
+/// use mmap_pool::{MappingBuilder, Pool};
+///
+/// let pool = Pool::create().name("frames").size_bytes(1 << 20).create()?;
+/// let mapping = MappingBuilder::shared().map(&pool)?;
+/// // Whatever works on files works on it.
+/// pool.as_file().set_len(2 << 20)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "nothing is created before `create`"]
+pub struct PoolBuilder<'a> {
+    name: &'a str,
+    size_bytes: u64,
+}
+
+impl<'a> PoolBuilder<'a> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            name: "",
+            size_bytes: 0,
+        }
+    }
+
+    /// What `/proc/PID/maps` and `/proc/PID/fd` call the pool, after `mmap_pool:`. Names need not
+    /// differ.
+    pub fn name(mut self, name: &'a str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Size of the pool, any number of bytes. No memory is allocated for it yet.
+    pub fn size_bytes(mut self, size_bytes: u64) -> Self {
+        self.size_bytes = size_bytes;
+        self
+    }
+
+    /// Creates the pool, through the device node.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::open`] and [`create_through`](Self::create_through).
+    pub fn create(self) -> Result<Pool> {
+        self.create_through(&OpenOptions::new().write(false).open()?)
+    }
+
+    /// Creates the pool, through a pool that is open already. The two have nothing else to do with
+    /// each other.
+    ///
+    /// ```no_run
+    /// use mmap_pool::Pool;
+    ///
+    /// let first = Pool::create().size_bytes(4096).create()?;
+    /// let second = Pool::create().size_bytes(4096).create_through(&first)?;
+    /// first.write_all_at(b"not in the second", 0)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::BadName`]: the name contains a zero byte, or is too long.
+    /// - `EINVAL`: the size is beyond a file's bounds.
+    /// - `EMFILE`, `ENFILE`: too many open files.
+    /// - `ENOMEM`: no memory.
+    pub fn create_through(self, pool: &Pool) -> Result<Pool> {
+        let request = Create(uapi::Create {
+            size_bytes: self.size_bytes,
+            name: self.padded_name()?,
+            ..uapi::Create::default()
+        });
+        Pool::try_from(pool.request(Operation::Create, request)?)
+    }
+
+    fn padded_name(&self) -> Result<[u8; uapi::NAME_LEN]> {
+        let bytes = self.name.as_bytes();
+        // One byte is for the zero at the end.
+        if bytes.len() >= uapi::NAME_LEN || bytes.contains(&0) {
+            return Err(Error::BadName {
+                name: self.name.into(),
+            });
+        }
+        let mut name = [0; uapi::NAME_LEN];
+        name[..bytes.len()].copy_from_slice(bytes);
+        Ok(name)
+    }
+}
+
+/// The `MMAP_POOL_CREATE` ioctl: its result is a descriptor.
+struct Create(uapi::Create);
+
+// SAFETY: The number is that of `uapi::Create`, which the kernel only reads.
+unsafe impl Ioctl for Create {
+    type Output = OwnedFd;
+
+    const IS_MUTATING: bool = false;
+
+    fn opcode(&self) -> Opcode {
+        uapi::CREATE
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        (&raw mut self.0).cast()
+    }
+
+    unsafe fn output_from_ptr(fd: IoctlOutput, _: *mut c_void) -> rustix::io::Result<OwnedFd> {
+        // SAFETY: On success a pool answers with a new descriptor, which nobody else knows.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Errno;
+
+    #[test]
+    fn the_longest_name_leaves_room_for_its_end() {
+        let longest = "n".repeat(uapi::NAME_LEN - 1);
+        let padded = PoolBuilder::new().name(&longest).padded_name().unwrap();
+        assert_eq!(
+            padded.iter().position(|&byte| byte == 0),
+            Some(uapi::NAME_LEN - 1)
+        );
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused() {
+        for name in ["n".repeat(uapi::NAME_LEN), "in\0side".into()] {
+            let error = PoolBuilder::new().name(&name).padded_name().unwrap_err();
+            assert_eq!(error.errno(), Errno::INVAL);
+            assert_eq!(error, Error::BadName { name });
+        }
+    }
+}
