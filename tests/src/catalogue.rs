@@ -4,8 +4,10 @@
 
 use crate::scenario::Scenario;
 
-/// Hands the list to the macro `$with`: groups of
-/// `row name: tried => oracle, expected answer;`.
+/// Hands the list to the macro `$with`: groups of `row name: tried => oracle, expected answer;`.
+///
+/// The node, a created pool and the oracle are all asked, and must all give that answer. What holds
+/// for one of them only is added: `Node: "another answer"`, or `Oracle: -` if it is not asked.
 #[macro_export]
 macro_rules! catalogue {
     ($with:ident) => {
@@ -309,7 +311,11 @@ macro_rules! catalogue {
                     => Memfd, "100 0 0";
                 "S14" writing_ends_at_the_end:
                     "pwrite 200 across, at and past the end of a full object"
-                    => Tmpfs, "100 ENOSPC ENOSPC";
+                    => Tmpfs, "100 ENOSPC ENOSPC", Created: -;
+                "S14" writing_past_the_end_makes_a_file_larger:
+                    "the same, of an object that can grow, then its size"
+                    => Memfd, "200 200 200, 1056968 bytes",
+                    Node: "100 ENOSPC ENOSPC, 1048576 bytes";
                 "S14" writing_nothing_anywhere_is_no_error:
                     "pwrite and pread 0 bytes inside, at and past the end"
                     => Memfd, "0 0, 0 0, 0 0";
@@ -384,7 +390,8 @@ macro_rules! catalogue {
 
 macro_rules! as_list {
     ($($group:ident {
-        $($row:literal $name:ident: $tried:literal => $oracle:ident, $expected:literal;)*
+        $($row:literal $name:ident: $tried:literal
+            => $oracle:ident, $expected:literal $(, $who:ident: $other:tt)*;)*
     })*) => {
         &[$($(
             Scenario {
@@ -393,9 +400,19 @@ macro_rules! as_list {
                 tried: $tried,
                 oracle: $crate::scenario::Oracle::$oracle,
                 expected: $expected,
+                exceptions: &[$(($crate::scenario::Who::$who, other!($other))),*],
                 run: $crate::scenarios::$group::$name,
             },
         )*)*]
+    };
+}
+
+macro_rules! other {
+    (-) => {
+        None
+    };
+    ($answer:literal) => {
+        Some($answer)
     };
 }
 

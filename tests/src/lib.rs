@@ -3,15 +3,16 @@
 //! What `/dev/mmap_pool` promises, as scenarios that run on the pool and on the kernel's own
 //! objects.
 //!
-//! A scenario does something and answers in a few words what it saw. The pool's answer must be the
-//! expected one, and so must the oracle's: a memfd's, a tmpfs file's or anonymous memory's. The
-//! [`catalogue!`] lists all of them once; the `guest` tests and the `mmap-pool-table` program both
-//! run that list.
+//! A scenario does something and answers in a few words what it saw. The answers of the node's pool
+//! and of a created one must be the expected ones, and so must the oracle's: a memfd's, a tmpfs
+//! file's or anonymous memory's. The [`catalogue!`] lists all of them once; the `guest` tests and the
+//! `mmap-pool-table` program both run that list, and `docs/semantics.md` is made of it.
 
 pub mod catalogue;
 pub mod child;
 pub mod module;
 pub mod observe;
+pub mod page;
 pub mod peer;
 pub mod scenario;
 pub mod scenarios;

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::catalogue::SCENARIOS;
-use crate::module::FreshModule;
+use crate::module::{FreshModule, SharedModule};
 use crate::subject::Subject;
 use crate::{Answer, Failure};
 
@@ -30,10 +30,27 @@ impl fmt::Display for Oracle {
     }
 }
 
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The pool that the device node opens.
+    Node,
+    /// A pool that was created, a regular file.
+    Created,
+    /// The kernel's own object.
+    Oracle,
+}
+
+impl Who {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Node, Self::Created, Self::Oracle];
+}
+
 /// Something to try, and what it must show.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// The behaviour of the source texts that it proves: `S1` and so on.
+    /// The behaviour of the source texts that it proves: `S1` and so on; a dash if they do not have
+    /// it.
     pub row: &'static str,
     /// The promise; also the name of the test.
     pub name: &'static str,
@@ -43,6 +60,8 @@ pub struct Scenario {
     pub oracle: Oracle,
     /// The right answer.
     pub expected: &'static str,
+    /// Those for whom another answer is right, or none: they are not asked.
+    pub exceptions: &'static [(Who, Option<&'static str>)],
     /// Does it.
     pub run: fn(&Subject) -> Answer,
 }
@@ -50,58 +69,113 @@ pub struct Scenario {
 /// The answers to a scenario.
 #[derive(Debug)]
 pub struct Report {
-    /// The pool's.
-    pub pool: Answer,
-    /// The oracle's.
-    pub oracle: Answer,
-    /// Whether the module could be unloaded afterwards: nothing held on to the pool.
-    pub unloaded: Result<(), Failure>,
+    /// Who was asked, and the answers.
+    pub answers: Vec<(Who, Answer)>,
+    /// Whether nothing was left behind: the module could be unloaded, or no pool and no page is
+    /// there that was not before.
+    pub cleaned_up: Result<(), Failure>,
 }
 
 impl Scenario {
-    /// Runs the scenario on the pool of a module that was loaded for it, then on the oracle.
+    /// Runs the scenario on everyone who is asked. If the node is, then on the pool of a module that
+    /// was loaded for it.
     ///
     /// # Errors
     ///
-    /// The module could not be loaded, or the oracle not be made.
+    /// The module could not be loaded, or a subject not be made.
     pub fn run(&self) -> Result<Report, Failure> {
-        let module = FreshModule::load("size_mb=1")?;
-        let pool = (self.run)(&Subject::pool());
-        // While it is still this test's turn: a child that is forked for the oracle would hold on
-        // to what the next test maps.
-        let oracle = (self.run)(&Subject::oracle(self.oracle)?);
-        let unloaded = module.unload();
+        let module = if self.expected_of(Who::Node).is_some() {
+            Turn::Fresh(FreshModule::load("size_mb=1")?)
+        } else {
+            Turn::Shared(SharedModule::get()?)
+        };
+        let mut answers = Vec::new();
+        for who in Who::ALL {
+            if self.expected_of(who).is_some() {
+                // All while it is this test's turn: a child that is forked for the oracle would
+                // hold on to what the next test maps.
+                let subject = match who {
+                    Who::Node => Subject::node(),
+                    Who::Created => Subject::created()?,
+                    Who::Oracle => Subject::oracle(self.oracle)?,
+                };
+                answers.push((who, (self.run)(&subject)));
+            }
+        }
+        let cleaned_up = match module {
+            Turn::Fresh(module) => module.unload(),
+            Turn::Shared(module) => module.check(),
+        };
         Ok(Report {
-            pool,
-            oracle,
-            unloaded,
+            answers,
+            cleaned_up,
         })
+    }
+
+    /// The right answer for `who`, or `None` if they are not asked.
+    #[must_use]
+    pub fn expected_of(&self, who: Who) -> Option<&'static str> {
+        self.exceptions
+            .iter()
+            .find(|(exception, _)| *exception == who)
+            .map_or(Some(self.expected), |(_, expected)| *expected)
+    }
+
+    /// Whether this is the right answer for `who`.
+    #[must_use]
+    pub fn is_right(&self, who: Who, answer: &Answer) -> bool {
+        matches!(answer, Ok(text) if Some(text.as_str()) == self.expected_of(who))
     }
 
     /// Whether everyone answered as expected and nothing was left behind.
     #[must_use]
     pub fn is_good(&self, report: &Report) -> bool {
-        let is_expected = |answer: &Answer| matches!(answer, Ok(text) if text == self.expected);
-        is_expected(&report.pool) && is_expected(&report.oracle) && report.unloaded.is_ok()
+        report
+            .answers
+            .iter()
+            .all(|(who, answer)| self.is_right(*who, answer))
+            && report.cleaned_up.is_ok()
+    }
+
+    /// What to call `who` in this scenario.
+    #[must_use]
+    pub fn name_of(&self, who: Who) -> String {
+        match who {
+            Who::Node => "node".into(),
+            Who::Created => "created".into(),
+            Who::Oracle => self.oracle.to_string(),
+        }
     }
 
     fn check(&self) {
         let report = self.run().expect("the scenario can be set up");
-        assert!(
-            self.is_good(&report),
-            "{} ({})\n  expected: {}\n  pool:     {}\n  {:<9} {}\n  unload:   {}",
-            self.tried,
-            self.row,
-            self.expected,
-            words(&report.pool),
-            format!("{}:", self.oracle),
-            words(&report.oracle),
-            report
-                .unloaded
-                .as_ref()
-                .map_or_else(ToString::to_string, |()| "ok".into()),
-        );
+        let mut text = format!("{} ({})", self.tried, self.row);
+        for (who, answer) in &report.answers {
+            text += &format!(
+                "\n  {:<8} {}{}",
+                self.name_of(*who),
+                words(answer),
+                if self.is_right(*who, answer) {
+                    String::new()
+                } else {
+                    format!(
+                        "\n  expected {}",
+                        self.expected_of(*who).unwrap_or_default()
+                    )
+                }
+            );
+        }
+        if let Err(failure) = &report.cleaned_up {
+            text += &format!("\n  left     {failure}");
+        }
+        assert!(self.is_good(&report), "{text}");
     }
+}
+
+/// Why nobody else uses the module meanwhile.
+enum Turn {
+    Fresh(FreshModule),
+    Shared(SharedModule),
 }
 
 /// The answer, or why there is none.

@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use std::process;
 use std::ptr;
 
-use mmap_pool::{Mapping, MappingBuilder, Pool, Protection};
-use rustix::fs::{ftruncate, memfd_create, open, MemfdFlags, Mode, OFlags};
+use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Protection, Seals};
+use rustix::fs::{
+    fallocate, fcntl_add_seals, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, Mode,
+    OFlags, SealFlags,
+};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
@@ -33,17 +36,30 @@ pub struct Subject {
 
 #[derive(Debug)]
 enum Kind {
-    Pool,
+    Node,
+    Created(Pool),
     Memfd(OwnedFd),
     Tmpfs(PathBuf),
     Anonymous,
 }
 
 impl Subject {
-    /// The pool of the loaded module, which must be new.
+    /// The default pool of the loaded module, which must be new.
     #[must_use]
-    pub fn pool() -> Self {
-        Self { kind: Kind::Pool }
+    pub fn node() -> Self {
+        Self { kind: Kind::Node }
+    }
+
+    /// A new pool.
+    ///
+    /// # Errors
+    ///
+    /// What creating it answers.
+    pub fn created() -> Result<Self, Failure> {
+        let pool = Pool::create().name("subject").size_bytes(SIZE as u64);
+        Ok(Self {
+            kind: Kind::Created(pool.create()?),
+        })
     }
 
     /// The kernel's own.
@@ -55,7 +71,8 @@ impl Subject {
         let kind = match oracle {
             Oracle::Anonymous => Kind::Anonymous,
             Oracle::Memfd => {
-                let memfd = memfd_create("oracle", MemfdFlags::CLOEXEC)?;
+                let memfd =
+                    memfd_create("oracle", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
                 ftruncate(&memfd, SIZE as u64)?;
                 Kind::Memfd(memfd)
             }
@@ -90,8 +107,9 @@ impl Subject {
     /// Anonymous memory is nowhere.
     pub fn path(&self) -> Result<PathBuf, Failure> {
         Ok(match &self.kind {
-            Kind::Pool => mmap_pool::DEFAULT_PATH.into(),
-            Kind::Memfd(fd) => format!("/proc/{}/fd/{}", process::id(), fd.as_raw_fd()).into(),
+            Kind::Node => mmap_pool::DEFAULT_PATH.into(),
+            Kind::Created(pool) => path_of(pool),
+            Kind::Memfd(fd) => path_of(fd),
             Kind::Tmpfs(folder) => folder.join("file"),
             Kind::Anonymous => fail!("anonymous memory cannot be opened"),
         })
@@ -153,6 +171,79 @@ impl Subject {
         }
     }
 
+    /// Bytes from the start to the end.
+    ///
+    /// # Errors
+    ///
+    /// What asking for it answers.
+    pub fn size_bytes(&self) -> Result<u64, Failure> {
+        Ok(match &self.kind {
+            Kind::Node => Pool::open()?.info()?.size_bytes,
+            _ => self.file()?.metadata()?.len(),
+        })
+    }
+
+    /// Changes the size: `ftruncate(2)`, or the node's ioctl for it.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers.
+    pub fn resize(&self, size_bytes: u64) -> Result<(), Errno> {
+        match &self.kind {
+            Kind::Node => node(|pool| pool.resize(size_bytes)),
+            _ => ftruncate(self.open_file()?, size_bytes),
+        }
+    }
+
+    /// Makes a hole: `fallocate(2)`, or the node's ioctl for it.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers.
+    pub fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        match &self.kind {
+            Kind::Node => node(|pool| pool.punch(offset, len)),
+            _ => fallocate(
+                self.open_file()?,
+                FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+                offset,
+                len,
+            ),
+        }
+    }
+
+    /// Adds seals: the pools' ioctl, or `F_ADD_SEALS`.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers.
+    pub fn seal(&self, seals: Seals) -> Result<(), Errno> {
+        match &self.kind {
+            Kind::Node => node(|pool| pool.seal(seals)),
+            Kind::Created(pool) => pool.seal(seals).map_err(|error| error.errno()),
+            _ => fcntl_add_seals(self.open_file()?, SealFlags::from_bits_retain(seals.bits())),
+        }
+    }
+
+    /// The pool, opened anew.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn pool(&self) -> Result<Pool, Failure> {
+        Ok(Pool::open_path(self.path()?)?)
+    }
+
+    /// Whether it is the pool of the device node.
+    #[must_use]
+    pub fn is_node(&self) -> bool {
+        matches!(self.kind, Kind::Node)
+    }
+
+    fn open_file(&self) -> Result<File, Errno> {
+        self.file().map_err(|_| Errno::BADF)
+    }
+
     /// Pages that hold memory.
     ///
     /// # Errors
@@ -160,7 +251,7 @@ impl Subject {
     /// What asking for it answers.
     pub fn nr_resident_pages(&self) -> Result<u64, Failure> {
         Ok(match &self.kind {
-            Kind::Pool => Pool::open()?.info()?.nr_resident_pages,
+            Kind::Node => Pool::open()?.info()?.nr_resident_pages,
             _ => self.file()?.metadata()?.blocks() * 512 / PAGE as u64,
         })
     }
@@ -191,6 +282,16 @@ impl Drop for Subject {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+fn node(ask: impl FnOnce(&Pool) -> mmap_pool::Result<()>) -> Result<(), Errno> {
+    Pool::open()
+        .and_then(|pool| ask(&pool))
+        .map_err(|error| error.errno())
+}
+
+fn path_of(fd: &impl AsRawFd) -> PathBuf {
+    format!("/proc/{}/fd/{}", process::id(), fd.as_raw_fd()).into()
 }
 
 fn anonymous(sharing: MapFlags) -> Result<Mapping, Failure> {

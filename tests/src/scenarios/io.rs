@@ -106,6 +106,11 @@ pub fn writing_ends_at_the_end(subject: &Subject) -> Answer {
     Ok(written.join(" "))
 }
 
+pub fn writing_past_the_end_makes_a_file_larger(subject: &Subject) -> Answer {
+    let written = writing_ends_at_the_end(subject)?;
+    Ok(format!("{written}, {} bytes", subject.size_bytes()?))
+}
+
 pub fn writing_nothing_anywhere_is_no_error(subject: &Subject) -> Answer {
     let file = subject.file()?;
     let pairs = around_the_end().map(|offset| {

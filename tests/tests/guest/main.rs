@@ -12,7 +12,8 @@ mod survival;
 
 macro_rules! as_tests {
     ($($group:ident {
-        $($row:literal $name:ident: $tried:literal => $oracle:ident, $expected:literal;)*
+        $($row:literal $name:ident: $tried:literal
+            => $oracle:ident, $expected:literal $(, $who:ident: $other:tt)*;)*
     })*) => {
         $(mod $group {
             $(
