@@ -356,6 +356,12 @@ impl InodeGuard<'_, Pool> {
     /// - `EFAULT`: `iov` cannot be read.
     /// - `EINTR`: the task is being killed.
     pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        self.check_alive()?;
+        let end = pos.saturating_add(iov.len() as u64);
+        if end > self.len_bytes() && !self.is_default() && self.data().is_sealed(uapi::SEAL_GROW) {
+            // As for memfd: not even the part before the end.
+            return Err(EPERM);
+        }
         let mut done = 0;
         while !iov.is_empty() {
             match self.write_chunk(pos + done as u64, iov) {
@@ -383,9 +389,6 @@ impl InodeGuard<'_, Pool> {
         };
         let chunk = Chunk::at(pos, iov.len(), end).ok_or(ENOSPC)?;
         let grows = pos + chunk.len as u64 > self.len_bytes();
-        if grows && self.data().is_sealed(uapi::SEAL_GROW) {
-            return Err(EPERM);
-        }
         let folio = self.locked_folio(chunk.pgoff, || usize::MAX)?.unlock();
         let copied = folio.copy_from_iter(chunk.offset, chunk.len, iov);
         if grows && copied > 0 {
