@@ -358,6 +358,204 @@ macro_rules! catalogue {
                     "fsync, fdatasync, msync SYNC, ASYNC, INVALIDATE"
                     => Memfd, "ok ok ok ok ok";
             }
+            sizes {
+                "-" fstat_tells_kind_size_links_and_blocks:
+                    "fstat() before and after writing one page"
+                    => Memfd, "regular, 1048576 bytes, 0 links, 0 blocks, then 8",
+                    Node: "device, 0 bytes, 1 links, 0 blocks, then 0";
+                "S10" growing_makes_a_longer_mapping_valid:
+                    "map twice the size, touch past the end, grow, touch again"
+                    => Memfd, "SIGBUS BUS_ADRERR at +0x100000; ok, 2097152 bytes, then ok 0";
+                "S10" shrinking_takes_pages_and_mappings_away:
+                    "fill 256 pages, shrink to 4, touch pages 3 and 4"
+                    => Memfd, "ok, 4 resident; ok, SIGBUS BUS_ADRERR at +0x4000";
+                "S11" growing_again_shows_zeros:
+                    "write pages 0 and 10, shrink to 4, grow"
+                    => Memfd, "kept, 0, read() 0";
+                "S11" the_rest_of_a_shortened_page_is_zeroed:
+                    "write within a page, shrink to just before it, grow"
+                    => Memfd, "kept, 0, then 0", Node: "EINVAL";
+                "S10" the_last_page_is_there_to_its_end:
+                    "5000 bytes: touch bytes 4999, 8191, 8192"
+                    => Memfd, "ok, ok, SIGBUS BUS_ADRERR at +0x2000", Node: "EINVAL";
+                "S5" shrinking_takes_private_copies_too:
+                    "copy pages 0 and 10 privately, shrink to 4, touch, grow"
+                    => Memfd, "SIGBUS BUS_ADRERR at +0xa000; grown again: kept 0";
+                "S5" punching_spares_private_copies:
+                    "write page 1 of two privately, punch both"
+                    => Memfd, "copy mine, other page 0, read() 0";
+                "S5" punching_under_a_fork_spares_both_copies:
+                    "write privately, fork, punch, child writes, punch"
+                    => Memfd, "child mine child, parent mine";
+                "S11" a_private_mapping_of_a_hole_reads_zeros:
+                    "punch, map privately, read, write"
+                    => Memfd, "0, then mine; read() 0";
+                "S11" a_mapping_sees_a_hole_at_once:
+                    "write pages 3 and 4 through a mapping, punch page 3"
+                    => Memfd, "ok, 1 resident, mincore 4, 0 kept";
+                "S11" a_hole_may_begin_and_end_within_a_page:
+                    "fill 4 pages, punch 2 pages' length from byte 100"
+                    => Memfd, "ok, 3 resident, bytes right";
+                "S11" punching_everything_frees_everything:
+                    "populate, punch all"
+                    => Memfd, "256 resident, ok, 0; mapping 0";
+                "S11" fallocate_allocates_and_grows:
+                    "fallocate() 4 pages, then 100 bytes past the end"
+                    => Memfd, "ok 4 resident, ok 5 resident, 1048676 bytes",
+                    Node: "ENODEV 0 resident, ENODEV 0 resident, 1048576 bytes";
+                "S11" fallocate_can_keep_the_size:
+                    "fallocate() KEEP_SIZE, 4 pages past the end"
+                    => Memfd, "ok, 4 resident, 1048576 bytes",
+                    Node: "ENODEV, 0 resident, 1048576 bytes";
+                "S11" fallocate_modes:
+                    "PUNCH without and with KEEP, ZERO without and with, COLLAPSE, INSERT, UNSHARE, unknown"
+                    => Memfd, "EOPNOTSUPP ok EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP",
+                    Node: "EOPNOTSUPP ENODEV ENODEV ENODEV ENODEV ENODEV ENODEV EOPNOTSUPP",
+                    Created: "EOPNOTSUPP ok ok ok EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP";
+                "S11" a_zeroed_range_is_allocated_and_reads_zeros:
+                    "fallocate() ZERO_RANGE over 4 pages, one of them written"
+                    => Memfd, "EOPNOTSUPP, 1 resident, old",
+                    Node: "ENODEV, 1 resident, old", Created: "ok, 4 resident, 0";
+                "S12" fallocate_refuses_what_no_file_has:
+                    "length 0, offset -1, length -1, ends past 2^63 twice; read-only"
+                    => Memfd, "EINVAL EINVAL EINVAL EFBIG EFBIG; O_RDONLY EBADF",
+                    Node: "EINVAL EINVAL EINVAL ENODEV ENODEV; O_RDONLY EBADF";
+                "S11" madv_remove_makes_a_hole:
+                    "MADV_REMOVE a written page: private, shared"
+                    => Memfd, "private EACCES, shared ok, 0 resident, 0",
+                    Node: "private EACCES, shared ENODEV, 1 resident, old";
+                "-" ftruncate_itself:
+                    "4 pages, 5000, 0, 1 MiB, 2^63 - 1, -1; read-only"
+                    => Memfd, "ok ok ok ok ok EINVAL; O_RDONLY EINVAL",
+                    Node: "EINVAL EINVAL EINVAL EINVAL EINVAL EINVAL; O_RDONLY EINVAL";
+                "-" opening_with_o_trunc:
+                    "write a page, open with O_TRUNC"
+                    => Memfd, "0 bytes, 0 resident", Node: "1048576 bytes, 1 resident";
+                "S11" seeking_data_and_holes:
+                    "pages 2, 3 and 7 written: SEEK_DATA, SEEK_HOLE from six places each"
+                    => Memfd, "data 8192 8192 12293 28672 28673 ENXIO; holes 0 16384 16384 16393 32768 1048575";
+                "S11" seeking_holes_in_a_full_object_and_past_it:
+                    "all written: SEEK_DATA, SEEK_HOLE inside, at and past the end"
+                    => Memfd, "data 1048575 ENXIO ENXIO ENXIO; holes 1048576 1048576 ENXIO ENXIO";
+                "S11" seeking_data_within_a_short_last_page:
+                    "5000 bytes, the second page written"
+                    => Memfd, "4096 5000 5000 ENXIO", Node: "EINVAL";
+                "S11" writing_far_past_the_end_leaves_a_hole:
+                    "pwrite 3 bytes at 4 MiB, touch the hole at 2 MiB"
+                    => Memfd, "3, 4194307 bytes, ok",
+                    Node: "ENOSPC, 1048576 bytes, SIGBUS BUS_ADRERR at +0x200000";
+                "S14" o_append_writes_at_the_end:
+                    "open O_APPEND, pwrite 8 bytes at 0"
+                    => Memfd, "8, 1048584 bytes, start 0",
+                    Node: "ENOSPC, 1048576 bytes, start 0";
+                "S14" rlimit_fsize_bounds_writes:
+                    "RLIMIT_FSIZE 4 pages: pwrite 8 across, past it"
+                    => Memfd, "4 EFBIG";
+                "S14" rlimit_fsize_bounds_growth:
+                    "RLIMIT_FSIZE at the size: ftruncate, fallocate larger; ftruncate smaller"
+                    => Memfd, "EFBIG EFBIG ok", Node: "EINVAL ENODEV EINVAL";
+            }
+            seals {
+                "-" a_seal_against_shrinking:
+                    "seal SHRINK, then change the size, write, punch"
+                    => Memfd, "ok; shrink EPERM, same size ok, grow ok, write 3, punch ok";
+                "-" a_seal_against_growing:
+                    "seal GROW, then grow, write across and past the end, shrink"
+                    => Memfd, "ok; grow EPERM, write across the end EPERM, past it EPERM, shrink ok, 1044480 bytes",
+                    Node: "ok; grow EPERM, write across the end 4, past it ENOSPC, shrink ok, 1044480 bytes";
+                "-" a_seal_against_growing_holds_for_fallocate:
+                    "seal GROW, fallocate() inside, past the end, past it with KEEP_SIZE"
+                    => Memfd, "ok EPERM EPERM", Node: "ENODEV ENODEV ENODEV";
+                "-" a_seal_against_writing:
+                    "seal WRITE, then write, punch, shrink"
+                    => Memfd, "ok; write EPERM, punch EPERM, shrink ok, still old";
+                "S7" a_sealed_object_can_be_mapped_for_reading_only:
+                    "seal WRITE, map shared writable, map readable and mprotect()"
+                    => Memfd, "writable EPERM; readable sees old, mprotect EACCES";
+                "S5" a_sealed_object_can_be_copied_privately:
+                    "seal WRITE, map privately, write"
+                    => Memfd, "mine, read() old";
+                "-" sealing_against_writing_waits_for_no_mapping:
+                    "seal WRITE with mappings that are or could become writable, and others"
+                    => Memfd, "writable EBUSY, readable EBUSY, of O_RDONLY and private ok";
+                "-" a_refused_seal_seals_nothing:
+                    "seal WRITE and GROW with a writable mapping, then grow, write"
+                    => Memfd, "EBUSY; grow ok, write 3";
+                "-" a_seal_against_seals:
+                    "seal GROW and SEAL, then GROW, SHRINK; shrink"
+                    => Memfd, "ok, EPERM EPERM; shrink ok";
+                "-" unknown_seals_are_einval:
+                    "seal 2^20" => Memfd, "EINVAL";
+                "-" sealing_needs_a_descriptor_open_for_writing:
+                    "seal through O_RDONLY"
+                    => Memfd, "EPERM", Node: "EBADF", Created: "EBADF";
+                "-" pools_have_no_seals_of_fcntl:
+                    "F_ADD_SEALS"
+                    => Memfd, "ok", Node: "EINVAL", Created: "EINVAL";
+            }
+            descriptors {
+                "S4" a_descriptor_goes_through_a_socket:
+                    "SCM_RIGHTS with an O_RDONLY descriptor: map readable, writable"
+                    => Memfd, "sees hello, writable EACCES";
+                "S7" another_user_cannot_open_more_than_was_given:
+                    "user 1000 inherits O_RDONLY, opens /proc/self/fd/N"
+                    => Memfd, "mapping reads 0; reading ok, writing ok",
+                    Node: "mapping reads 0; reading EACCES, writing EACCES",
+                    Created: "mapping reads 0; reading EACCES, writing EACCES";
+                "-" proc_shows_a_name:
+                    "the link in /proc/self/fd, the line in /proc/self/maps"
+                    => Memfd, "fd /memfd:oracle (deleted), maps /memfd:oracle (deleted)",
+                    Node: "fd /dev/mmap_pool, maps /dev/mmap_pool",
+                    Created: "fd /mmap_pool:subject (deleted), maps /mmap_pool:subject (deleted)";
+                "-" a_descriptor_is_always_ready:
+                    "poll() without waiting, epoll_ctl(ADD)"
+                    => Memfd, "1 ready, both ways, epoll EPERM";
+                "-" fadvise_succeeds_and_keeps_the_bytes:
+                    "posix_fadvise() with each advice, then read()"
+                    => Memfd, "ok ok ok ok ok ok; kept";
+                "S4" a_child_inherits_descriptor_and_position:
+                    "seek to 100, fork, child reads 5"
+                    => Memfd, "child reads hello, parent is at 105";
+                "S18" file_locks_exclude_each_other:
+                    "flock() through two descriptors, then close the first"
+                    => Memfd, "ok EAGAIN ok";
+                "S4" every_page_is_mapped_at_the_same_time_by_many:
+                    "64 mappings at once, write one, read all"
+                    => Memfd, "hello";
+            }
+            transfers {
+                "S14" sendfile_reads_it:
+                    "sendfile() 3 pages from offset 100 to another file"
+                    => Memfd, "12288, offset 12388, hello";
+                "S14" sendfile_writes_it:
+                    "sendfile() 3 pages from another file, 4 asked for"
+                    => Memfd, "12288, hello";
+                "S14" splice_moves_it_through_a_pipe:
+                    "splice() 2 pages into a pipe, and from it to page 20"
+                    => Memfd, "out 8192, in 8192, hello";
+                "S14" splice_ends_at_the_end:
+                    "splice() 200 across and at the end"
+                    => Memfd, "100 0";
+                "S14" what_is_in_a_pipe_does_not_change_any_more:
+                    "splice() a page into a pipe, punch it, write it anew"
+                    => Memfd, "old, read() new";
+                "S14" copy_file_range_within_it:
+                    "copy_file_range() 2 pages from page 0 to page 9"
+                    => Memfd, "8192, hello", Node: "EINVAL, 0";
+                "S14" copy_file_range_of_overlapping_ranges_is_einval:
+                    "copy_file_range() 2 pages from 0 to 100"
+                    => Memfd, "EINVAL";
+                "S14" flags_of_preadv2_and_pwritev2:
+                    "RWF_HIPRI, DSYNC, SYNC, NOWAIT, unknown, 4 bytes each"
+                    => Memfd, "read 4 4 4 EOPNOTSUPP EOPNOTSUPP; write 4 4 4 EOPNOTSUPP EOPNOTSUPP";
+                "S14" rwf_append_writes_at_the_end:
+                    "pwritev2 RWF_APPEND 8 bytes at 0"
+                    => Memfd, "8, 1048584 bytes, start 0",
+                    Node: "ENOSPC, 1048576 bytes, start 0";
+                "S14" bytes_cross_between_it_and_other_files:
+                    "sendfile() 1 MiB in and out again"
+                    => Memfd, "equal";
+            }
             concurrency {
                 "S3" four_threads_fault_the_same_pages:
                     "4 threads count in each of 64 new pages"

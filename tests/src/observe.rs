@@ -198,7 +198,10 @@ pub fn symbol(errno: Errno) -> String {
         (Errno::BADF, "EBADF"),
         (Errno::BUSY, "EBUSY"),
         (Errno::EXIST, "EEXIST"),
+        (Errno::DEADLK, "EDEADLK"),
         (Errno::FAULT, "EFAULT"),
+        (Errno::FBIG, "EFBIG"),
+        (Errno::IO, "EIO"),
         (Errno::INVAL, "EINVAL"),
         (Errno::NODEV, "ENODEV"),
         (Errno::NOENT, "ENOENT"),
@@ -209,8 +212,10 @@ pub fn symbol(errno: Errno) -> String {
         (Errno::OPNOTSUPP, "EOPNOTSUPP"),
         (Errno::OVERFLOW, "EOVERFLOW"),
         (Errno::PERM, "EPERM"),
+        (Errno::OWNERDEAD, "EOWNERDEAD"),
         (Errno::SPIPE, "ESPIPE"),
         (Errno::TXTBSY, "ETXTBSY"),
+        (Errno::XDEV, "EXDEV"),
     ];
     symbols
         .iter()
@@ -237,4 +242,20 @@ pub fn count<T: ToString>(result: &Result<T, Errno>) -> String {
         Ok(count) => count.to_string(),
         Err(errno) => symbol(*errno),
     }
+}
+
+/// The error of the last call of the C library.
+#[must_use]
+pub fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// The result of a system call, negative for an error.
+///
+/// # Errors
+///
+/// That error.
+pub fn checked(result: impl TryInto<i64>) -> Result<u64, Errno> {
+    let result = result.try_into().unwrap_or(-1);
+    u64::try_from(result).map_err(|_| last_errno())
 }

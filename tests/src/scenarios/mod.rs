@@ -10,10 +10,14 @@
 
 pub mod concurrency;
 pub mod cow;
+pub mod descriptors;
 pub mod errors;
 pub mod io;
 pub mod lazy;
 pub mod permissions;
 pub mod quadrants;
+pub mod seals;
 pub mod sharing;
 pub mod signals;
+pub mod sizes;
+pub mod transfers;

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Descriptors: opened again, handed on, named and polled.
+
+use std::fs::{self, File};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use mmap_pool::{Errno, MappingBuilder, Protection};
+use rustix::event::{epoll, poll, PollFd, PollFlags, Timespec};
+use rustix::fs::{fadvise, Advice, OFlags};
+use rustix::net::{
+    recvmsg, sendmsg, socketpair, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage,
+    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+use crate::child::{in_child, Child};
+use crate::observe::{checked, put_word, symbol, verdict, word};
+use crate::subject::{Subject, PAGE, SIZE};
+use crate::{fail, Answer, Failure};
+
+pub fn a_descriptor_goes_through_a_socket(subject: &Subject) -> Answer {
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let child = Child::fork(|_| {
+        let file = File::from(receive(&theirs)?);
+        let seen = {
+            let mapping = MappingBuilder::shared()
+                .protection(Protection::READ)
+                .len(PAGE)
+                .map(&file)?;
+            word(&mapping, 0)?
+        };
+        let writable = MappingBuilder::shared().len(PAGE).map(&file);
+        Ok(format!(
+            "sees {seen}, writable {}",
+            verdict(&writable.map_err(|error| error.errno()))
+        ))
+    })?;
+    subject.put_word(0, "hello")?;
+    send(&ours, &subject.open(OFlags::RDONLY)?)?;
+    child.finish()
+}
+
+pub fn another_user_cannot_open_more_than_was_given(subject: &Subject) -> Answer {
+    let file = subject.open(OFlags::RDONLY)?;
+    in_child(|| {
+        become_another_user()?;
+        let again = |writes| {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let opened = File::options().read(true).write(writes).open(path);
+            verdict(&opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+        };
+        let mapping = MappingBuilder::shared()
+            .protection(Protection::READ)
+            .len(PAGE)
+            .map(&file)?;
+        Ok(format!(
+            "mapping reads {}; reading {}, writing {}",
+            word(&mapping, 0)?,
+            again(false),
+            again(true)
+        ))
+    })
+}
+
+pub fn proc_shows_a_name(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let mapping = MappingBuilder::shared().len(PAGE).map(&file)?;
+    let target = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let start = format!("{:x}-", mapping.as_ptr().addr());
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    let Some(line) = maps.lines().find(|line| line.starts_with(&start)) else {
+        fail!("no line of /proc/self/maps starts with {start}");
+    };
+    let name = line.splitn(6, ' ').nth(5).unwrap_or("").trim();
+    Ok(format!("fd {}, maps {name}", target.display()))
+}
+
+pub fn a_descriptor_is_always_ready(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let mut fds = [PollFd::new(&file, PollFlags::IN | PollFlags::OUT)];
+    let nr_ready = poll(&mut fds, Some(&Timespec::default()))?;
+    let is_ready = fds[0].revents() == PollFlags::IN | PollFlags::OUT;
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let data = epoll::EventData::new_u64(0);
+    let added = epoll::add(&set, &file, data, epoll::EventFlags::IN);
+    Ok(format!(
+        "{nr_ready} ready, {}, epoll {}",
+        if is_ready {
+            "both ways"
+        } else {
+            "not both ways"
+        },
+        verdict(&added)
+    ))
+}
+
+pub fn fadvise_succeeds_and_keeps_the_bytes(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    subject.put_word(0, "kept")?;
+    let advices = [
+        Advice::Normal,
+        Advice::Random,
+        Advice::Sequential,
+        Advice::WillNeed,
+        Advice::NoReuse,
+        Advice::DontNeed,
+    ]
+    .map(|advice| verdict(&fadvise(&file, 0, None, advice)));
+    Ok(format!("{}; {}", advices.join(" "), subject.word(0)?))
+}
+
+pub fn a_child_inherits_descriptor_and_position(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    subject.put_word(100, "hello")?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(100))?;
+    let seen = in_child(|| {
+        let mut bytes = [0; 5];
+        rustix::io::read(&file, &mut bytes[..])?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    })?;
+    let at = rustix::fs::tell(&file)?;
+    Ok(format!("child reads {seen}, parent is at {at}"))
+}
+
+pub fn file_locks_exclude_each_other(subject: &Subject) -> Answer {
+    use rustix::fs::{flock, FlockOperation};
+    let (one, other) = (subject.file()?, subject.file()?);
+    let first = flock(&one, FlockOperation::NonBlockingLockExclusive);
+    let second = flock(&other, FlockOperation::NonBlockingLockExclusive);
+    drop(one);
+    let third = flock(&other, FlockOperation::NonBlockingLockExclusive);
+    Ok([first, second, third].map(|lock| verdict(&lock)).join(" "))
+}
+
+pub fn every_page_is_mapped_at_the_same_time_by_many(subject: &Subject) -> Answer {
+    let mappings = (0..64)
+        .map(|_| subject.shared())
+        .collect::<Result<Vec<_>, Failure>>()?;
+    put_word(&mappings[0], SIZE - 8, "hello")?;
+    let mut words = mappings
+        .iter()
+        .map(|mapping| word(mapping, SIZE - 8))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    words.dedup();
+    Ok(words.join(" "))
+}
+
+/// Gives up all rights of root, for those of the user 1000.
+pub(super) fn become_another_user() -> Result<(), Failure> {
+    // SAFETY: The calls have no pointers that matter; the process is a child made for this.
+    unsafe {
+        checked(libc::setgroups(0, std::ptr::null()))?;
+        checked(libc::setgid(1000))?;
+        checked(libc::setuid(1000))?;
+        // Changing the user hides /proc/self from it.
+        checked(libc::prctl(libc::PR_SET_DUMPABLE, 1))?;
+    }
+    Ok(())
+}
+
+fn send(socket: &OwnedFd, file: &File) -> Result<(), Failure> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [file.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+        fail!("no space for a descriptor");
+    }
+    let bytes = [std::io::IoSlice::new(b"!")];
+    sendmsg(socket, &bytes, &mut control, SendFlags::empty())?;
+    Ok(())
+}
+
+fn receive(socket: &OwnedFd) -> Result<OwnedFd, Failure> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let mut bytes = [std::io::IoSliceMut::new(&mut byte)];
+    recvmsg(socket, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut fds) = message {
+            if let Some(fd) = fds.next() {
+                return Ok(fd);
+            }
+        }
+    }
+    fail!("no descriptor arrived: {}", symbol(Errno::BADF))
+}

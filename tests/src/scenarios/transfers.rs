@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Bytes moved by the kernel: `sendfile(2)`, `splice(2)`, `copy_file_range(2)`, flags of `preadv2`.
+
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Read};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{copy_file_range, memfd_create, sendfile, MemfdFlags};
+use rustix::io::{preadv2, pwritev2, ReadWriteFlags};
+use rustix::pipe::{pipe, splice, SpliceFlags};
+
+use crate::observe::{count, put_word_in_file, verdict, word_in_file};
+use crate::subject::{Subject, PAGE, SIZE};
+use crate::{Answer, Failure};
+
+pub fn sendfile_reads_it(subject: &Subject) -> Answer {
+    subject.put_word(5000, "hello")?;
+    let to = scratch()?;
+    let mut offset = 100;
+    let sent = sendfile(&to, subject.file()?, Some(&mut offset), 3 * PAGE);
+    Ok(format!(
+        "{}, offset {offset}, {}",
+        count(&sent),
+        word_in_file(&to, 4900)?
+    ))
+}
+
+pub fn sendfile_writes_it(subject: &Subject) -> Answer {
+    let from = scratch()?;
+    put_word_in_file(&from, 4900, "hello")?;
+    from.set_len(3 * PAGE as u64)?;
+    let sent = sendfile(subject.file()?, &from, Some(&mut 0), 4 * PAGE);
+    Ok(format!("{}, {}", count(&sent), subject.word(4900)?))
+}
+
+pub fn splice_moves_it_through_a_pipe(subject: &Subject) -> Answer {
+    subject.put_word(5000, "hello")?;
+    let (from, to) = pipe()?;
+    let file = subject.file()?;
+    let out = splice(
+        &file,
+        Some(&mut 4096),
+        &to,
+        None,
+        2 * PAGE,
+        SpliceFlags::empty(),
+    );
+    let back = splice(
+        &from,
+        None,
+        &file,
+        Some(&mut (20 * PAGE as u64)),
+        2 * PAGE,
+        SpliceFlags::empty(),
+    );
+    Ok(format!(
+        "out {}, in {}, {}",
+        count(&out),
+        count(&back),
+        subject.word(20 * PAGE + 904)?
+    ))
+}
+
+pub fn splice_ends_at_the_end(subject: &Subject) -> Answer {
+    let (_from, to) = pipe()?;
+    let file = subject.file()?;
+    let end = SIZE as u64;
+    let moved = [end - 100, end].map(|mut offset| {
+        let moved = splice(
+            &file,
+            Some(&mut offset),
+            &to,
+            None,
+            200,
+            SpliceFlags::empty(),
+        );
+        count(&moved)
+    });
+    Ok(moved.join(" "))
+}
+
+pub fn what_is_in_a_pipe_does_not_change_any_more(subject: &Subject) -> Answer {
+    subject.put_word(0, "old")?;
+    let (from, to) = pipe()?;
+    let file = subject.file()?;
+    splice(&file, Some(&mut 0), &to, None, 8, SpliceFlags::empty())?;
+    subject.punch(0, PAGE as u64)?;
+    subject.put_word(0, "new")?;
+    let mut bytes = [0; 8];
+    File::from(from).read_exact(&mut bytes)?;
+    let piped = String::from_utf8_lossy(&bytes);
+    Ok(format!(
+        "{}, read() {}",
+        piped.trim_end_matches('\0'),
+        subject.word(0)?
+    ))
+}
+
+pub fn copy_file_range_within_it(subject: &Subject) -> Answer {
+    subject.put_word(100, "hello")?;
+    let file = subject.file()?;
+    let (mut from, mut to) = (0, 9 * PAGE as u64);
+    let copied = copy_file_range(&file, Some(&mut from), &file, Some(&mut to), 2 * PAGE);
+    Ok(format!(
+        "{}, {}",
+        count(&copied),
+        subject.word(9 * PAGE + 100)?
+    ))
+}
+
+pub fn copy_file_range_of_overlapping_ranges_is_einval(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let copied = copy_file_range(&file, Some(&mut 0), &file, Some(&mut 100), 2 * PAGE);
+    Ok(verdict(&copied))
+}
+
+pub fn flags_of_preadv2_and_pwritev2(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let flags = [
+        ReadWriteFlags::HIPRI,
+        ReadWriteFlags::DSYNC,
+        ReadWriteFlags::SYNC,
+        ReadWriteFlags::NOWAIT,
+        ReadWriteFlags::from_bits_retain(1 << 30),
+    ];
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    for flags in flags {
+        let mut bytes = [0; 4];
+        reads.push(count(&preadv2(
+            &file,
+            &mut [IoSliceMut::new(&mut bytes)],
+            0,
+            flags,
+        )));
+        writes.push(count(&pwritev2(&file, &[IoSlice::new(b"1234")], 0, flags)));
+    }
+    Ok(format!(
+        "read {}; write {}",
+        reads.join(" "),
+        writes.join(" ")
+    ))
+}
+
+pub fn rwf_append_writes_at_the_end(subject: &Subject) -> Answer {
+    let written = pwritev2(
+        subject.file()?,
+        &[IoSlice::new(b"appended")],
+        0,
+        ReadWriteFlags::APPEND,
+    );
+    Ok(format!(
+        "{}, {} bytes, start {}",
+        count(&written),
+        subject.size_bytes()?,
+        subject.word(0)?
+    ))
+}
+
+pub fn bytes_cross_between_it_and_other_files(subject: &Subject) -> Answer {
+    let other = scratch()?;
+    let pattern: Vec<u8> = (0..=250).cycle().take(SIZE).collect();
+    other.write_all_at(&pattern, 0)?;
+    let file = subject.file()?;
+    let mut offset = 0;
+    while sendfile(&file, &other, Some(&mut offset), SIZE)? > 0 {}
+    let back = scratch()?;
+    let mut offset = 0;
+    while sendfile(&back, &file, Some(&mut offset), SIZE)? > 0 {}
+    let mut bytes = vec![0; SIZE];
+    back.read_exact_at(&mut bytes, 0)?;
+    Ok(if bytes == pattern {
+        "equal"
+    } else {
+        "different"
+    }
+    .into())
+}
+
+fn scratch() -> Result<File, Failure> {
+    Ok(memfd_create("scratch", MemfdFlags::CLOEXEC)?.into())
+}
