@@ -556,6 +556,92 @@ macro_rules! catalogue {
                     "sendfile() 1 MiB in and out again"
                     => Memfd, "equal";
             }
+            areas {
+                "S9" adjacent_mappings_merge:
+                    "map pages 0 and 4 side by side through one descriptor, then page 20 before them"
+                    => Memfd, "8+4 rw-s; 8+8 rw-s; 4+4 rw-s, 8+8 rw-s";
+                "S9" mappings_of_two_opens_do_not_merge:
+                    "the same through two descriptors, opened apart"
+                    => Memfd, "8+4 rw-s, 12+4 rw-s";
+                "S9" a_mapping_between_two_merges_all_three:
+                    "fill the gap between two mappings"
+                    => Memfd, "8+2 rw-s, 14+2 rw-s; 8+8 rw-s";
+                "S9" unmapping_the_middle_splits:
+                    "munmap() pages 2 and 3 of 8"
+                    => Memfd, "8+2 rw-s, 12+4 rw-s, kept kept";
+                "S9" mprotect_splits_and_merges_again:
+                    "mprotect() pages 2 and 3 of 8 to read-only and back"
+                    => Memfd, "8+2 rw-s, 10+2 r--s, 12+4 rw-s; 8+8 rw-s";
+                "S9" mlock_splits_and_merges_again:
+                    "mlock() and munlock() pages 2 and 3 of 8"
+                    => Memfd, "8+2 rw-s, 10+2 rw-s, 12+4 rw-s, 2 resident; 8+8 rw-s";
+                "S9" madvise_splits:
+                    "MADV_RANDOM on 4 of 8 pages, then MADV_NORMAL"
+                    => Memfd, "8+4 rw-s, 12+4 rw-s; 8+8 rw-s";
+                "S9" mremap_shrinks_and_grows_in_place:
+                    "mremap() 8 pages to 4, and to 8 again"
+                    => Memfd, "ok, 8+4 rw-s; ok, 8+8 rw-s, seven";
+                "S9" mremap_that_may_not_move_is_enomem:
+                    "mremap() without room and without MAYMOVE"
+                    => Memfd, "ENOMEM";
+                "S9" mremap_moves_to_a_fixed_place:
+                    "MREMAP_FIXED 4 pages, one of them mapped"
+                    => Memfd, "ok, one two; old place SIGSEGV SEGV_MAPERR at +0x9000";
+                "S9" mremap_grows_past_the_end:
+                    "mremap() to one page more than there are, touch both"
+                    => Memfd, "ok, SIGBUS BUS_ADRERR at +0x100000";
+                "S9" mremap_keeps_private_copies:
+                    "copy pages 1 and 3 of 4 privately, move, change all in the pool"
+                    => Memfd, "new mine new mine";
+                "S9" mremap_dontunmap_leaves_the_old_place:
+                    "MREMAP_DONTUNMAP of a written page"
+                    => Memfd, "shared: old mine, new mine; private: old old, new mine";
+                "S9" mremap_of_nothing_maps_shared_memory_again:
+                    "mremap() with an old length of 0"
+                    => Memfd, "shared: hello hello; private: EINVAL";
+                "S9" a_moved_page_is_the_same_frame:
+                    "move a written page, compare frames"
+                    => Memfd, "same";
+                "S12" growsdown_and_noreserve:
+                    "GROWSDOWN shared, private; NORESERVE shared, private; STACK, 32BIT"
+                    => Memfd, "EINVAL EINVAL ok ok ok ok";
+                "S17" overcommit_looks_at_private_mappings_only:
+                    "map 1 TiB: private, with NORESERVE, read-only, shared"
+                    => Memfd, "private ENOMEM, private without reserve ok, private read-only ok, shared ok";
+            }
+            pins {
+                "-" vmsplice_takes_the_page_itself:
+                    "vmsplice() 8 bytes, write the mapping, read the pipe"
+                    => Memfd, "8, later";
+                "-" a_pinned_page_survives_punching:
+                    "vmsplice(), punch, write 64 new pages, read the pipe"
+                    => Memfd, "pipe old, object new";
+                "S4" process_vm_readv_and_writev:
+                    "read and write the mapping of a child"
+                    => Memfd, "read 8 hello, written 8 written";
+                "S7" proc_mem_reads_and_writes:
+                    "/proc/self/mem: private rw-, shared r--, shared rw-"
+                    => Memfd, "private rw-: old ok new; shared r--: old EIO old; shared rw-: old ok new; read() new";
+                "S4" ptrace_peeks_and_pokes:
+                    "PTRACE_PEEKDATA a page, PTRACE_POKEDATA another"
+                    => Memfd, "hello ok, written";
+                "-" a_core_dump_holds_the_pages:
+                    "core of a child: shared page, private copy"
+                    => Memfd, "by default there there, with file mappings there there",
+                    Node: "by default missing there, with file mappings there there";
+                "S14" io_uring_reads_and_writes:
+                    "IORING_OP_READ, WRITE and FIXED ones, buffers in its own mapping"
+                    => Memfd, "read 4096 hello, write 4096 hello; fixed: write 4096 fixed, read 4096 hello";
+                "-" a_registered_buffer_survives_punching:
+                    "register a mapping as io_uring buffer, punch, write anew"
+                    => Memfd, "4096, buffer pinned, mapping new";
+                "S5" a_system_call_writes_into_an_untouched_private_page:
+                    "read() a pipe into a private page that nobody touched"
+                    => Memfd, "8, from pip old, read() 0";
+                "-" userfaultfd_register:
+                    "UFFDIO_REGISTER: missing, write-protect, minor"
+                    => Memfd, "ok ok ok", Node: "EINVAL EINVAL EINVAL", Created: "EINVAL EINVAL EINVAL";
+            }
             concurrency {
                 "S3" four_threads_fault_the_same_pages:
                     "4 threads count in each of 64 new pages"

@@ -122,6 +122,18 @@ impl Child {
         self.reap()
     }
 
+    /// The child's number.
+    ///
+    /// # Errors
+    ///
+    /// The child has ended.
+    pub fn raw_pid(&self) -> Result<i32, Failure> {
+        match self.pid {
+            Some(pid) => Ok(pid.as_raw_nonzero().get()),
+            None => fail!("the child has ended"),
+        }
+    }
+
     /// Sends SIGKILL.
     ///
     /// # Errors

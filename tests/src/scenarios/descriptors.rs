@@ -152,7 +152,7 @@ pub fn every_page_is_mapped_at_the_same_time_by_many(subject: &Subject) -> Answe
 }
 
 /// Gives up all rights of root, for those of the user 1000.
-pub(super) fn become_another_user() -> Result<(), Failure> {
+pub fn become_another_user() -> Result<(), Failure> {
     // SAFETY: The calls have no pointers that matter; the process is a child made for this.
     unsafe {
         checked(libc::setgroups(0, std::ptr::null()))?;

@@ -8,6 +8,7 @@
     reason = "the catalogue describes each function"
 )]
 
+pub mod areas;
 pub mod concurrency;
 pub mod cow;
 pub mod descriptors;
@@ -15,9 +16,11 @@ pub mod errors;
 pub mod io;
 pub mod lazy;
 pub mod permissions;
+pub mod pins;
 pub mod quadrants;
 pub mod seals;
 pub mod sharing;
 pub mod signals;
 pub mod sizes;
 pub mod transfers;
+mod uring;

@@ -5,9 +5,11 @@
 //! They need a guest with the module in `/lib/modules`, and load it anew for each test.
 
 mod counters;
+mod created;
 mod ioctl;
 mod library;
 mod loading;
+mod page;
 mod survival;
 
 macro_rules! as_tests {

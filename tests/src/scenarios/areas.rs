@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Mappings that merge, split, grow, shrink and move.
+
+use std::ffi::{c_int, c_void};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
+
+use crate::child::in_child;
+use crate::observe::{checked, last_errno, page_table, put_word, verdict, word};
+use crate::signal::{touch, Access};
+use crate::subject::{Subject, PAGE, SIZE};
+use crate::{Answer, Failure};
+
+const RESERVED: usize = 64 * PAGE;
+const RW: c_int = libc::PROT_READ | libc::PROT_WRITE;
+
+pub fn adjacent_mappings_merge(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..12, 0)?;
+    let one = range.lines()?;
+    range.map(&file, 12..16, 4)?;
+    let two = range.lines()?;
+    range.map(&file, 4..8, 20)?;
+    Ok(format!("{one}; {two}; {}", range.lines()?))
+}
+
+pub fn mappings_of_two_opens_do_not_merge(subject: &Subject) -> Answer {
+    let range = Range::reserve()?;
+    range.map(&subject.file()?, 8..12, 0)?;
+    range.map(&subject.file()?, 12..16, 4)?;
+    range.lines()
+}
+
+pub fn a_mapping_between_two_merges_all_three(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..10, 0)?;
+    range.map(&file, 14..16, 6)?;
+    let before = range.lines()?;
+    range.map(&file, 10..14, 2)?;
+    Ok(format!("{before}; {}", range.lines()?))
+}
+
+pub fn unmapping_the_middle_splits(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..16, 0)?;
+    for page in [0, 7] {
+        subject.put_word(page * PAGE, "kept")?;
+    }
+    let lines = in_child(|| {
+        range.unmap(10..12)?;
+        Ok(format!(
+            "{}, {} {}",
+            range.lines()?,
+            range.word(8)?,
+            range.word(15)?
+        ))
+    })?;
+    Ok(lines)
+}
+
+pub fn mprotect_splits_and_merges_again(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..16, 0)?;
+    range.protect(10..12, libc::PROT_READ)?;
+    let split = range.lines()?;
+    range.protect(10..12, RW)?;
+    Ok(format!("{split}; {}", range.lines()?))
+}
+
+pub fn mlock_splits_and_merges_again(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..16, 0)?;
+    // SAFETY: Locking changes no byte.
+    checked(unsafe { libc::mlock(range.page(10).cast(), 2 * PAGE) })?;
+    let split = range.lines()?;
+    // SAFETY: As above.
+    checked(unsafe { libc::munlock(range.page(10).cast(), 2 * PAGE) })?;
+    Ok(format!(
+        "{split}, {} resident; {}",
+        subject.nr_resident_pages()?,
+        range.lines()?
+    ))
+}
+
+pub fn madvise_splits(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..16, 0)?;
+    range.advise(8..12, libc::MADV_RANDOM)?;
+    let split = range.lines()?;
+    range.advise(8..12, libc::MADV_NORMAL)?;
+    Ok(format!("{split}; {}", range.lines()?))
+}
+
+pub fn mremap_shrinks_and_grows_in_place(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..16, 0)?;
+    subject.put_word(7 * PAGE, "seven")?;
+    let shrunk = range.remap(8, 8 * PAGE, 4 * PAGE, 0, None);
+    range.unmap(12..16)?;
+    let lines = range.lines()?;
+    let grown = range.remap(8, 4 * PAGE, 8 * PAGE, 0, None);
+    Ok(format!(
+        "{}, {lines}; {}, {}, {}",
+        verdict(&shrunk),
+        verdict(&grown),
+        range.lines()?,
+        range.word(15)?
+    ))
+}
+
+pub fn mremap_that_may_not_move_is_enomem(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..12, 0)?;
+    Ok(verdict(&range.remap(8, 4 * PAGE, 8 * PAGE, 0, None)))
+}
+
+pub fn mremap_moves_to_a_fixed_place(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..12, 0)?;
+    subject.put_word(PAGE, "one")?;
+    range.word(9)?;
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
+    subject.put_word(2 * PAGE, "two")?;
+    let old = touch(range.page(0), 9 * PAGE, Access::Read)?;
+    Ok(format!(
+        "{}, {} {}; old place {old}",
+        verdict(&moved),
+        range.word(33)?,
+        range.word(34)?
+    ))
+}
+
+pub fn mremap_grows_past_the_end(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    in_child(|| {
+        let flags = libc::MREMAP_MAYMOVE;
+        // SAFETY: The mapping is used through the new address only, in a process of its own.
+        let start = unsafe { libc::mremap(mapping.as_ptr().cast(), SIZE, SIZE + PAGE, flags) };
+        if start == libc::MAP_FAILED {
+            return Err(last_errno().into());
+        }
+        Ok(format!(
+            "{}, {}",
+            touch(start.cast(), SIZE - 1, Access::Write)?,
+            touch(start.cast(), SIZE, Access::Write)?
+        ))
+    })
+}
+
+pub fn mremap_keeps_private_copies(subject: &Subject) -> Answer {
+    for page in 0..4 {
+        subject.put_word(page * PAGE, "old")?;
+    }
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map_with(&file, 8..12, 0, libc::MAP_PRIVATE)?;
+    for page in [9, 11] {
+        range.put_word(page, "mine")?;
+    }
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32))?;
+    for page in 0..4 {
+        subject.put_word(page * PAGE, "new")?;
+    }
+    let words = (32..36).map(|page| range.word(page));
+    Ok(words.collect::<Result<Vec<_>, _>>()?.join(" "))
+}
+
+pub fn mremap_dontunmap_leaves_the_old_place(subject: &Subject) -> Answer {
+    let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
+        subject.put_word(0, "old")?;
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map_with(&file, 8..12, 0, sharing)?;
+        range.put_word(8, "mine")?;
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+        let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
+        if moved.is_err() {
+            return Ok(verdict(&moved));
+        }
+        Ok(format!("old {}, new {}", range.word(8)?, range.word(32)?))
+    });
+    let [shared, private]: [Answer; 2] = answers;
+    Ok(format!("shared: {}; private: {}", shared?, private?))
+}
+
+pub fn mremap_of_nothing_maps_shared_memory_again(subject: &Subject) -> Answer {
+    subject.put_word(0, "hello")?;
+    let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map_with(&file, 8..12, 0, sharing)?;
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        let copied = range.remap(8, 0, 4 * PAGE, flags, Some(32));
+        if copied.is_err() {
+            return Ok(verdict(&copied));
+        }
+        Ok(format!("{} {}", range.word(8)?, range.word(32)?))
+    });
+    let [shared, private]: [Answer; 2] = answers;
+    Ok(format!("shared: {}; private: {}", shared?, private?))
+}
+
+pub fn growsdown_and_noreserve(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let answers = [
+        libc::MAP_SHARED | libc::MAP_GROWSDOWN,
+        libc::MAP_PRIVATE | libc::MAP_GROWSDOWN,
+        libc::MAP_SHARED | libc::MAP_NORESERVE,
+        libc::MAP_PRIVATE | libc::MAP_NORESERVE,
+        libc::MAP_SHARED | libc::MAP_STACK,
+        libc::MAP_SHARED | libc::MAP_32BIT,
+    ]
+    .map(|flags| {
+        // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+        let start = unsafe { libc::mmap(ptr::null_mut(), PAGE, RW, flags, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return verdict::<()>(&Err(last_errno()));
+        }
+        // SAFETY: The range was mapped just now.
+        unsafe { libc::munmap(start, PAGE) };
+        "ok".into()
+    });
+    Ok(answers.join(" "))
+}
+
+pub fn overcommit_looks_at_private_mappings_only(subject: &Subject) -> Answer {
+    // More than memory and swap of any guest together.
+    let map = |builder: MappingBuilder| -> Answer {
+        let mapped = builder.len(1 << 40).map(&subject.file()?);
+        Ok(verdict(&mapped.map_err(|error| error.errno())))
+    };
+    Ok(format!(
+        "private {}, private without reserve {}, private read-only {}, shared {}",
+        map(MappingBuilder::private())?,
+        map(MappingBuilder::private().no_reserve())?,
+        map(MappingBuilder::private().protection(Protection::READ))?,
+        map(MappingBuilder::shared())?
+    ))
+}
+
+pub fn a_moved_page_is_the_same_frame(subject: &Subject) -> Answer {
+    let (file, range) = (subject.file()?, Range::reserve()?);
+    range.map(&file, 8..9, 3)?;
+    range.put_word(8, "hello")?;
+    let lasting = subject.shared()?;
+    word(&lasting, 3 * PAGE)?;
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    range.remap(8, PAGE, PAGE, flags, Some(32))?;
+    range.word(32)?;
+    let (ours, theirs) = (page_table(&range.0)?[32], page_table(&lasting)?[3]);
+    let is_same = ours.is_present() && ours.frame() == theirs.frame();
+    Ok(if is_same { "same" } else { "another" }.into())
+}
+
+/// Addresses that nobody else maps anything into.
+struct Range(Mapping);
+
+impl Range {
+    fn reserve() -> Result<Self, Failure> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+        let start = unsafe { libc::mmap(ptr::null_mut(), RESERVED, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error().into());
+        }
+        // SAFETY: The range was mapped just now, and nobody else knows it. Parts of it that become
+        // accessible are accessed as such by the methods below.
+        Ok(Self(unsafe {
+            Mapping::from_raw_parts(start.cast(), RESERVED, Protection::READ_WRITE)
+        }))
+    }
+
+    fn page(&self, number: usize) -> *mut u8 {
+        self.0.as_ptr().wrapping_add(number * PAGE)
+    }
+
+    fn map(&self, file: &File, pages: std::ops::Range<usize>, from: usize) -> Result<(), Failure> {
+        self.map_with(file, pages, from, libc::MAP_SHARED)
+    }
+
+    fn map_with(
+        &self,
+        file: &File,
+        pages: std::ops::Range<usize>,
+        from: usize,
+        sharing: c_int,
+    ) -> Result<(), Failure> {
+        // SAFETY: The pages belong to the range.
+        let start = unsafe {
+            libc::mmap(
+                self.page(pages.start).cast(),
+                pages.len() * PAGE,
+                RW,
+                sharing | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                i64::try_from(from * PAGE)?,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error().into());
+        }
+        Ok(())
+    }
+
+    /// Leaves a gap, so only for a child that maps nothing else, or right before filling it.
+    fn unmap(&self, pages: std::ops::Range<usize>) -> Result<(), Errno> {
+        // SAFETY: The pages belong to the range, and are not used any more.
+        checked(unsafe { libc::munmap(self.page(pages.start).cast(), pages.len() * PAGE) })
+            .map(drop)
+    }
+
+    fn protect(&self, pages: std::ops::Range<usize>, protection: c_int) -> Result<(), Errno> {
+        let start: *mut c_void = self.page(pages.start).cast();
+        // SAFETY: The pages belong to the range.
+        checked(unsafe { libc::mprotect(start, pages.len() * PAGE, protection) }).map(drop)
+    }
+
+    fn advise(&self, pages: std::ops::Range<usize>, advice: c_int) -> Result<(), Errno> {
+        let start: *mut c_void = self.page(pages.start).cast();
+        // SAFETY: The pages belong to the range.
+        checked(unsafe { libc::madvise(start, pages.len() * PAGE, advice) }).map(drop)
+    }
+
+    fn remap(
+        &self,
+        page: usize,
+        old_len: usize,
+        new_len: usize,
+        flags: c_int,
+        to: Option<usize>,
+    ) -> Result<(), Errno> {
+        let to: *mut c_void = to.map_or(ptr::null_mut(), |page| self.page(page).cast());
+        // SAFETY: Both places belong to the range.
+        let start = unsafe { libc::mremap(self.page(page).cast(), old_len, new_len, flags, to) };
+        if start == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        Ok(())
+    }
+
+    fn word(&self, page: usize) -> Answer {
+        word(&self.0, page * PAGE)
+    }
+
+    fn put_word(&self, page: usize, text: &str) -> Result<(), Failure> {
+        put_word(&self.0, page * PAGE, text)
+    }
+
+    /// The lines of `/proc/self/maps` within the range that are not the reservation itself: first
+    /// page, number of pages, rights.
+    fn lines(&self) -> Answer {
+        let first = self.0.as_ptr().addr();
+        let mut lines = Vec::new();
+        for line in fs::read_to_string("/proc/self/maps")?.lines() {
+            let mut words = line.split_whitespace();
+            let (Some(range), Some(rights)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Some((start, end)) = range.split_once('-') else {
+                continue;
+            };
+            let start = usize::from_str_radix(start, 16)?;
+            let end = usize::from_str_radix(end, 16)?;
+            if start >= first && end <= first + RESERVED && rights != "---p" {
+                let (page, len) = ((start - first) / PAGE, (end - start) / PAGE);
+                lines.push(format!("{page}+{len} {rights}"));
+            }
+        }
+        Ok(lines.join(", "))
+    }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The kernel and other processes reach into a mapping: pinned pages, debuggers, core dumps.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
+use rustix::pipe::pipe;
+
+use crate::child::{in_child, Child};
+use crate::observe::{checked, count, last_errno, put_word, verdict, word};
+use crate::subject::{Subject, PAGE};
+use crate::{fail, Answer};
+
+pub fn vmsplice_takes_the_page_itself(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    put_word(&mapping, 0, "old")?;
+    let (from, to) = pipe()?;
+    let vector = libc::iovec {
+        iov_base: mapping.as_ptr().cast(),
+        iov_len: 8,
+    };
+    // SAFETY: The vector names mapped memory, which may change while it is in the pipe.
+    let spliced = checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) });
+    put_word(&mapping, 0, "later")?;
+    Ok(format!("{}, {}", count(&spliced), word_of_pipe(from)?))
+}
+
+pub fn a_pinned_page_survives_punching(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    put_word(&mapping, 0, "old")?;
+    let (from, to) = pipe()?;
+    let vector = libc::iovec {
+        iov_base: mapping.as_ptr().cast(),
+        iov_len: 8,
+    };
+    // SAFETY: As above.
+    checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) })?;
+    subject.punch(0, PAGE as u64)?;
+    // Whoever allocates pages now must not get the pinned one.
+    let mut all = vec![0x5a; 64 * PAGE];
+    subject.file()?.write_all_at(&all, 0)?;
+    subject.file()?.read_exact_at(&mut all, 0)?;
+    let is_new = all.iter().all(|&byte| byte == 0x5a);
+    Ok(format!(
+        "pipe {}, object {}",
+        word_of_pipe(from)?,
+        if is_new { "new" } else { "mixed" }
+    ))
+}
+
+pub fn process_vm_readv_and_writev(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    let mut child = Child::fork(|link| {
+        link.hear()?;
+        word(&mapping, PAGE)
+    })?;
+    subject.put_word(0, "hello")?;
+    let pid = child.raw_pid()?;
+    let mut bytes = *b"written\0";
+    let local = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: 8,
+    };
+    let remote = |page| libc::iovec {
+        iov_base: mapping.as_ptr().wrapping_add(page * PAGE).cast(),
+        iov_len: 8,
+    };
+    // SAFETY: The local vector is memory of this function; the remote one is the child's.
+    let written = checked(unsafe { libc::process_vm_writev(pid, &local, 1, &remote(1), 1, 0) });
+    // SAFETY: As above.
+    let read = checked(unsafe { libc::process_vm_readv(pid, &local, 1, &remote(0), 1, 0) });
+    let found = String::from_utf8_lossy(&bytes).into_owned();
+    child.link.say("look")?;
+    Ok(format!(
+        "read {} {}, written {} {}",
+        count(&read),
+        found.trim_end_matches('\0'),
+        count(&written),
+        child.finish()?
+    ))
+}
+
+pub fn proc_mem_reads_and_writes(subject: &Subject) -> Answer {
+    subject.put_word(0, "old")?;
+    let mem = File::options()
+        .read(true)
+        .write(true)
+        .open("/proc/self/mem")?;
+    let try_on = |mapping: &Mapping| -> Answer {
+        let at = mapping.as_ptr().addr() as u64;
+        let mut bytes = [0; 3];
+        mem.read_exact_at(&mut bytes, at)?;
+        let written = mem.write_at(b"new", at);
+        Ok(format!(
+            "{} {} {}",
+            String::from_utf8_lossy(&bytes),
+            verdict(&written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))),
+            word(mapping, 0)?
+        ))
+    };
+    let private = try_on(&subject.private()?)?;
+    let shared = MappingBuilder::shared().protection(Protection::READ);
+    let shared = try_on(&subject.map(shared)?)?;
+    let writable = try_on(&subject.shared()?)?;
+    Ok(format!(
+        "private rw-: {private}; shared r--: {shared}; shared rw-: {writable}; read() {}",
+        subject.word(0)?
+    ))
+}
+
+pub fn ptrace_peeks_and_pokes(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    subject.put_word(0, "hello")?;
+    let child = Child::fork(|_| {
+        // SAFETY: Lets the parent trace this process, and stops it.
+        unsafe {
+            libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+            libc::raise(libc::SIGSTOP);
+        }
+        word(&mapping, PAGE)
+    })?;
+    let pid = child.raw_pid()?;
+    let mut status = 0;
+    // SAFETY: Waits for the child's stop.
+    checked(unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) })?;
+    let at = |page: usize| mapping.as_ptr().wrapping_add(page * PAGE);
+    // SAFETY: The child is stopped and traced.
+    let (peeked, poked) = unsafe {
+        let peeked = libc::ptrace(libc::PTRACE_PEEKDATA, pid, at(0), 0);
+        let value = i64::from_ne_bytes(*b"written\0");
+        let poked = libc::ptrace(libc::PTRACE_POKEDATA, pid, at(1), value);
+        libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0);
+        (peeked, poked)
+    };
+    let peeked = peeked.to_ne_bytes();
+    Ok(format!(
+        "{} {}, {}",
+        String::from_utf8_lossy(&peeked).trim_end_matches('\0'),
+        verdict(&checked(poked)),
+        child.finish()?
+    ))
+}
+
+pub fn a_core_dump_holds_the_pages(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    // One page, since a private mapping with a copy is dumped whole.
+    let private = MappingBuilder::private().len(PAGE).map(&subject.file()?)?;
+    let folder = format!("/tmp/core-{}", std::process::id());
+    fs::create_dir_all(&folder)?;
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
+    fs::write("/proc/sys/kernel/core_pattern", format!("{folder}/core"))?;
+    let dump = |filter: &str, name: &str| -> Answer {
+        // Not a text of this program, which would be in the core as well.
+        let (ours, copied) = (marker(name, 1), marker(name, 2));
+        mapping.write_at(PAGE + 8, &ours)?;
+        let child = Child::fork(|_| {
+            private.write_at(8, &copied)?;
+            fs::write("/proc/self/coredump_filter", filter)?;
+            let limit = libc::rlimit {
+                rlim_cur: libc::RLIM_INFINITY,
+                rlim_max: libc::RLIM_INFINITY,
+            };
+            // SAFETY: Reads `limit`.
+            checked(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &limit) })?;
+            // SAFETY: Ends the process, with a core.
+            unsafe { libc::abort() }
+        })?;
+        child.wait()?;
+        let path = format!("{folder}/core");
+        let core = fs::read(&path)?;
+        fs::remove_file(path)?;
+        Ok([ours, copied]
+            .map(|bytes| {
+                // The needles themselves are on the heap and in registers of a page.
+                let page = core
+                    .chunks_exact(PAGE)
+                    .filter(|page| page[8..].starts_with(&bytes) && page[..8] == [0; 8]);
+                if page.count() > 0 {
+                    "there"
+                } else {
+                    "missing"
+                }
+            })
+            .join(" "))
+    };
+    let by_default = dump("0x33", "default");
+    let with_files = dump("0x3f", "files");
+    fs::write("/proc/sys/kernel/core_pattern", pattern)?;
+    fs::remove_dir_all(folder)?;
+    Ok(format!(
+        "by default {}, with file mappings {}",
+        by_default?, with_files?
+    ))
+}
+
+pub fn io_uring_reads_and_writes(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    subject.put_word(0, "hello")?;
+    let mut ring = super::uring::Ring::new()?;
+    let file = subject.file()?;
+    let page = |number| mapping.as_ptr().wrapping_add(number * PAGE);
+    let read = ring.read(&file, page(5), PAGE, 0)?;
+    let written = ring.write(&file, page(5), PAGE, 9 * PAGE as u64)?;
+    ring.register(page(16), 4 * PAGE)?;
+    put_word(&mapping, 17 * PAGE, "fixed")?;
+    let fixed_out = ring.write_fixed(&file, page(17), PAGE, 20 * PAGE as u64)?;
+    let fixed_in = ring.read_fixed(&file, page(16), PAGE, 0)?;
+    Ok(format!(
+        "read {} {}, write {} {}; fixed: write {} {}, read {} {}",
+        count(&read),
+        subject.word(5 * PAGE)?,
+        count(&written),
+        subject.word(9 * PAGE)?,
+        count(&fixed_out),
+        subject.word(20 * PAGE)?,
+        count(&fixed_in),
+        subject.word(16 * PAGE)?
+    ))
+}
+
+pub fn a_registered_buffer_survives_punching(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    let mut ring = super::uring::Ring::new()?;
+    ring.register(mapping.as_ptr(), 4 * PAGE)?;
+    put_word(&mapping, 0, "pinned")?;
+    subject.punch(0, 4 * PAGE as u64)?;
+    put_word(&mapping, 0, "new")?;
+    let file = subject.file()?;
+    let written = ring.write_fixed(&file, mapping.as_ptr(), PAGE, 8 * PAGE as u64)?;
+    Ok(format!(
+        "{}, buffer {}, mapping {}",
+        count(&written),
+        subject.word(8 * PAGE)?,
+        word(&mapping, 0)?
+    ))
+}
+
+pub fn a_system_call_writes_into_an_untouched_private_page(subject: &Subject) -> Answer {
+    subject.put_word(8, "old")?;
+    let private = subject.private()?;
+    let (from, to) = pipe()?;
+    rustix::io::write(&to, b"from pip")?;
+    // SAFETY: The kernel writes into the mapping, which others may write as well.
+    let read = checked(unsafe { libc::read(from.as_raw_fd(), private.as_ptr().cast(), 8) });
+    Ok(format!(
+        "{}, {} {}, read() {}",
+        count(&read),
+        word(&private, 0)?,
+        word(&private, 8)?,
+        subject.word(0)?
+    ))
+}
+
+pub fn userfaultfd_register(subject: &Subject) -> Answer {
+    const API: u64 = 0xc018_aa3f;
+    const REGISTER: u64 = 0xc020_aa00;
+    let mapping = subject.shared()?;
+    // In a process of its own, since the mapping would be changed.
+    in_child(|| {
+        // SAFETY: A call without pointers.
+        let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
+        let Ok(fd) = i32::try_from(fd) else {
+            fail!("no userfaultfd")
+        };
+        if fd < 0 {
+            return Err(last_errno().into());
+        }
+        let mut api = [0xaa_u64, 0, 0];
+        // SAFETY: The numbers say how many bytes are read and written.
+        checked(unsafe { libc::ioctl(fd, API, api.as_mut_ptr()) })?;
+        let modes = [1, 2, 4].map(|mode| {
+            let mut register = [mapping.as_ptr().addr() as u64, PAGE as u64, mode, 0];
+            // SAFETY: As above.
+            verdict(&checked(unsafe {
+                libc::ioctl(fd, REGISTER, register.as_mut_ptr())
+            }))
+        });
+        Ok(modes.join(" "))
+    })
+}
+
+fn word_of_pipe(from: std::os::fd::OwnedFd) -> Answer {
+    let mut bytes = [0; 8];
+    File::from(from).read_exact(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(text.trim_end_matches('\0').into())
+}
+
+/// 64 bytes that are found nowhere else.
+fn marker(name: &str, number: u8) -> Vec<u8> {
+    let mut state = u32::from(number) + u32::try_from(name.len()).unwrap_or(0) * 7919;
+    (0..64)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0] | 1
+        })
+        .collect()
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! `docs/semantics.md` says what the catalogue does.
+
+use mmap_pool_tests::catalogue::SCENARIOS;
+use mmap_pool_tests::page;
+use mmap_pool_tests::scenario::Who;
+
+const PAGE: &str = include_str!("../../../docs/semantics.md");
+
+#[test]
+fn the_tables_are_those_of_the_catalogue() {
+    let (_, tables) = PAGE
+        .split_once("\n<!-- made by mmap-pool-table --markdown -->\n")
+        .unwrap();
+    let expected = page::tables();
+    for (number, (ours, theirs)) in tables.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(ours, theirs, "line {number} of the tables");
+    }
+    assert_eq!(tables, expected);
+}
+
+#[test]
+fn every_difference_has_a_reason() {
+    let (prose, _) = PAGE.split_once("\n## The tables\n").unwrap();
+    for scenario in SCENARIOS {
+        let (_, name) = scenario.name.split_once("::").unwrap();
+        let [node, created, oracle] = Who::ALL.map(|who| scenario.expected_of(who));
+        let differs = [node, created]
+            .into_iter()
+            .any(|pool| pool.is_some() && oracle.is_some() && pool != oracle);
+        let is_named = prose.contains(&format!("`{name}`"));
+        assert_eq!(differs, is_named, "{name}: differs, has a reason");
+    }
+}
+
+#[test]
+fn every_name_in_the_text_is_a_test() {
+    let (prose, _) = PAGE.split_once("\n## The tables\n").unwrap();
+    let names = SCENARIOS
+        .iter()
+        .filter_map(|scenario| scenario.name.split_once("::"))
+        .map(|(_, name)| name);
+    let known: Vec<_> = names.collect();
+    let mut nr_seen = 0;
+    for word in prose.split('`').skip(1).step_by(2) {
+        // A name is a sentence: whatever else is quoted has fewer words, or capitals.
+        let is_name = word
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        if is_name && word.matches('_').count() >= 3 {
+            assert!(known.contains(&word), "{word} is no scenario");
+            nr_seen += 1;
+        }
+    }
+    assert!(nr_seen > 0);
+}
