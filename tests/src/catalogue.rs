@@ -642,6 +642,63 @@ macro_rules! catalogue {
                     "UFFDIO_REGISTER: missing, write-protect, minor"
                     => Memfd, "ok ok ok", Node: "EINVAL EINVAL EINVAL", Created: "EINVAL EINVAL EINVAL";
             }
+            locks {
+                "S18" a_futex_wakes_another_process:
+                    "FUTEX_WAIT in a child with its own mapping, FUTEX_WAKE"
+                    => Memfd, "woken";
+                "S18" a_changed_futex_is_not_waited_for:
+                    "FUTEX_WAIT for another value, FUTEX_WAKE with nobody there"
+                    => Memfd, "EAGAIN, 0 woken";
+                "S18" a_futex_lock_excludes_four_processes:
+                    "4 processes count to 500 each in two steps under a futex lock"
+                    => Memfd, "2000";
+                "S18" a_mutex_outlives_its_holder:
+                    "robust process-shared pthread mutex: its holder is killed"
+                    => Memfd, "child ok, parent EBUSY; killed: EOWNERDEAD, ok ok ok";
+                "S18" a_futex_in_a_private_mapping_wakes_nobody_else:
+                    "FUTEX_WAKE in a private and in a shared mapping"
+                    => Memfd, "0 0";
+            }
+            advice {
+                "-" every_advice_on_a_shared_mapping:
+                    "madvise() with 19 advices, MAP_SHARED"
+                    => Memfd, "all ok but FREE EINVAL, WIPEONFORK EINVAL";
+                "-" every_advice_on_a_private_mapping:
+                    "the same, MAP_PRIVATE"
+                    => Memfd, "all ok but FREE EINVAL, WIPEONFORK EINVAL";
+                "-" an_unknown_advice_is_einval:
+                    "madvise() 9999" => Memfd, "EINVAL";
+                "-" paging_out_loses_nothing:
+                    "write, MADV_COLD, MADV_PAGEOUT"
+                    => Memfd, "kept, read() kept";
+                "-" giving_a_shared_page_up_keeps_it:
+                    "write page 3 of a shared mapping, MADV_DONTNEED"
+                    => Memfd, "page table , mincore 3, kept";
+                "S8" populating_faults_pages_in:
+                    "MADV_POPULATE_READ, POPULATE_WRITE on private mappings"
+                    => Memfd, "256 resident, 256 mapped, then 256; read() 0";
+                "S10" populating_past_the_end_is_efault:
+                    "MADV_POPULATE_READ, POPULATE_WRITE a page more than there are"
+                    => Memfd, "EFAULT EFAULT";
+                "S4" a_mapping_can_stay_behind_at_fork:
+                    "MADV_DONTFORK: touch in a child; then MADV_DOFORK"
+                    => Memfd, "child SIGSEGV SEGV_MAPERR at +0x0, parent ours; then ok";
+                "S8" locked_pages_are_kept_from_being_given_up:
+                    "mlock(), MADV_DONTNEED"
+                    => Memfd, "EINVAL, 256 mapped";
+                "S11" a_locked_page_can_be_punched:
+                    "mlock(), write, punch, read"
+                    => Memfd, "ok, 255 resident, 0";
+                "S8" mlockall_locks_what_comes_later:
+                    "mlockall(MCL_FUTURE), map"
+                    => Memfd, "256 resident, 256 mapped";
+                "S8" rlimit_memlock_bounds_locks:
+                    "user 1000, limit of 0 and 4 pages: mlock 4, 5, MAP_LOCKED 8"
+                    => Memfd, "0: EPERM EPERM EPERM; 4: ok ENOMEM EAGAIN";
+                "S19" mappings_without_huge_pages_work:
+                    "PR_SET_THP_DISABLE, populate, write"
+                    => Memfd, "256 mapped, hello";
+            }
             concurrency {
                 "S3" four_threads_fault_the_same_pages:
                     "4 threads count in each of 64 new pages"
@@ -667,6 +724,15 @@ macro_rules! catalogue {
                 "S14" readers_writers_and_mappings_at_once_lose_no_page:
                     "2 threads pwrite, 2 store, each its own bytes of 64 pages"
                     => Memfd, "64 resident, every byte in place";
+                "S14" reading_into_itself_beside_punching:
+                    "pread, pwrite with untouched parts of its own mapping, two threads punch"
+                    => Memfd, "done, 0 resident, highest byte 0";
+                "S14" reading_into_itself_beside_resizing:
+                    "the same, two threads shrink and grow"
+                    => Memfd, "done, 0 resident, highest byte 0";
+                "S10" faults_beside_resizing_are_served_or_sigbus:
+                    "2 processes touch all pages, the parent shrinks and grows"
+                    => Memfd, "done, 0 resident, highest byte 0";
             }
         }
     };

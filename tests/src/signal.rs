@@ -84,6 +84,31 @@ extern "C" fn report(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c
     }
 }
 
+/// From now on a page of this process that raises SIGBUS is replaced by an anonymous one.
+///
+/// # Errors
+///
+/// What setting a handler answers.
+pub fn replace_pages_that_raise_sigbus() -> Result<(), Failure> {
+    handle(replace as usize, libc::SA_SIGINFO)
+}
+
+extern "C" fn replace(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+    // SAFETY: As in `report`.
+    let address = unsafe { (*info).si_addr() };
+    let page = address.wrapping_byte_sub(address.addr() % crate::subject::PAGE);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: The page could not be accessed, so nobody misses it; a system call is all this is.
+    unsafe {
+        if signal != libc::SIGBUS
+            || libc::mmap(page, crate::subject::PAGE, protection, flags, -1, 0) == libc::MAP_FAILED
+        {
+            libc::_exit(2);
+        }
+    }
+}
+
 fn caught(address: *mut u8, access: Access) -> Result<Option<Caught>, Failure> {
     let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
     let child = Child::fork(|_| {

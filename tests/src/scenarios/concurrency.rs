@@ -197,3 +197,100 @@ fn in_processes_that_map(
     })?;
     Ok(())
 }
+
+pub fn reading_into_itself_beside_punching(subject: &Subject) -> Answer {
+    beside(subject, true, |round| {
+        let page = (round % 64 * PAGE) as u64;
+        subject.punch(page, 4 * PAGE as u64)
+    })
+}
+
+pub fn reading_into_itself_beside_resizing(subject: &Subject) -> Answer {
+    beside(subject, false, |round| {
+        let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
+        subject.resize((nr_pages * PAGE) as u64)
+    })
+}
+
+pub fn faults_beside_resizing_are_served_or_sigbus(subject: &Subject) -> Answer {
+    let mut children = Vec::new();
+    for _ in 0..2 {
+        let file = subject.file()?;
+        children.push(Child::fork(|link| {
+            crate::signal::replace_pages_that_raise_sigbus()?;
+            link.say("ready")?;
+            link.hear()?;
+            for _ in 0..NR_ROUNDS {
+                let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+                for page in 0..PAGES {
+                    mapping.atomic_u8(page * PAGE)?.store(1, Relaxed);
+                }
+            }
+            Ok("done".into())
+        })?);
+    }
+    for child in &mut children {
+        child.link.hear()?;
+    }
+    for child in &mut children {
+        child.link.say("go")?;
+    }
+    for round in 0..20 * NR_ROUNDS {
+        let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
+        subject.resize((nr_pages * PAGE) as u64)?;
+    }
+    let mut answers = children
+        .into_iter()
+        .map(Child::finish)
+        .collect::<Result<Vec<_>, _>>()?;
+    answers.dedup();
+    nothing_left(subject, &answers.join(" "))
+}
+
+/// Two threads read into and write from untouched parts of mappings of the object itself, while
+/// `disturb` takes pages away. Without resizing every call succeeds; with it, one may find no page.
+fn beside(
+    subject: &Subject,
+    all_succeed: bool,
+    disturb: impl Fn(usize) -> Result<(), mmap_pool::Errno> + Sync,
+) -> Answer {
+    const NR_PIECES: usize = 8;
+    let piece = SIZE / NR_PIECES;
+    in_threads(|worker| {
+        if worker >= 2 {
+            for round in 0..10 * NR_ROUNDS {
+                disturb(round)?;
+            }
+            return Ok(());
+        }
+        for round in 0..2 * NR_ROUNDS {
+            let file = subject.file()?;
+            let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+            let (there, here) = (round % NR_PIECES * piece, (round + 3) % NR_PIECES * piece);
+            let buffer = mapping.as_ptr().wrapping_add(there);
+            let done = if worker == 0 {
+                super::io::raw_pread(&file, buffer, piece, here as u64)
+            } else {
+                super::io::raw_pwrite(&file, buffer, piece, here as u64)
+            };
+            match done {
+                Ok(len) if len == piece || !all_succeed => {}
+                Err(mmap_pool::Errno::FAULT | mmap_pool::Errno::NOSPC) if !all_succeed => {}
+                other => return Err(format!("worker {worker}: {other:?}").into()),
+            }
+        }
+        Ok(())
+    })?;
+    nothing_left(subject, "done")
+}
+
+/// With all of it punched, no page may be left, and all of it reads as zeros.
+fn nothing_left(subject: &Subject, done: &str) -> Answer {
+    subject.resize(SIZE as u64)?;
+    subject.punch(0, SIZE as u64)?;
+    let left = subject.nr_resident_pages()?;
+    let mut bytes = vec![0xff; SIZE];
+    subject.file()?.read_exact_at(&mut bytes, 0)?;
+    let highest = bytes.iter().max().copied().unwrap_or(0);
+    Ok(format!("{done}, {left} resident, highest byte {highest}"))
+}

@@ -351,7 +351,7 @@ pub(super) fn raw_read(file: impl AsFd, to: *mut u8, len: usize) -> Result<usize
 }
 
 /// `pread(2)` to an address that need not be memory of the process's own.
-fn raw_pread(file: &File, to: *mut u8, len: usize, offset: u64) -> Result<usize, Errno> {
+pub(super) fn raw_pread(file: &File, to: *mut u8, len: usize, offset: u64) -> Result<usize, Errno> {
     // SAFETY: As in `raw_read`.
     transferred(unsafe { libc::pread(file.as_raw_fd(), to.cast(), len, signed(offset)) })
 }

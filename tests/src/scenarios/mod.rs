@@ -8,6 +8,7 @@
     reason = "the catalogue describes each function"
 )]
 
+pub mod advice;
 pub mod areas;
 pub mod concurrency;
 pub mod cow;
@@ -15,6 +16,7 @@ pub mod descriptors;
 pub mod errors;
 pub mod io;
 pub mod lazy;
+pub mod locks;
 pub mod permissions;
 pub mod pins;
 pub mod quadrants;

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Locks in a shared mapping, which exclude processes from each other.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mmap_pool::Errno;
+
+use crate::child::Child;
+use crate::observe::{checked, count, last_errno, verdict};
+use crate::subject::{Subject, PAGE};
+use crate::{Answer, Failure};
+
+const NR_PROCESSES: usize = 4;
+const NR_ROUNDS: usize = 500;
+
+pub fn a_futex_wakes_another_process(subject: &Subject) -> Answer {
+    let (mapping, theirs) = (subject.shared()?, subject.shared()?);
+    let mut child = Child::fork(|link| {
+        let word = theirs.atomic_u32(PAGE)?;
+        link.say("ready")?;
+        while word.load(Ordering::Acquire) == 0 {
+            wait(word, 0)?;
+        }
+        Ok("woken".into())
+    })?;
+    child.link.hear()?;
+    let word = mapping.atomic_u32(PAGE)?;
+    word.store(1, Ordering::Release);
+    wake(word)?;
+    child.finish()
+}
+
+pub fn a_changed_futex_is_not_waited_for(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    let word = mapping.atomic_u32(0)?;
+    word.store(1, Ordering::Relaxed);
+    // SAFETY: The word is mapped, and nothing is to be waited for.
+    let result = unsafe { futex(word, libc::FUTEX_WAIT, 0) };
+    Ok(format!(
+        "{}, {} woken",
+        verdict(&result),
+        count(&wake(word))
+    ))
+}
+
+pub fn a_futex_lock_excludes_four_processes(subject: &Subject) -> Answer {
+    // Each process has a mapping of its own, so only the object can connect them.
+    let mut children = Vec::new();
+    for _ in 0..NR_PROCESSES {
+        let mapping = subject.shared()?;
+        children.push(Child::fork(|link| {
+            link.say("ready")?;
+            link.hear()?;
+            let lock = mapping.atomic_u32(0)?;
+            for _ in 0..NR_ROUNDS {
+                acquire(lock)?;
+                // Two steps, which nobody may come between.
+                let counter = mapping.atomic_u32(PAGE)?;
+                let value = counter.load(Ordering::Relaxed);
+                std::thread::yield_now();
+                counter.store(value + 1, Ordering::Relaxed);
+                release(lock)?;
+            }
+            Ok(String::new())
+        })?);
+    }
+    for child in &mut children {
+        child.link.hear()?;
+    }
+    for child in &mut children {
+        child.link.say("go")?;
+    }
+    for child in children {
+        child.finish()?;
+    }
+    let counter = subject.shared()?;
+    let counter = counter.atomic_u32(PAGE)?.load(Ordering::Relaxed);
+    Ok(counter.to_string())
+}
+
+pub fn a_mutex_outlives_its_holder(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    let mutex: *mut libc::pthread_mutex_t = mapping.as_ptr().cast();
+    initialise(mutex)?;
+    let theirs = subject.shared()?;
+    let mut child = Child::fork(|link| {
+        // SAFETY: The mutex was initialised, for several processes.
+        let locked = unsafe { libc::pthread_mutex_lock(theirs.as_ptr().cast()) };
+        link.say(&answer(locked))?;
+        link.hear()
+    })?;
+    let first = child.link.hear()?;
+    // SAFETY: As above.
+    let busy = answer(unsafe { libc::pthread_mutex_trylock(mutex) });
+    child.kill()?;
+    child.wait()?;
+    // SAFETY: As above.
+    let inherited = answer(unsafe { libc::pthread_mutex_lock(mutex) });
+    // SAFETY: As above.
+    let repaired = answer(unsafe { libc::pthread_mutex_consistent(mutex) });
+    // SAFETY: As above.
+    let unlocked = answer(unsafe { libc::pthread_mutex_unlock(mutex) });
+    // SAFETY: As above.
+    let again = answer(unsafe { libc::pthread_mutex_lock(mutex) });
+    // SAFETY: Held by this thread, and nobody else knows it.
+    unsafe { libc::pthread_mutex_unlock(mutex) };
+    Ok(format!(
+        "child {first}, parent {busy}; killed: {inherited}, {repaired} {unlocked} {again}"
+    ))
+}
+
+pub fn a_futex_in_a_private_mapping_wakes_nobody_else(subject: &Subject) -> Answer {
+    let (private, shared) = (subject.private()?, subject.shared()?);
+    let woken = wake(private.atomic_u32(0)?);
+    let of_shared = wake(shared.atomic_u32(0)?);
+    Ok(format!("{} {}", count(&woken), count(&of_shared)))
+}
+
+fn initialise(mutex: *mut libc::pthread_mutex_t) -> Result<(), Failure> {
+    // SAFETY: All zeros is an attribute object to be initialised.
+    let mut attributes: libc::pthread_mutexattr_t = unsafe { std::mem::zeroed() };
+    // SAFETY: The mutex lies in mapped memory that nobody else uses yet.
+    let results = unsafe {
+        [
+            libc::pthread_mutexattr_init(&mut attributes),
+            libc::pthread_mutexattr_setpshared(&mut attributes, libc::PTHREAD_PROCESS_SHARED),
+            libc::pthread_mutexattr_setrobust(&mut attributes, libc::PTHREAD_MUTEX_ROBUST),
+            libc::pthread_mutex_init(mutex, &attributes),
+        ]
+    };
+    match results.into_iter().find(|&result| result != 0) {
+        Some(error) => Err(Errno::from_raw_os_error(error).into()),
+        None => Ok(()),
+    }
+}
+
+/// What a function of pthread answers.
+fn answer(result: i32) -> String {
+    match result {
+        0 => "ok".into(),
+        error => verdict::<()>(&Err(Errno::from_raw_os_error(error))),
+    }
+}
+
+/// 0: free; 1: held; 2: held, and somebody may wait.
+fn acquire(lock: &AtomicU32) -> Result<(), Errno> {
+    if lock
+        .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
+    {
+        return Ok(());
+    }
+    while lock.swap(2, Ordering::Acquire) != 0 {
+        wait(lock, 2)?;
+    }
+    Ok(())
+}
+
+fn release(lock: &AtomicU32) -> Result<(), Errno> {
+    if lock.swap(0, Ordering::Release) == 2 {
+        wake(lock)?;
+    }
+    Ok(())
+}
+
+/// Waits until somebody wakes it, if the word has this value.
+fn wait(word: &AtomicU32, value: u32) -> Result<(), Errno> {
+    // SAFETY: The word is mapped.
+    match unsafe { futex(word, libc::FUTEX_WAIT, value) } {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Wakes one who waits, and tells how many that were.
+fn wake(word: &AtomicU32) -> Result<u64, Errno> {
+    // SAFETY: The word is mapped.
+    unsafe { futex(word, libc::FUTEX_WAKE, 1) }
+}
+
+/// # Safety
+///
+/// The operation takes no further arguments.
+unsafe fn futex(word: &AtomicU32, operation: i32, value: u32) -> Result<u64, Errno> {
+    let no_time = std::ptr::null::<libc::timespec>();
+    // SAFETY: The caller's promise.
+    let result =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, no_time) };
+    checked(result).map_err(|_| last_errno())
+}
