@@ -37,6 +37,9 @@ macro_rules! catalogue {
                 "S1" pages_outlive_the_mapping:
                     "touch 2 pages, unmap, close"
                     => Memfd, "2 resident";
+                "-" pagemap_tells_what_was_written_since:
+                    "soft-dirty: clear, write page 2 shared and 3 privately"
+                    => Memfd, "cleared all, then 2 and 3";
                 "S8" populate_makes_every_page_resident_at_once:
                     "map with MAP_POPULATE, touch nothing"
                     => Memfd, "256 resident, 256 in the page table";
@@ -168,6 +171,15 @@ macro_rules! catalogue {
                 "S7" mprotect_climbs_as_far_as_the_descriptor_goes:
                     "O_RDWR, MAP_SHARED PROT_NONE, then mprotect()"
                     => Memfd, "ok: --- r-- -w- rw- --x r-x -wx rwx";
+                "S7" an_object_sealed_against_writing_gives_no_writable_shared_mapping:
+                    "seal WRITE, O_RDWR, MAP_SHARED, each protection"
+                    => Memfd, "ok: --- r-- --x r-x; EPERM: -w- rw- -wx rwx";
+                "S7" an_object_sealed_against_writing_maps_private_with_everything:
+                    "seal WRITE, O_RDWR, MAP_PRIVATE, each protection"
+                    => Memfd, "ok: --- r-- -w- rw- --x r-x -wx rwx";
+                "S7" mprotect_cannot_climb_above_a_seal:
+                    "seal WRITE, O_RDWR, MAP_SHARED PROT_NONE, then mprotect()"
+                    => Memfd, "ok: --- r-- --x r-x; EACCES: -w- rw- -wx rwx";
                 "S7" reopening_for_reading_does_not_inherit_the_right_to_write:
                     "two descriptors, O_RDWR and O_RDONLY, at once"
                     => Memfd, "O_RDWR ok, O_RDONLY EACCES";
@@ -625,6 +637,9 @@ macro_rules! catalogue {
                 "S4" ptrace_peeks_and_pokes:
                     "PTRACE_PEEKDATA a page, PTRACE_POKEDATA another"
                     => Memfd, "hello ok, written";
+                "S5" a_debugger_writes_through_a_read_only_private_mapping:
+                    "PTRACE_POKEDATA private r--, shared r--"
+                    => Memfd, "private ok, shared EIO; child sees written, read() old";
                 "-" a_core_dump_holds_the_pages:
                     "core of a child: shared page, private copy"
                     => Memfd, "by default there there, with file mappings there there",

@@ -101,6 +101,12 @@ impl PageEntry {
         self.0 & (1 << 61) != 0
     }
 
+    /// Whether the page was written since `/proc/self/clear_refs` was.
+    #[must_use]
+    pub fn is_soft_dirty(self) -> bool {
+        self.0 & (1 << 55) != 0
+    }
+
     /// The frame that is mapped; 0 for those who may not know.
     #[must_use]
     pub fn frame(self) -> u64 {

@@ -2,10 +2,12 @@
 
 //! Pages appear when they are touched, or when it is asked for.
 
+use std::fs;
 use std::os::unix::fs::FileExt;
 
 use mmap_pool::{Mapping, MappingBuilder};
 
+use crate::child::in_child;
 use crate::observe::{list, mincore, page_table, present, put_word, word};
 use crate::subject::{Subject, PAGE, SIZE};
 use crate::Answer;
@@ -118,6 +120,35 @@ pub fn mlock_makes_pages_resident(subject: &Subject) -> Answer {
     let before = resident(subject)?;
     mapping.lock()?;
     Ok(format!("{before}, then {}", everywhere(subject, &mapping)?))
+}
+
+pub fn pagemap_tells_what_was_written_since(subject: &Subject) -> Answer {
+    const CLEAR_SOFT_DIRTY: &str = "4";
+    let (shared, private) = (subject.shared()?, subject.private()?);
+    // In a process of its own, since it concerns all of one.
+    in_child(|| {
+        for page in 0..4 {
+            put_word(&shared, page * PAGE, "before")?;
+            put_word(&private, page * PAGE, "before")?;
+        }
+        fs::write("/proc/self/clear_refs", CLEAR_SOFT_DIRTY)?;
+        let soft_dirty = |mapping| -> Answer {
+            let entries = page_table(mapping)?;
+            let pages = (0..4).filter(|&page| entries[page].is_soft_dirty());
+            Ok(list(&pages.collect::<Vec<_>>()))
+        };
+        let before = format!("{}{}", soft_dirty(&shared)?, soft_dirty(&private)?);
+        put_word(&shared, 2 * PAGE, "after")?;
+        word(&shared, PAGE)?;
+        put_word(&private, 3 * PAGE, "after")?;
+        word(&private, PAGE)?;
+        Ok(format!(
+            "cleared {}, then {} and {}",
+            if before.is_empty() { "all" } else { &before },
+            soft_dirty(&shared)?,
+            soft_dirty(&private)?
+        ))
+    })
 }
 
 fn resident(subject: &Subject) -> Answer {

@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use mmap_pool::{Errno, MappingBuilder, Protection};
+use mmap_pool::{Errno, MappingBuilder, Protection, Seals};
 use rustix::fs::OFlags;
 use rustix::io::{pread, pwrite};
 
@@ -45,6 +45,23 @@ pub fn mprotect_of_a_private_mapping_may_climb(subject: &Subject) -> Answer {
 }
 
 pub fn mprotect_climbs_as_far_as_the_descriptor_goes(subject: &Subject) -> Answer {
+    each_mprotect(subject, OFlags::RDWR, MappingBuilder::shared())
+}
+
+pub fn an_object_sealed_against_writing_gives_no_writable_shared_mapping(
+    subject: &Subject,
+) -> Answer {
+    subject.seal(Seals::WRITE)?;
+    each_mapping(subject, OFlags::RDWR, MappingBuilder::shared())
+}
+
+pub fn an_object_sealed_against_writing_maps_private_with_everything(subject: &Subject) -> Answer {
+    subject.seal(Seals::WRITE)?;
+    each_mapping(subject, OFlags::RDWR, MappingBuilder::private())
+}
+
+pub fn mprotect_cannot_climb_above_a_seal(subject: &Subject) -> Answer {
+    subject.seal(Seals::WRITE)?;
     each_mprotect(subject, OFlags::RDWR, MappingBuilder::shared())
 }
 

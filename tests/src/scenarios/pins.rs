@@ -145,6 +145,39 @@ pub fn ptrace_peeks_and_pokes(subject: &Subject) -> Answer {
     ))
 }
 
+pub fn a_debugger_writes_through_a_read_only_private_mapping(subject: &Subject) -> Answer {
+    subject.put_word(0, "old")?;
+    let read_only = |builder: MappingBuilder| subject.map(builder.protection(Protection::READ));
+    let private = read_only(MappingBuilder::private())?;
+    let shared = read_only(MappingBuilder::shared())?;
+    let child = Child::fork(|_| {
+        // SAFETY: Lets the parent trace this process, and stops it.
+        unsafe {
+            libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+            libc::raise(libc::SIGSTOP);
+        }
+        word(&private, 0)
+    })?;
+    let pid = child.raw_pid()?;
+    let mut status = 0;
+    // SAFETY: Waits for the child's stop.
+    checked(unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) })?;
+    let poke = |mapping: &Mapping| {
+        let value = i64::from_ne_bytes(*b"written\0");
+        // SAFETY: The child is stopped and traced.
+        let poked = unsafe { libc::ptrace(libc::PTRACE_POKEDATA, pid, mapping.as_ptr(), value) };
+        verdict(&checked(poked))
+    };
+    let (of_private, of_shared) = (poke(&private), poke(&shared));
+    // SAFETY: As above.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
+    Ok(format!(
+        "private {of_private}, shared {of_shared}; child sees {}, read() {}",
+        child.finish()?,
+        subject.word(0)?
+    ))
+}
+
 pub fn a_core_dump_holds_the_pages(subject: &Subject) -> Answer {
     let mapping = subject.shared()?;
     // One page, since a private mapping with a copy is dumped whole.
