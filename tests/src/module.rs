@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
-use mmap_pool::{Errno, Pool, Stat, DEFAULT_PATH};
+use mmap_pool::{Errno, DEFAULT_PATH};
 use rustix::system::{delete_module, finit_module};
 
 use crate::observe::symbol;
@@ -64,74 +64,22 @@ impl Drop for FreshModule {
     }
 }
 
-/// The module, loaded already if it was, for tests that leave the default pool alone.
-#[derive(Debug)]
-pub struct SharedModule {
-    before: Stat,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl SharedModule {
-    /// Waits for this test's turn, and loads the module if it is not loaded.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be loaded.
-    pub fn get() -> Result<Self, Failure> {
-        let turn = take_turn();
-        if !is_loaded()? {
-            load("size_mb=1")?;
-        }
-        Ok(Self {
-            before: stat()?,
-            _turn: turn,
-        })
-    }
-
-    /// Checks that no pool and no page is there that was not before.
-    ///
-    /// # Errors
-    ///
-    /// Something is.
-    pub fn check(self) -> Result<(), Failure> {
-        let after = stat()?;
-        let counts = |stat: Stat| (stat.nr_pools, stat.nr_resident_pages);
-        if counts(after) != counts(self.before) {
-            fail!(
-                "(pools, pages) {:?} after {:?}",
-                counts(after),
-                counts(self.before)
-            );
-        }
-        Ok(())
-    }
-}
-
-fn stat() -> Result<Stat, Failure> {
-    Ok(Pool::open()?.stat()?)
-}
-
 /// Waits for this test's turn, and unloads the module.
 ///
 /// # Errors
 ///
 /// Something uses the module.
 pub fn without_module() -> Result<WithoutModule, Failure> {
-    let turn = take_turn();
-    if is_loaded()? {
-        unload()?;
-    }
-    Ok(WithoutModule { turn })
-}
-
-fn take_turn() -> MutexGuard<'static, ()> {
     static RESTORE: Once = Once::new();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     RESTORE.call_once(|| {
         // SAFETY: `restore` can be called at any time.
         unsafe { libc::atexit(restore) };
     });
-    turn
+    if is_loaded()? {
+        unload()?;
+    }
+    Ok(WithoutModule { turn })
 }
 
 /// No module is loaded, except by the test itself.

@@ -4,8 +4,10 @@
 
 use std::fmt;
 
+use mmap_pool::Pool;
+
 use crate::catalogue::SCENARIOS;
-use crate::module::{FreshModule, SharedModule};
+use crate::module::FreshModule;
 use crate::subject::Subject;
 use crate::{Answer, Failure};
 
@@ -71,41 +73,42 @@ pub struct Scenario {
 pub struct Report {
     /// Who was asked, and the answers.
     pub answers: Vec<(Who, Answer)>,
-    /// Whether nothing was left behind: the module could be unloaded, or no pool and no page is
-    /// there that was not before.
+    /// Whether nothing was left behind: the created pool is gone, with all its pages, and the module
+    /// could be unloaded.
     pub cleaned_up: Result<(), Failure>,
 }
 
 impl Scenario {
-    /// Runs the scenario on everyone who is asked. If the node is, then on the pool of a module that
-    /// was loaded for it.
+    /// Runs the scenario on everyone who is asked, with a module that was loaded for it.
     ///
     /// # Errors
     ///
     /// The module could not be loaded, or a subject not be made.
     pub fn run(&self) -> Result<Report, Failure> {
-        let module = if self.expected_of(Who::Node).is_some() {
-            Turn::Fresh(FreshModule::load("size_mb=1")?)
-        } else {
-            Turn::Shared(SharedModule::get()?)
-        };
+        let module = FreshModule::load("size_mb=1")?;
         let mut answers = Vec::new();
+        let mut left = None;
         for who in Who::ALL {
-            if self.expected_of(who).is_some() {
-                // All while it is this test's turn: a child that is forked for the oracle would
-                // hold on to what the next test maps.
-                let subject = match who {
-                    Who::Node => Subject::node(),
-                    Who::Created => Subject::created()?,
-                    Who::Oracle => Subject::oracle(self.oracle)?,
-                };
-                answers.push((who, (self.run)(&subject)));
+            if self.expected_of(who).is_none() {
+                continue;
+            }
+            // All while it is this test's turn: a child that is forked for the oracle would hold on
+            // to what the next test maps.
+            let before = holdings()?;
+            let subject = match who {
+                Who::Node => Subject::node(),
+                Who::Created => Subject::created()?,
+                Who::Oracle => Subject::oracle(self.oracle)?,
+            };
+            answers.push((who, (self.run)(&subject)));
+            drop(subject);
+            let after = holdings()?;
+            if who == Who::Created && after != before {
+                left = Some(format!("(pools, pages) {before:?} before, {after:?} after"));
             }
         }
-        let cleaned_up = match module {
-            Turn::Fresh(module) => module.unload(),
-            Turn::Shared(module) => module.check(),
-        };
+        let unloaded = module.unload();
+        let cleaned_up = left.map_or(unloaded, |left| Err(left.into()));
         Ok(Report {
             answers,
             cleaned_up,
@@ -172,10 +175,10 @@ impl Scenario {
     }
 }
 
-/// Why nobody else uses the module meanwhile.
-enum Turn {
-    Fresh(FreshModule),
-    Shared(SharedModule),
+/// How many pools there are, and how many pages they hold together.
+fn holdings() -> Result<(u64, u64), Failure> {
+    let stat = Pool::open()?.stat()?;
+    Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
 /// The answer, or why there is none.
