@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The kernel module, loaded anew for each test.
+//! The kernel module, and tests taking turns at it.
 
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 
-use mmap_pool::{Errno, DEFAULT_PATH};
+use mmap_pool::{Errno, Pool, DEFAULT_PATH};
 use rustix::system::{delete_module, finit_module};
 
 use crate::observe::symbol;
@@ -16,6 +17,7 @@ use crate::{fail, Failure};
 
 const NAME: &str = "mmap_pool";
 const FILE: &str = "/lib/modules/mmap_pool.ko";
+const REFERENCES: &str = "/sys/module/mmap_pool/refcnt";
 
 /// There is one module, so there is one test at a time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -64,18 +66,81 @@ impl Drop for FreshModule {
     }
 }
 
-/// Waits for this test's turn, and unloads the module.
+/// The default pool: of [`EmptyPool::SIZE_BYTES`], without a page, and used by nobody else.
 ///
-/// # Errors
-///
-/// Something uses the module.
-pub fn without_module() -> Result<WithoutModule, Failure> {
+/// Loading a module takes longer than most tests. So one that was loaded for this stays, as long as
+/// its pool can be emptied and was neither sealed nor revoked.
+#[derive(Debug)]
+pub struct EmptyPool {
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Whether the module that is loaded, if any, was loaded by [`EmptyPool::new`].
+static IS_LOADED_FOR_EMPTY_POOL: AtomicBool = AtomicBool::new(false);
+
+impl EmptyPool {
+    /// Size of the pool.
+    pub const SIZE_BYTES: u64 = 1 << 20;
+
+    /// Waits for this test's turn, and empties the pool.
+    ///
+    /// # Errors
+    ///
+    /// The module has to be loaded anew and cannot be unloaded, because something still uses it, or
+    /// not be loaded.
+    pub fn new() -> Result<Self, Failure> {
+        let turn = take_turn();
+        if !(IS_LOADED_FOR_EMPTY_POOL.load(Relaxed) && Self::is_emptied()?) {
+            if is_loaded()? {
+                unload()?;
+            }
+            load("size_mb=1")?;
+            IS_LOADED_FOR_EMPTY_POOL.store(true, Relaxed);
+        }
+        Ok(Self { _turn: turn })
+    }
+
+    fn is_emptied() -> Result<bool, Failure> {
+        let pool = Pool::open()?;
+        let info = pool.info()?;
+        if info.size_bytes != Self::SIZE_BYTES || info.seals != 0 || info.is_revoked() {
+            return Ok(false);
+        }
+        pool.punch(0, Self::SIZE_BYTES)?;
+        Ok(pool.info()?.nr_resident_pages == 0)
+    }
+
+    /// Ends the turn. The module could be unloaded now: nothing uses the pool any more.
+    ///
+    /// # Errors
+    ///
+    /// Something does.
+    pub fn release(self) -> Result<(), Failure> {
+        match fs::read_to_string(REFERENCES)?.trim() {
+            "0" => Ok(()),
+            count => fail!("{count} references to the module are left"),
+        }
+    }
+}
+
+/// Waits for this test's turn.
+fn take_turn() -> MutexGuard<'static, ()> {
     static RESTORE: Once = Once::new();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     RESTORE.call_once(|| {
         // SAFETY: `restore` can be called at any time.
         unsafe { libc::atexit(restore) };
     });
+    turn
+}
+
+/// Waits for this test's turn, and unloads the module.
+///
+/// # Errors
+///
+/// Something uses the module.
+pub fn without_module() -> Result<WithoutModule, Failure> {
+    let turn = take_turn();
     if is_loaded()? {
         unload()?;
     }
@@ -118,6 +183,7 @@ pub fn load(parameters: &str) -> Result<(), LoadError> {
 ///
 /// `EAGAIN`: something uses the module.
 pub fn try_unload() -> Result<(), Errno> {
+    IS_LOADED_FOR_EMPTY_POOL.store(false, Relaxed);
     delete_module(c"mmap_pool", libc::O_NONBLOCK)
 }
 

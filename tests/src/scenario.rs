@@ -7,7 +7,7 @@ use std::fmt;
 use mmap_pool::Pool;
 
 use crate::catalogue::SCENARIOS;
-use crate::module::FreshModule;
+use crate::module::EmptyPool;
 use crate::subject::Subject;
 use crate::{Answer, Failure};
 
@@ -73,19 +73,19 @@ pub struct Scenario {
 pub struct Report {
     /// Who was asked, and the answers.
     pub answers: Vec<(Who, Answer)>,
-    /// Whether nothing was left behind: the created pool is gone, with all its pages, and the module
-    /// could be unloaded.
+    /// Whether nothing was left behind: the created pool is gone, with all its pages, and nothing
+    /// refers to the module.
     pub cleaned_up: Result<(), Failure>,
 }
 
 impl Scenario {
-    /// Runs the scenario on everyone who is asked, with a module that was loaded for it.
+    /// Runs the scenario on everyone who is asked, beginning with an empty default pool.
     ///
     /// # Errors
     ///
     /// The module could not be loaded, or a subject not be made.
     pub fn run(&self) -> Result<Report, Failure> {
-        let module = FreshModule::load("size_mb=1")?;
+        let default_pool = EmptyPool::new()?;
         let mut answers = Vec::new();
         let mut left = None;
         for who in Who::ALL {
@@ -107,8 +107,8 @@ impl Scenario {
                 left = Some(format!("(pools, pages) {before:?} before, {after:?} after"));
             }
         }
-        let unloaded = module.unload();
-        let cleaned_up = left.map_or(unloaded, |left| Err(left.into()));
+        let released = default_pool.release();
+        let cleaned_up = left.map_or(released, |left| Err(left.into()));
         Ok(Report {
             answers,
             cleaned_up,
