@@ -171,7 +171,8 @@ pub(crate) fn open_inode<T: InodeFile>(
     name: &CStr,
 ) -> Result<ARef<File>> {
     let ptr = <T as InodeFile>::open(&inode)?;
-    // SAFETY: The inode is not open yet, so nobody uses the field.
+    // SAFETY: The inode is valid. Others read the field when they open the inode through `/proc`,
+    // and whichever of two values they see is a static table that fits.
     unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
     // SAFETY: The inode and its mount are valid; the name is copied.
     let file = unsafe {
