@@ -305,8 +305,10 @@ pub fn userfaultfd_register(subject: &Subject) -> Answer {
         let mut api = [0xaa_u64, 0, 0];
         // SAFETY: The numbers say how many bytes are read and written.
         checked(unsafe { libc::ioctl(fd, API, api.as_mut_ptr()) })?;
-        let modes = [1, 2, 4].map(|mode| {
-            let mut register = [mapping.as_ptr().addr() as u64, PAGE as u64, mode, 0];
+        // A page for each, since not every kernel adds one mode to another.
+        let modes = [(0, 1), (1, 2), (2, 4)].map(|(page, mode)| {
+            let start = mapping.as_ptr().addr() + page * PAGE;
+            let mut register = [start as u64, PAGE as u64, mode, 0];
             // SAFETY: As above.
             verdict(&checked(unsafe {
                 libc::ioctl(fd, REGISTER, register.as_mut_ptr())
