@@ -109,3 +109,10 @@ test_console_log_is_kept() {
 	log=$(sed -n 's/.*console log: //p' "$tmp/said")
 	grep -q 'Linux version' "$log" || fail "no console log: '$log'"
 }
+
+test_kernel_that_cannot_start_is_tried_twice() {
+	ACCEL=tcg guest --no-module --append rdinit=/nonexistent -- true
+	expect_status 122
+	expect_said 'once more'
+	expect_said "died in stage 'boot'"
+}
