@@ -356,7 +356,11 @@ impl InodeGuard<'_, Pool> {
     /// - `EFAULT`: `iov` cannot be read.
     /// - `EINTR`: the task is being killed.
     pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        // None of this changes while the lock is held.
         self.check_alive()?;
+        if self.is_write_sealed() {
+            return Err(EPERM);
+        }
         let end = pos.saturating_add(iov.len() as u64);
         if end > self.len_bytes() && !self.is_default() && self.data().is_sealed(uapi::SEAL_GROW) {
             // As for memfd: not even the part before the end.
@@ -375,10 +379,6 @@ impl InodeGuard<'_, Pool> {
 
     /// As [`Self::write`], within a page.
     fn write_chunk(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        self.check_alive()?;
-        if self.is_write_sealed() {
-            return Err(EPERM);
-        }
         if fatal_signal_pending() {
             return Err(EINTR);
         }
