@@ -19,12 +19,7 @@ pub fn vmsplice_takes_the_page_itself(subject: &Subject) -> Answer {
     let mapping = subject.shared()?;
     put_word(&mapping, 0, "old")?;
     let (from, to) = pipe()?;
-    let vector = libc::iovec {
-        iov_base: mapping.as_ptr().cast(),
-        iov_len: 8,
-    };
-    // SAFETY: The vector names mapped memory, which may change while it is in the pipe.
-    let spliced = checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) });
+    let spliced = splice_word(&mapping, &to);
     put_word(&mapping, 0, "later")?;
     Ok(format!("{}, {}", count(&spliced), word_of_pipe(from)?))
 }
@@ -33,12 +28,7 @@ pub fn a_pinned_page_survives_punching(subject: &Subject) -> Answer {
     let mapping = subject.shared()?;
     put_word(&mapping, 0, "old")?;
     let (from, to) = pipe()?;
-    let vector = libc::iovec {
-        iov_base: mapping.as_ptr().cast(),
-        iov_len: 8,
-    };
-    // SAFETY: As above.
-    checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) })?;
+    splice_word(&mapping, &to)?;
     subject.punch(0, PAGE as u64)?;
     // Whoever allocates pages now must not get the pinned one.
     let mut all = vec![0x5a; 64 * PAGE];
@@ -316,6 +306,16 @@ pub fn userfaultfd_register(subject: &Subject) -> Answer {
         });
         Ok(modes.join(" "))
     })
+}
+
+/// Puts the first word of a mapping into a pipe: the page itself, pinned, and not a copy.
+fn splice_word(mapping: &Mapping, to: &std::os::fd::OwnedFd) -> Result<u64, Errno> {
+    let vector = libc::iovec {
+        iov_base: mapping.as_ptr().cast(),
+        iov_len: 8,
+    };
+    // SAFETY: The vector names mapped memory, which may change while it is in the pipe.
+    checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) })
 }
 
 fn word_of_pipe(from: std::os::fd::OwnedFd) -> Answer {
