@@ -95,6 +95,12 @@ impl PageEntry {
         self.0 >> 63 != 0
     }
 
+    /// Whether the page is in swap.
+    #[must_use]
+    pub fn is_swapped(self) -> bool {
+        self.0 & (1 << 62) != 0
+    }
+
     /// Whether the page belongs to a file, or to shared memory, and is no private copy.
     #[must_use]
     pub fn is_of_file(self) -> bool {

@@ -17,6 +17,7 @@ mod memory;
 mod python;
 mod selftests;
 mod sqlite;
+mod swap;
 
 /// Makes of each function two tests, `node::…` and `created::…`: on pools of so many MiB.
 macro_rules! on_both {
