@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Operations drawn by lot.
+//!
+//! The same seed gives the same sequence on every machine. The model is asked along the way, so that
+//! most operations are about something that exists, and all of them have an answer.
+
+use oorandom::Rand64;
+
+use crate::cast::{SignCast, UnsignedCast};
+use crate::model::{Kind, Model};
+use crate::op::{
+    Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SealBits, Sequence,
+    SyncFlags, Whence,
+};
+use crate::{PAGE, PROCESSES, SLOTS};
+
+/// Pages of the arena that are used.
+const ARENA_PAGES: u64 = 48;
+/// Pages of an object at first, at most.
+const OBJECT_PAGES: u64 = 16;
+
+/// A sequence of `nr_ops` operations.
+#[must_use]
+pub fn generate(seed: u64, nr_ops: usize) -> Sequence {
+    let mut lot = Lot::new(seed);
+    let size = lot.object_size();
+    let mut model = Model::new(Kind::Created, size);
+    let mut ops = Vec::with_capacity(nr_ops);
+    while ops.len() < nr_ops {
+        let op = lot.op(&model);
+        if model.predict(&op).is_some() {
+            ops.push(op);
+        }
+    }
+    Sequence { size, ops }
+}
+
+/// What is drawn, and how often.
+const WEIGHTS: &[(u64, Draw)] = &[
+    (80, Lot::load),
+    (80, Lot::store),
+    (60, Lot::mmap),
+    (40, Lot::pread),
+    (40, Lot::pwrite),
+    (25, Lot::pread_to),
+    (25, Lot::pwrite_from),
+    (15, Lot::read),
+    (15, Lot::write),
+    (15, Lot::seek),
+    (20, Lot::munmap),
+    (25, Lot::mprotect),
+    (30, Lot::mremap),
+    (30, Lot::madvise),
+    (8, Lot::msync),
+    (10, Lot::mlock),
+    (8, Lot::munlock),
+    (12, Lot::mincore),
+    (14, Lot::resize),
+    (10, Lot::truncate),
+    (18, Lot::punch),
+    (18, Lot::fallocate),
+    (8, Lot::prefault),
+    (3, Lot::seal),
+    (1, Lot::revoke),
+    (20, Lot::info),
+    (12, Lot::open),
+    (8, Lot::close),
+    (5, Lot::dup),
+    (5, Lot::create),
+    (5, Lot::pass),
+    (8, Lot::sendfile),
+    (8, Lot::copy_range),
+    (2, Lot::fsync),
+    (14, Lot::fork),
+    (5, Lot::exit),
+    (4, Lot::kill),
+];
+
+type Draw = fn(&mut Lot, &Model, u8) -> Call;
+
+/// Lots.
+#[derive(Debug)]
+pub struct Lot {
+    rand: Rand64,
+    /// Whose turn it is: a process does some operations in a row.
+    process: u8,
+}
+
+impl Lot {
+    /// Lots of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rand: Rand64::new(seed.into()),
+            process: 0,
+        }
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.rand.rand_range(0..end.max(1))
+    }
+
+    /// Whether something happens that does so many times in a hundred.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of these.
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
+    }
+
+    /// An operation.
+    pub fn op(&mut self, model: &Model) -> Op {
+        let processes: Vec<_> = model.processes().collect();
+        if !processes.contains(&self.process) || self.chance(20) {
+            self.process = self.pick(&processes);
+        }
+        let process = self.process;
+        Op {
+            process,
+            call: self.call(model, process),
+        }
+    }
+
+    fn call(&mut self, model: &Model, process: u8) -> Call {
+        let total = WEIGHTS.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.below(total);
+        for (weight, draw) in WEIGHTS {
+            match at.checked_sub(*weight) {
+                Some(rest) => at = rest,
+                None => return draw(self, model, process),
+            }
+        }
+        unreachable!("the lot is below the total")
+    }
+
+    fn object_size(&mut self) -> u64 {
+        let pages = self.below(OBJECT_PAGES + 1) * PAGE;
+        if self.chance(40) {
+            pages + self.within_page()
+        } else {
+            pages
+        }
+    }
+
+    /// Bytes from the start of a page; the borders are likely.
+    fn within_page(&mut self) -> u64 {
+        match self.below(5) {
+            0 => 1 + self.below(16),
+            1 => PAGE - 1 - self.below(16),
+            2 => self.below(PAGE),
+            _ => 0,
+        }
+    }
+
+    /// A short length mostly, sometimes some pages, sometimes nothing.
+    fn len(&mut self) -> u64 {
+        match self.below(20) {
+            0 => 0,
+            1..=7 => 1 + self.below(32),
+            8..=10 => self.below(PAGE),
+            11..=15 => (1 + self.below(4)) * PAGE,
+            _ => self.below(4) * PAGE + self.within_page(),
+        }
+    }
+
+    fn any_slot(&mut self) -> u8 {
+        u8::try_from(self.below(SLOTS as u64)).unwrap_or(0)
+    }
+
+    fn any_process(&mut self) -> u8 {
+        u8::try_from(self.below(PROCESSES as u64)).unwrap_or(0)
+    }
+
+    /// A slot, most often one in use, and the size of what is in it.
+    fn slot(&mut self, model: &Model, process: u8) -> (u8, u64) {
+        let slots: Vec<_> = model.slots(process).collect();
+        if slots.is_empty() || self.chance(3) {
+            return (self.any_slot(), 4 * PAGE);
+        }
+        self.pick(&slots)
+    }
+
+    /// A place in an object of `size` bytes, or not far from it.
+    fn off(&mut self, size: u64) -> u64 {
+        let pages = size.div_ceil(PAGE);
+        match self.below(6) {
+            0 => size,
+            1 => size.saturating_sub(1 + self.below(100)),
+            2 => size + self.below(100),
+            _ => self.below(pages + 2) * PAGE + self.within_page(),
+        }
+    }
+
+    fn signed_off(&mut self, size: u64) -> i64 {
+        if self.chance(1) {
+            -1
+        } else {
+            self.off(size).to_signed()
+        }
+    }
+
+    /// A page of the arena, most often a mapped one.
+    fn page(&mut self, model: &Model, process: u8) -> u64 {
+        let pages: Vec<_> = model.mapped(process).collect();
+        if pages.is_empty() || self.chance(10) {
+            return self.below(ARENA_PAGES) * PAGE;
+        }
+        self.pick(&pages) * PAGE
+    }
+
+    /// A range of pages; now and then it is odd in some way.
+    fn pages(&mut self, model: &Model, process: u8) -> (u64, u64) {
+        let at = self.page(model, process);
+        let len = (1 + self.below(6)) * PAGE;
+        match self.below(60) {
+            0 => (at, 0),
+            1 => (at + 1, len),
+            2..=6 => (at, len - self.below(PAGE)),
+            _ => (at, len),
+        }
+    }
+
+    fn bytes(&mut self, model: &Model, process: u8) -> (u64, u64) {
+        let at = self.page(model, process) + self.within_page();
+        (at, self.len())
+    }
+
+    fn seed(&mut self) -> u8 {
+        u8::try_from(1 + self.below(255)).unwrap_or(1)
+    }
+
+    fn prot(&mut self) -> Prot {
+        // Without PROT_READ, PROT_EXEC alone has a protection key on some machines.
+        Prot(self.pick(&[3, 3, 3, 3, 3, 1, 1, 1, 0, 2, 5, 7]))
+    }
+
+    fn load(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.bytes(model, process);
+        Call::Load { at, len }
+    }
+
+    fn store(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.bytes(model, process);
+        let seed = self.seed();
+        Call::Store { at, len, seed }
+    }
+
+    fn mmap(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let mut flags = if self.chance(45) {
+            libc::MAP_PRIVATE
+        } else if self.chance(90) {
+            libc::MAP_SHARED
+        } else {
+            self.pick(&[libc::MAP_SHARED_VALIDATE, 0])
+        };
+        flags |= match self.below(20) {
+            0 => 0,
+            1 | 2 => libc::MAP_FIXED_NOREPLACE,
+            _ => libc::MAP_FIXED,
+        };
+        for (percent, flag) in [
+            (12, libc::MAP_POPULATE),
+            (3, libc::MAP_NONBLOCK),
+            (5, libc::MAP_LOCKED),
+            (8, libc::MAP_NORESERVE),
+            (1, libc::MAP_SYNC),
+        ] {
+            if self.chance(percent) {
+                flags |= flag;
+            }
+        }
+        let at = self.below(ARENA_PAGES) * PAGE + u64::from(self.chance(1));
+        let len = match self.below(30) {
+            0 => 0,
+            1..=3 => 1 + self.below(3 * PAGE),
+            _ => (1 + self.below(8)) * PAGE,
+        };
+        let off = self.below(size / PAGE + 3) * PAGE + u64::from(self.chance(1));
+        Call::Mmap {
+            slot,
+            at,
+            len,
+            off: if self.chance(40) { 0 } else { off },
+            prot: self.prot(),
+            flags: MapFlags(flags.to_bits()),
+        }
+    }
+
+    fn munmap(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        Call::Munmap { at, len }
+    }
+
+    fn mprotect(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        let prot = self.prot();
+        Call::Mprotect { at, len, prot }
+    }
+
+    fn mremap(&mut self, model: &Model, process: u8) -> Call {
+        let at = self.page(model, process) + u64::from(self.chance(1));
+        let old = self.below(6) * PAGE;
+        let new = if self.chance(40) {
+            old
+        } else {
+            self.below(9) * PAGE
+        };
+        let flags = self.pick(&[
+            0,
+            libc::MREMAP_MAYMOVE,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP,
+            libc::MREMAP_FIXED,
+            8,
+        ]);
+        Call::Mremap {
+            at,
+            old,
+            new,
+            flags: RemapFlags(flags.to_bits()),
+            to: self.below(ARENA_PAGES) * PAGE + u64::from(self.chance(1)),
+        }
+    }
+
+    fn madvise(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        let advice = match self.below(10) {
+            0..=2 => libc::MADV_DONTNEED,
+            3 => libc::MADV_REMOVE,
+            4 => self.pick(&[libc::MADV_POPULATE_READ, libc::MADV_POPULATE_WRITE]),
+            5 if self.chance(10) => 9999,
+            _ => self.pick(Advice::ALL),
+        };
+        let advice = Advice(advice);
+        Call::Madvise { at, len, advice }
+    }
+
+    fn msync(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        let flags = SyncFlags(u32::try_from(self.below(8)).unwrap_or(0));
+        Call::Msync { at, len, flags }
+    }
+
+    fn mlock(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        Call::Mlock { at, len }
+    }
+
+    fn munlock(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        Call::Munlock { at, len }
+    }
+
+    fn mincore(&mut self, model: &Model, process: u8) -> Call {
+        let (at, len) = self.pages(model, process);
+        Call::Mincore { at, len }
+    }
+
+    fn read(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        let len = self.len();
+        Call::Read { slot, len }
+    }
+
+    fn write(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        let (len, seed) = (self.len(), self.seed());
+        Call::Write { slot, len, seed }
+    }
+
+    fn pread(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (off, len) = (self.signed_off(size), self.len());
+        Call::Pread { slot, off, len }
+    }
+
+    fn pwrite(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (off, len, seed) = (self.signed_off(size), self.len(), self.seed());
+        Call::Pwrite {
+            slot,
+            off,
+            len,
+            seed,
+        }
+    }
+
+    fn pread_to(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (at, len) = self.bytes(model, process);
+        let off = self.signed_off(size);
+        Call::PreadTo { slot, off, len, at }
+    }
+
+    fn pwrite_from(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (at, len) = self.bytes(model, process);
+        let off = self.signed_off(size);
+        Call::PwriteFrom { slot, off, len, at }
+    }
+
+    fn seek(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let whence = self.pick(&[
+            libc::SEEK_SET,
+            libc::SEEK_CUR,
+            libc::SEEK_END,
+            libc::SEEK_DATA,
+            libc::SEEK_DATA,
+            libc::SEEK_HOLE,
+            libc::SEEK_HOLE,
+        ]);
+        let off = match whence {
+            libc::SEEK_CUR | libc::SEEK_END => 100 - self.below(2 * PAGE).to_signed(),
+            _ => self.signed_off(size),
+        };
+        Call::Seek {
+            slot,
+            off,
+            whence: Whence(whence),
+        }
+    }
+
+    fn resize(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let size = if self.chance(50) {
+            self.object_size()
+        } else {
+            self.off(size)
+        };
+        // The default pool has whole pages.
+        let size = if self.chance(60) {
+            size.next_multiple_of(PAGE)
+        } else {
+            size
+        };
+        Call::Resize { slot, size }
+    }
+
+    fn truncate(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let size = self.signed_off(size);
+        Call::Truncate { slot, size }
+    }
+
+    fn punch(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (off, len) = (self.off(size), self.len());
+        Call::Punch { slot, off, len }
+    }
+
+    fn fallocate(&mut self, model: &Model, process: u8) -> Call {
+        const KEEP: i32 = libc::FALLOC_FL_KEEP_SIZE;
+        let (slot, size) = self.slot(model, process);
+        let mode = self.pick(&[
+            0,
+            0,
+            KEEP,
+            KEEP,
+            libc::FALLOC_FL_PUNCH_HOLE | KEEP,
+            libc::FALLOC_FL_PUNCH_HOLE | KEEP,
+            libc::FALLOC_FL_PUNCH_HOLE,
+            libc::FALLOC_FL_ZERO_RANGE,
+            libc::FALLOC_FL_ZERO_RANGE | KEEP,
+        ]);
+        Call::Fallocate {
+            slot,
+            mode: AllocMode(mode.to_bits()),
+            off: self.signed_off(size),
+            len: self.len().to_signed(),
+        }
+    }
+
+    fn prefault(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (off, len) = (self.off(size), self.len());
+        Call::Prefault { slot, off, len }
+    }
+
+    fn seal(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        let seals = SealBits(self.pick(&[1, 2, 4, 8, 8, 8, 6, 12, 1 << 20]));
+        Call::Seal { slot, seals }
+    }
+
+    fn revoke(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Revoke { slot }
+    }
+
+    fn info(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Info { slot }
+    }
+
+    fn open(&mut self, model: &Model, process: u8) -> Call {
+        let (via, _) = self.slot(model, process);
+        let mut flags = self.pick(&[libc::O_RDWR, libc::O_RDWR, libc::O_RDONLY, libc::O_WRONLY]);
+        if self.chance(15) {
+            flags |= libc::O_APPEND;
+        }
+        if self.chance(4) {
+            flags |= libc::O_TRUNC;
+        }
+        Call::Open {
+            slot: self.any_slot(),
+            via,
+            flags: OpenFlags(flags.to_bits()),
+        }
+    }
+
+    fn close(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Close { slot }
+    }
+
+    fn dup(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        let to = self.any_slot();
+        Call::Dup { slot, to }
+    }
+
+    fn create(&mut self, _: &Model, _: u8) -> Call {
+        let slot = self.any_slot();
+        let size = self.object_size();
+        Call::Create { slot, size }
+    }
+
+    fn pass(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Pass {
+            slot,
+            receiver: self.any_process(),
+            to: self.any_slot(),
+        }
+    }
+
+    fn sendfile(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (to, _) = self.slot(model, process);
+        let (off, len) = (self.signed_off(size), self.len());
+        Call::Sendfile { slot, off, len, to }
+    }
+
+    fn copy_range(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let to = if self.chance(50) {
+            slot
+        } else {
+            self.slot(model, process).0
+        };
+        Call::CopyRange {
+            slot,
+            off: self.off(size),
+            len: self.len(),
+            to,
+            to_off: self.off(size),
+        }
+    }
+
+    fn fsync(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Fsync { slot }
+    }
+
+    fn fork(&mut self, _: &Model, _: u8) -> Call {
+        let child = self.any_process();
+        Call::Fork { child }
+    }
+
+    fn exit(_: &mut Self, _: &Model, _: u8) -> Call {
+        Call::Exit {}
+    }
+
+    fn kill(_: &mut Self, _: &Model, _: u8) -> Call {
+        Call::Kill {}
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! A fuzzer of `/dev/mmap_pool` that knows the answers.
+//!
+//! [`generate`] draws operations of several processes by lot. The [`model`] predicts what each of
+//! them returns, every byte that is read and every signal. The [`world`] carries them out, one at a
+//! time, on a pool or on a memfd, and compares. What differs is made as short as it can be
+//! ([`shrink`]) and written down in the form of [`op`].
+//!
+//! [`race`] has no oracle: processes and threads do the same operations all at once.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a 64-bit machine, and lengths that fit it"
+)]
+
+pub mod cast;
+pub mod generate;
+pub mod model;
+pub mod op;
+pub mod oracle;
+pub mod race;
+pub mod shrink;
+pub mod sys;
+pub mod worker;
+pub mod world;
+
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
+/// Processes that may exist at a time.
+pub const PROCESSES: usize = 4;
+/// Slots for descriptors that each process has.
+pub const SLOTS: usize = 6;
+
+/// What a call answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// What the call returned, or an errno, negated; for accesses the number of bytes.
+    pub result: i64,
+    /// [`digest`] of the bytes that were read; of `info` the resident pages.
+    pub sum: u64,
+    /// Of `info`: allocated pages, seals, flags.
+    pub extra: u64,
+    /// What ended an access.
+    pub fault: Option<sys::Fault>,
+}
+
+impl Seen {
+    /// Only a result.
+    #[must_use]
+    pub const fn of(result: i64) -> Self {
+        Self {
+            result,
+            sum: 0,
+            extra: 0,
+            fault: None,
+        }
+    }
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.result {
+            sys::ELSEWHERE => f.write_str("elsewhere")?,
+            result if result < 0 => {
+                let error = std::io::Error::from_raw_os_error((-result).try_into().unwrap_or(0));
+                write!(f, "{error}")?;
+            }
+            result => write!(f, "{result:#x}")?,
+        }
+        if self.sum != 0 {
+            write!(f, ", sum {:#x}", self.sum)?;
+        }
+        if self.extra != 0 {
+            write!(f, ", extra {:#x}", self.extra)?;
+        }
+        if let Some(fault) = self.fault {
+            let name = match fault.signal {
+                libc::SIGBUS => "SIGBUS",
+                libc::SIGSEGV => "SIGSEGV",
+                _ => "a signal",
+            };
+            write!(f, ", {name} code {} at {:#x}", fault.code, fault.at)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number that differs for different bytes, but for chance. All zeros and nothing differ too.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> u64 {
+    const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut sum = PRIME ^ bytes.len() as u64;
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        sum = (sum ^ word).wrapping_mul(PRIME).rotate_left(29);
+    }
+    for &byte in words.remainder() {
+        sum = (sum ^ u64::from(byte)).wrapping_mul(PRIME).rotate_left(29);
+    }
+    sum
+}
+
+/// The bytes that a seed stands for. Neighbours differ, so that a shifted copy is noticed.
+#[must_use]
+pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
+    let mut byte = seed;
+    let next = || {
+        byte = byte.wrapping_mul(5).wrapping_add(seed | 1);
+        byte
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_file_of_the_corpus_is_a_test() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let tests = fs::read_to_string(package.join("tests/guest.rs")).unwrap();
+        let mut nr_files = 0;
+        for file in fs::read_dir(package.join("corpus")).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert!(tests.contains(&format!("    {name}\n")), "{name}");
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.parse::<op::Sequence>().is_ok(), "{name}");
+            nr_files += 1;
+        }
+        assert!(nr_files > 0);
+    }
+
+    #[test]
+    fn neighbours_and_lengths_have_other_digests() {
+        let bytes = pattern(1, 64);
+        assert_ne!(digest(&bytes[1..33]), digest(&bytes[..32]));
+        assert_ne!(digest(&[0; 8]), digest(&[0; 9]));
+        assert_ne!(digest(&[0; 8]), digest(&[]));
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! `mmap-pool-fuzz`: see `--help`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use lexopt::prelude::*;
+use mmap_pool_fuzz::generate::generate;
+use mmap_pool_fuzz::model::Kind;
+use mmap_pool_fuzz::op::Sequence;
+use mmap_pool_fuzz::{oracle, race, world};
+use mmap_pool_tests::Failure;
+
+const HELP: &str = "\
+usage: mmap-pool-fuzz [OPTION]…
+
+Does random operations on pools of /dev/mmap_pool, in a guest.
+
+  --mode oracle    one operation at a time, every answer predicted (default)
+  --mode race      all at once, without an oracle
+  --seed S         of the first sequence; the next has S + 1 (default: 1)
+  --ops N          operations to do (default: 1000000)
+  --seconds T      end after so long even so
+  --length L       operations of a sequence (default: 200)
+  --on KINDS       what to run on, of node,created,memfd (default: all)
+  --replay FILE    do what FILE says, and nothing by lot
+  --print          do nothing, print the sequence of the seed
+";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Oracle,
+    Race,
+}
+
+struct Options {
+    mode: Mode,
+    plan: oracle::Plan,
+    replay: Option<PathBuf>,
+    is_print: bool,
+}
+
+fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, Failure> {
+    let mut options = Options {
+        mode: Mode::Oracle,
+        plan: oracle::Plan {
+            seed: 1,
+            nr_ops: 1_000_000,
+            limit: None,
+            length: 200,
+            kinds: Kind::ALL.to_vec(),
+        },
+        replay: None,
+        is_print: false,
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("mode") => {
+                options.mode = match &*parser.value()?.string()? {
+                    "oracle" => Mode::Oracle,
+                    "race" => Mode::Race,
+                    other => return Err(format!("no such mode: {other}").into()),
+                }
+            }
+            Long("seed") => options.plan.seed = parser.value()?.parse()?,
+            Long("ops") => options.plan.nr_ops = parser.value()?.parse()?,
+            Long("seconds") => {
+                options.plan.limit = Some(Duration::from_secs(parser.value()?.parse()?));
+            }
+            Long("length") => options.plan.length = parser.value()?.parse()?,
+            Long("on") => {
+                options.plan.kinds = parser
+                    .value()?
+                    .string()?
+                    .split(',')
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()?;
+            }
+            Long("replay") => options.replay = Some(parser.value()?.into()),
+            Long("print") => options.is_print = true,
+            Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Whether all is well.
+fn run(options: &Options) -> Result<bool, Failure> {
+    if options.is_print {
+        print!("{}", generate(options.plan.seed, options.plan.length));
+        return Ok(true);
+    }
+    if let Some(file) = &options.replay {
+        let sequence: Sequence = std::fs::read_to_string(file)?.parse()?;
+        return replay(&options.plan.kinds, &sequence);
+    }
+    match options.mode {
+        Mode::Oracle => with_oracle(&options.plan),
+        Mode::Race => in_a_race(&options.plan),
+    }
+}
+
+fn replay(kinds: &[Kind], sequence: &Sequence) -> Result<bool, Failure> {
+    let mut is_well = true;
+    for &kind in kinds {
+        let outcome = world::run(kind, sequence)?;
+        match outcome.difference {
+            None => println!("{kind}: {} operations, 0 differences", outcome.nr_ops),
+            Some(difference) => {
+                println!("{difference}");
+                is_well = false;
+            }
+        }
+    }
+    Ok(is_well)
+}
+
+/// Operations a second, so far.
+fn rate(nr_ops: u64, start: Instant) -> u64 {
+    nr_ops / start.elapsed().as_secs().max(1)
+}
+
+fn with_oracle(plan: &oracle::Plan) -> Result<bool, Failure> {
+    let start = Instant::now();
+    let report = oracle::carry_out(plan, |report| {
+        println!(
+            "{} operations, {} a second, next seed {}",
+            report.nr_ops,
+            rate(report.nr_ops, start),
+            plan.seed.wrapping_add(report.nr_sequences)
+        );
+    })?;
+    if let Some(found) = &report.found {
+        println!("# A regression test, for tests/fuzz/corpus:\n{found}");
+    }
+    println!(
+        "{} operations, {} a second, {} sequences of {} from seed {}, {} differences",
+        report.nr_ops,
+        rate(report.nr_ops, start),
+        report.nr_sequences,
+        plan.length,
+        plan.seed,
+        u8::from(report.found.is_some())
+    );
+    Ok(report.found.is_none())
+}
+
+fn in_a_race(plan: &oracle::Plan) -> Result<bool, Failure> {
+    let start = Instant::now();
+    let race = race::Plan {
+        seed: plan.seed,
+        nr_ops: plan.nr_ops,
+        limit: plan.limit,
+    };
+    let nr_ops = race::carry_out(&race, |nr_ops| {
+        println!("{nr_ops} operations, {} a second", rate(nr_ops, start));
+    })?;
+    println!(
+        "{nr_ops} operations at once, {} a second, from seed {}, every page given back",
+        rate(nr_ops, start),
+        plan.seed
+    );
+    Ok(true)
+}
+
+fn main() -> ExitCode {
+    let done = options(std::env::args_os().skip(1)).and_then(|options| match options {
+        None => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        Some(options) => run(&options),
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("mmap-pool-fuzz: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,1712 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What a pool has to do: bytes, errors and signals of every call, predicted.
+//!
+//! It is told page by page, without folios, page tables or VMAs. Where memfd answers otherwise, a
+//! `match` on the [`ObjectKind`] says so, and nowhere else.
+//!
+//! A few outcomes depend on what the model does not know, such as which VMAs the kernel has merged.
+//! Such operations are left out: [`Model::predict`] has no answer and changes nothing.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use libc::{
+    EACCES, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSPC, ENXIO,
+    EOPNOTSUPP, EPERM,
+};
+use mmap_pool::uapi;
+
+use crate::cast::{SignCast, UnsignedCast};
+use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
+use crate::sys::{Answer, Fault, ELSEWHERE};
+use crate::{digest, pattern, Seen, PAGE, PROCESSES, SLOTS};
+
+/// What a sequence runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The default pool.
+    Node,
+    /// A pool made for the sequence.
+    Created,
+    /// The kernel's own, as a check of the model.
+    Memfd,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Node, Self::Created, Self::Memfd];
+}
+
+impl std::str::FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("no such kind: {text}"))
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Node => "node",
+            Self::Created => "created",
+            Self::Memfd => "memfd",
+        })
+    }
+}
+
+/// What is to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The answer.
+    pub seen: Seen,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is what `predict` returns")]
+impl Expected {
+    fn of(result: Answer) -> Option<Self> {
+        Some(Self {
+            seen: Seen::of(result),
+        })
+    }
+
+    fn error(errno: i32) -> Option<Self> {
+        Self::of(-i64::from(errno))
+    }
+
+    fn bytes(result: Answer, bytes: &[u8]) -> Option<Self> {
+        let mut seen = Seen::of(result);
+        if result >= 0 {
+            seen.sum = digest(bytes);
+        }
+        Some(Self { seen })
+    }
+
+    /// Whether `seen` is it.
+    #[must_use]
+    pub fn matches(&self, seen: &Seen) -> bool {
+        self.seen == *seen
+    }
+}
+
+/// The bytes of a page.
+type Bytes = Rc<[u8; PAGE as usize]>;
+
+fn zeros() -> Bytes {
+    Rc::new([0; PAGE as usize])
+}
+
+/// Bytes as an index or length.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("sizes are small here")
+}
+
+/// A page of an object.
+#[derive(Clone, Debug)]
+struct Page {
+    bytes: Bytes,
+    /// A page that `fallocate` gave to a memfd stays a hole for some, until it is used.
+    is_data: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ObjectKind {
+    Node,
+    Created,
+    Memfd,
+}
+
+/// A pool or memfd.
+#[derive(Clone, Debug)]
+struct Object {
+    kind: ObjectKind,
+    size: u64,
+    pages: BTreeMap<u64, Page>,
+    nr_allocated: u64,
+    seals: u32,
+    is_revoked: bool,
+}
+
+impl Object {
+    fn new(kind: ObjectKind, size: u64) -> Self {
+        Self {
+            kind,
+            size,
+            pages: BTreeMap::new(),
+            nr_allocated: 0,
+            seals: 0,
+            is_revoked: false,
+        }
+    }
+
+    fn is_pool(&self) -> bool {
+        self.kind != ObjectKind::Memfd
+    }
+
+    fn nr_pages(&self) -> u64 {
+        self.size.div_ceil(PAGE)
+    }
+
+    fn is_sealed(&self, seal: u32) -> bool {
+        self.seals & seal != 0
+    }
+
+    /// Makes the page one that holds data.
+    fn allocate(&mut self, pgoff: u64) -> &mut Page {
+        let nr_allocated = &mut self.nr_allocated;
+        let page = self.pages.entry(pgoff).or_insert_with(|| {
+            *nr_allocated += 1;
+            Page {
+                bytes: zeros(),
+                is_data: true,
+            }
+        });
+        page.is_data = true;
+        page
+    }
+
+    /// What `fallocate` does.
+    fn reserve(&mut self, pgoff: u64) {
+        let is_new = !self.pages.contains_key(&pgoff);
+        let is_data = self.is_pool() || !is_new;
+        self.allocate(pgoff).is_data = is_data;
+    }
+
+    fn zero(&mut self, pgoff: u64, start: u64, end: u64) {
+        if let Some(page) = self.pages.get_mut(&pgoff) {
+            Rc::make_mut(&mut page.bytes)[size(start)..size(end)].fill(0);
+        }
+    }
+
+    /// The bytes from `off` on, without allocating.
+    fn read(&self, off: u64, len: u64) -> Vec<u8> {
+        let end = self.size.min(off.saturating_add(len));
+        let mut bytes = Vec::new();
+        let mut at = off;
+        while at < end {
+            let start = at % PAGE;
+            let stop = PAGE.min(start + (end - at));
+            match self.pages.get(&(at / PAGE)) {
+                Some(page) => bytes.extend_from_slice(&page.bytes[size(start)..size(stop)]),
+                None => bytes.resize(bytes.len() + size(stop - start), 0),
+            }
+            at += stop - start;
+        }
+        bytes
+    }
+
+    fn punch(&mut self, off: u64, len: u64) {
+        let end = off + len;
+        let (first, last) = (off.div_ceil(PAGE), end / PAGE);
+        if off / PAGE == end / PAGE {
+            self.zero(off / PAGE, off % PAGE, end % PAGE);
+            return;
+        }
+        if off % PAGE != 0 {
+            self.zero(off / PAGE, off % PAGE, PAGE);
+        }
+        self.zero(end / PAGE, 0, end % PAGE);
+        self.pages
+            .retain(|&pgoff, _| !(first..last).contains(&pgoff));
+    }
+
+    fn seek(&self, off: u64, is_hole: bool) -> Option<u64> {
+        if off >= self.size {
+            return None;
+        }
+        let is_data = |pgoff: &u64| self.pages.get(pgoff).is_some_and(|page| page.is_data);
+        let mut pages = off / PAGE..self.nr_pages();
+        let found = if is_hole {
+            let end = pages.end;
+            pages.find(|pgoff| !is_data(pgoff)).unwrap_or(end)
+        } else {
+            pages.find(is_data)?
+        };
+        Some((found * PAGE).clamp(off, self.size))
+    }
+}
+
+/// An open file.
+#[derive(Clone, Debug)]
+struct Description {
+    object: usize,
+    is_readable: bool,
+    is_writable: bool,
+    is_append: bool,
+    pos: u64,
+}
+
+/// A mapped page.
+#[expect(clippy::struct_excessive_bools, reason = "as VMAs have flags")]
+#[derive(Clone, Debug)]
+struct Mapped {
+    object: usize,
+    pgoff: u64,
+    is_shared: bool,
+    prot: Prot,
+    /// Whether `mprotect` may make it writable.
+    may_write: bool,
+    is_locked: bool,
+    /// `MADV_DONTFORK`.
+    stays: bool,
+    /// Pages of one area are certainly in one VMA.
+    area: u32,
+    /// The private copy.
+    copy: Option<Bytes>,
+}
+
+/// A process.
+#[derive(Clone, Debug, Default)]
+struct Process {
+    slots: [Option<usize>; SLOTS],
+    pages: BTreeMap<u64, Mapped>,
+}
+
+/// Why an access is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trap {
+    Unmapped,
+    Denied,
+    PastEnd,
+}
+
+impl Trap {
+    fn fault(self, at: u64) -> Fault {
+        let (signal, code) = match self {
+            Self::Unmapped => (libc::SIGSEGV, 1),
+            Self::Denied => (libc::SIGSEGV, 2),
+            Self::PastEnd => (libc::SIGBUS, libc::BUS_ADRERR),
+        };
+        Fault { signal, code, at }
+    }
+}
+
+/// What an address stands for.
+enum Place {
+    Object(usize, u64),
+    Copy,
+}
+
+/// What is written.
+enum Source {
+    Bytes(Vec<u8>),
+    /// Memory of the process, from this place on.
+    Memory(u64),
+}
+
+/// How the pages of a range are mapped.
+#[derive(PartialEq, Eq)]
+enum Run {
+    Hole,
+    OneArea,
+    ManyAreas,
+}
+
+/// All processes, open files and objects.
+#[derive(Clone, Debug)]
+pub struct Model {
+    kind: Kind,
+    objects: Vec<Object>,
+    descriptions: Vec<Description>,
+    processes: [Option<Process>; PROCESSES],
+    nr_areas: u32,
+}
+
+impl Model {
+    /// One process, whose slot 0 is a descriptor of an empty object of `size` bytes.
+    #[must_use]
+    pub fn new(kind: Kind, size: u64) -> Self {
+        let object = match kind {
+            Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(PAGE)),
+            Kind::Created => Object::new(ObjectKind::Created, size),
+            Kind::Memfd => Object::new(ObjectKind::Memfd, size),
+        };
+        let mut model = Self {
+            kind,
+            objects: vec![object],
+            descriptions: Vec::new(),
+            processes: [const { None }; PROCESSES],
+            nr_areas: 0,
+        };
+        let mut process = Process::default();
+        process.slots[0] = Some(model.describe(0, OpenFlags(libc::O_RDWR.to_bits())));
+        model.processes[0] = Some(process);
+        model
+    }
+
+    /// Predicts what comes of `op`, and makes it so. Without an answer nothing has happened.
+    #[expect(clippy::too_many_lines, reason = "a list of all calls")]
+    pub fn predict(&mut self, op: &Op) -> Option<Expected> {
+        let p = usize::from(op.process);
+        self.processes.get(p)?.as_ref()?;
+        match op.call {
+            Call::Create { slot, size } => self.create(p, slot, size),
+            Call::Open { slot, via, flags } => self.open(p, slot, via, flags),
+            Call::Close { slot } => {
+                let slot = self.slot_mut(p, slot)?;
+                Expected::of(slot.take().map_or(-i64::from(EBADF), |_| 0))
+            }
+            Call::Dup { slot, to } => {
+                let Some(description) = self.slot(p, slot)? else {
+                    return Expected::error(EBADF);
+                };
+                *self.slot_mut(p, to)? = Some(description);
+                Expected::of(0)
+            }
+            Call::Pass { slot, receiver, to } => self.pass(p, slot, receiver, to),
+            Call::Mmap {
+                slot,
+                at,
+                len,
+                off,
+                prot,
+                flags,
+            } => self.mmap(p, slot, (at, len), off, prot, flags),
+            Call::Munmap { at, len } => {
+                if at % PAGE != 0 || len == 0 {
+                    return Expected::error(EINVAL);
+                }
+                self.unmap(p, at / PAGE, (at + len).div_ceil(PAGE));
+                Expected::of(0)
+            }
+            Call::Mprotect { at, len, prot } => self.mprotect(p, at, len, prot),
+            Call::Mremap {
+                at,
+                old,
+                new,
+                flags,
+                to,
+            } => self.mremap(p, at, (old, new), flags, to),
+            Call::Madvise { at, len, advice } => self.madvise(p, at, len, advice),
+            Call::Msync { at, len, flags } => Expected::of(self.msync(p, at, len, flags)),
+            Call::Mlock { at, len } => Expected::of(self.mlock(p, at, len, true)),
+            Call::Munlock { at, len } => Expected::of(self.mlock(p, at, len, false)),
+            Call::Mincore { at, len } => self.mincore(p, at, len),
+            Call::Load { at, len } => {
+                let (bytes, fault) = self.load(p, at, len);
+                Self::accessed(bytes.len(), digest(&bytes), fault)
+            }
+            Call::Store { at, len, seed } => {
+                let (done, fault) = self.store(p, at, &pattern(seed, size(len)));
+                Self::accessed(done, 0, fault)
+            }
+            Call::Read { slot, len } => self.read(p, slot, None, len, None),
+            Call::Pread { slot, off, len } => self.read(p, slot, Some(off), len, None),
+            Call::PreadTo { slot, off, len, at } => self.read(p, slot, Some(off), len, Some(at)),
+            Call::Write { slot, len, seed } => {
+                self.write(p, slot, None, len, &Source::Bytes(pattern(seed, size(len))))
+            }
+            Call::Pwrite {
+                slot,
+                off,
+                len,
+                seed,
+            } => {
+                let bytes = pattern(seed, size(len));
+                self.write(p, slot, Some(off), len, &Source::Bytes(bytes))
+            }
+            Call::PwriteFrom { slot, off, len, at } => {
+                self.write(p, slot, Some(off), len, &Source::Memory(at))
+            }
+            Call::Seek { slot, off, whence } => self.seek(p, slot, off, whence.0),
+            Call::Resize { slot, size } => self.resize(p, slot, size),
+            Call::Truncate { slot, size } => self.ftruncate(p, slot, size),
+            Call::Punch { slot, off, len } => self.punch(p, slot, off, len),
+            Call::Fallocate {
+                slot,
+                mode,
+                off,
+                len,
+            } => self.fallocate(p, slot, mode, off, len),
+            Call::Prefault { slot, off, len } => self.prefault(p, slot, off, len),
+            Call::Seal { slot, seals } => self.seal(p, slot, seals.0),
+            Call::Revoke { slot } => self.revoke(p, slot),
+            Call::Info { slot } => self.info(p, slot),
+            Call::Sendfile { slot, off, len, to } => self.sendfile(p, slot, off, len, to),
+            Call::CopyRange {
+                slot,
+                off,
+                len,
+                to,
+                to_off,
+            } => self.copy_range(p, slot, off, len, to, to_off),
+            Call::Fsync { slot } => {
+                Expected::of(self.slot(p, slot)?.map_or(-i64::from(EBADF), |_| 0))
+            }
+            Call::Fork { child } => self.fork(p, child),
+            Call::Exit {} | Call::Kill {} => {
+                if self.processes.iter().flatten().count() == 1 {
+                    return None;
+                }
+                self.processes[p] = None;
+                Expected::of(0)
+            }
+        }
+    }
+
+    /// What has to be looked at when a sequence has ended: every page that is mapped and every byte
+    /// that can be read, of every process.
+    #[must_use]
+    pub fn inspection(&self) -> Vec<Op> {
+        let mut ops = Vec::new();
+        for (number, process) in (0_u8..).zip(&self.processes) {
+            let Some(process) = process else { continue };
+            let mut look = |call| {
+                ops.push(Op {
+                    process: number,
+                    call,
+                });
+            };
+            for &vpage in process.pages.keys() {
+                let at = vpage * PAGE;
+                look(Call::Mincore { at, len: PAGE });
+                look(Call::Load { at, len: PAGE });
+            }
+            for (slot, description) in (0_u8..).zip(&process.slots) {
+                let Some(description) = description else {
+                    continue;
+                };
+                let len = self.objects[self.descriptions[*description].object].size + 1;
+                look(Call::Pread { slot, off: 0, len });
+                look(Call::Info { slot });
+            }
+        }
+        ops
+    }
+
+    /// Whether the default pool is not what it was: sealed or revoked for good.
+    #[must_use]
+    pub fn has_spoilt_node(&self) -> bool {
+        self.kind == Kind::Node && (self.objects[0].seals != 0 || self.objects[0].is_revoked)
+    }
+
+    /// The processes that exist.
+    pub fn processes(&self) -> impl Iterator<Item = u8> + '_ {
+        (0_u8..)
+            .zip(&self.processes)
+            .filter_map(|(number, process)| process.as_ref().map(|_| number))
+    }
+
+    /// The slots of a process that are in use, and the size of what they are descriptors of.
+    pub fn slots(&self, process: u8) -> impl Iterator<Item = (u8, u64)> + '_ {
+        let slots = self.processes[usize::from(process)].as_ref();
+        (0_u8..)
+            .zip(slots.into_iter().flat_map(|process| &process.slots))
+            .filter_map(|(slot, description)| {
+                let object = self.descriptions[(*description)?].object;
+                Some((slot, self.objects[object].size))
+            })
+    }
+
+    /// The pages that a process has mapped.
+    pub fn mapped(&self, process: u8) -> impl Iterator<Item = u64> + '_ {
+        self.processes[usize::from(process)]
+            .iter()
+            .flat_map(|process| process.pages.keys().copied())
+    }
+
+    fn describe(&mut self, object: usize, flags: OpenFlags) -> usize {
+        let access = flags.0.to_signed() & libc::O_ACCMODE;
+        self.descriptions.push(Description {
+            object,
+            is_readable: access != libc::O_WRONLY,
+            is_writable: access != libc::O_RDONLY,
+            is_append: flags.has(libc::O_APPEND),
+            pos: 0,
+        });
+        self.descriptions.len() - 1
+    }
+
+    fn process(&mut self, p: usize) -> &mut Process {
+        self.processes[p].as_mut().expect("was looked up before")
+    }
+
+    fn slot_mut(&mut self, p: usize, slot: u8) -> Option<&mut Option<usize>> {
+        self.process(p).slots.get_mut(usize::from(slot))
+    }
+
+    /// The open file in a slot; nothing at all if there is no such slot.
+    #[expect(clippy::option_option, reason = "no slot, no descriptor in it")]
+    fn slot(&self, p: usize, slot: u8) -> Option<Option<usize>> {
+        let process = self.processes[p].as_ref()?;
+        process.slots.get(usize::from(slot)).copied()
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is what `predict` returns")]
+    fn accessed(done: usize, sum: u64, fault: Option<Fault>) -> Option<Expected> {
+        Some(Expected {
+            seen: Seen {
+                result: done as i64,
+                sum,
+                extra: 0,
+                fault,
+            },
+        })
+    }
+
+    fn create(&mut self, p: usize, slot: u8, size: u64) -> Option<Expected> {
+        self.slot(p, slot)?;
+        let kind = match self.kind {
+            Kind::Memfd => ObjectKind::Memfd,
+            Kind::Node | Kind::Created => ObjectKind::Created,
+        };
+        self.objects.push(Object::new(kind, size));
+        let object = self.objects.len() - 1;
+        let description = self.describe(object, OpenFlags(libc::O_RDWR.to_bits()));
+        *self.slot_mut(p, slot)? = Some(description);
+        Expected::of(0)
+    }
+
+    fn open(&mut self, p: usize, slot: u8, via: u8, flags: OpenFlags) -> Option<Expected> {
+        self.slot(p, slot)?;
+        let Some(via) = self.slot(p, via)? else {
+            return Expected::error(ENOENT);
+        };
+        let object = self.descriptions[via].object;
+        if flags.has(libc::O_TRUNC) && self.objects[object].kind != ObjectKind::Node {
+            let result = self.set_size(object, 0);
+            if result < 0 {
+                return Expected::of(result);
+            }
+        }
+        let description = self.describe(object, flags);
+        *self.slot_mut(p, slot)? = Some(description);
+        Expected::of(0)
+    }
+
+    fn pass(&mut self, p: usize, slot: u8, receiver: u8, to: u8) -> Option<Expected> {
+        let r = usize::from(receiver);
+        self.processes.get(r)?.as_ref()?;
+        self.slot(r, to)?;
+        let Some(description) = self.slot(p, slot)? else {
+            return Expected::error(EBADF);
+        };
+        *self.slot_mut(r, to)? = Some(description);
+        Expected::of(0)
+    }
+
+    fn fork(&mut self, p: usize, child: u8) -> Option<Expected> {
+        let c = usize::from(child);
+        if self.processes.get(c)?.is_some() {
+            return None;
+        }
+        let mut process = self.process(p).clone();
+        process.pages.retain(|_, page| !page.stays);
+        for page in process.pages.values_mut() {
+            page.is_locked = false;
+        }
+        self.processes[c] = Some(process);
+        Expected::of(0)
+    }
+
+    // Memory.
+
+    fn new_area(&mut self) -> u32 {
+        self.nr_areas += 1;
+        self.nr_areas
+    }
+
+    /// Lets an area begin at page `start` and one at page `end`, as a VMA does that differs.
+    fn split(&mut self, p: usize, start: u64, end: u64) {
+        for border in [start, end] {
+            let area = self.new_area();
+            let pages = &mut self.process(p).pages;
+            let Some(before) = border.checked_sub(1).and_then(|vpage| pages.get(&vpage)) else {
+                continue;
+            };
+            let old = before.area;
+            for (_, page) in pages.range_mut(border..) {
+                if page.area != old {
+                    break;
+                }
+                page.area = area;
+            }
+        }
+    }
+
+    fn unmap(&mut self, p: usize, start: u64, end: u64) {
+        self.split(p, start, end);
+        let pages = &mut self.process(p).pages;
+        pages.retain(|vpage, _| !(start..end).contains(vpage));
+    }
+
+    fn run(&self, p: usize, start: u64, end: u64) -> Run {
+        let pages = self.processes[p].as_ref().map(|process| &process.pages);
+        let areas: Option<Vec<_>> = (start..end)
+            .map(|vpage| Some(pages?.get(&vpage)?.area))
+            .collect();
+        match areas {
+            None => Run::Hole,
+            Some(areas) if areas.iter().all(|area| Some(area) == areas.first()) => Run::OneArea,
+            Some(_) => Run::ManyAreas,
+        }
+    }
+
+    /// What a page fault does.
+    fn fault(&mut self, p: usize, vpage: u64, is_write: bool) -> Result<Place, Trap> {
+        let process = self.processes[p].as_mut().ok_or(Trap::Unmapped)?;
+        let page = process.pages.get_mut(&vpage).ok_or(Trap::Unmapped)?;
+        let is_allowed = if is_write {
+            page.prot.is_writable()
+        } else {
+            page.prot.is_accessible()
+        };
+        if !is_allowed {
+            return Err(Trap::Denied);
+        }
+        if page.copy.is_some() {
+            return Ok(Place::Copy);
+        }
+        let object = &mut self.objects[page.object];
+        if page.pgoff >= object.nr_pages() {
+            return Err(Trap::PastEnd);
+        }
+        let bytes = &object.allocate(page.pgoff).bytes;
+        if is_write && !page.is_shared {
+            page.copy = Some(Rc::clone(bytes));
+            return Ok(Place::Copy);
+        }
+        Ok(Place::Object(page.object, page.pgoff))
+    }
+
+    fn bytes_mut(&mut self, p: usize, vpage: u64, place: &Place) -> Option<&mut Bytes> {
+        match *place {
+            Place::Object(object, pgoff) => {
+                let page = self.objects[object].pages.get_mut(&pgoff);
+                page.map(|page| &mut page.bytes)
+            }
+            Place::Copy => self.process(p).pages.get_mut(&vpage)?.copy.as_mut(),
+        }
+    }
+
+    fn load(&mut self, p: usize, at: u64, len: u64) -> (Vec<u8>, Option<Fault>) {
+        let mut bytes = Vec::new();
+        let mut now = at;
+        while now < at + len {
+            let place = match self.fault(p, now / PAGE, false) {
+                Ok(place) => place,
+                Err(trap) => return (bytes, Some(trap.fault(now))),
+            };
+            let stop = (at + len).min((now / PAGE + 1) * PAGE);
+            let (from, to) = (size(now % PAGE), size(now % PAGE + (stop - now)));
+            if let Some(page) = self.bytes_mut(p, now / PAGE, &place) {
+                bytes.extend_from_slice(&page[from..to]);
+            }
+            now = stop;
+        }
+        (bytes, None)
+    }
+
+    fn store(&mut self, p: usize, at: u64, bytes: &[u8]) -> (usize, Option<Fault>) {
+        let mut done = 0;
+        while done < bytes.len() {
+            let now = at + done as u64;
+            let place = match self.fault(p, now / PAGE, true) {
+                Ok(place) => place,
+                Err(trap) => return (done, Some(trap.fault(now))),
+            };
+            let from = size(now % PAGE);
+            let len = (bytes.len() - done).min(size(PAGE) - from);
+            if let Some(page) = self.bytes_mut(p, now / PAGE, &place) {
+                Rc::make_mut(page)[from..from + len].copy_from_slice(&bytes[done..done + len]);
+            }
+            done += len;
+        }
+        (done, None)
+    }
+
+    /// Faults pages in as `mlock` and `MAP_POPULATE` do.
+    fn populate_page(&mut self, p: usize, vpage: u64) -> Result<(), Trap> {
+        let Some(page) = self.process(p).pages.get(&vpage) else {
+            return Err(Trap::Unmapped);
+        };
+        let is_write = page.prot.is_writable() && !page.is_shared;
+        self.fault(p, vpage, is_write).map(drop)
+    }
+
+    /// Goes on in the next area when one fails.
+    fn populate(&mut self, p: usize, start: u64, end: u64) {
+        let mut failed = None;
+        for vpage in start..end {
+            let area = self.process(p).pages.get(&vpage).map(|page| page.area);
+            if area.is_some() && area != failed && self.populate_page(p, vpage).is_err() {
+                failed = area;
+            }
+        }
+    }
+
+    fn mmap(
+        &mut self,
+        p: usize,
+        slot: u8,
+        (at, len): (u64, u64),
+        off: u64,
+        prot: Prot,
+        flags: MapFlags,
+    ) -> Option<Expected> {
+        /// What `MAP_SHARED_VALIDATE` knows of what is drawn by lot.
+        const KNOWN: i32 = 0xf
+            | libc::MAP_FIXED
+            | libc::MAP_POPULATE
+            | libc::MAP_NONBLOCK
+            | libc::MAP_LOCKED
+            | libc::MAP_NORESERVE;
+
+        let slot = self.slot(p, slot)?;
+        if off % PAGE != 0 {
+            return Expected::error(EINVAL);
+        }
+        let Some(description) = slot else {
+            return Expected::error(EBADF);
+        };
+        let description = self.descriptions[description].clone();
+        if len == 0 {
+            return Expected::error(EINVAL);
+        }
+        let is_noreplace = flags.has(libc::MAP_FIXED_NOREPLACE);
+        let is_fixed = flags.has(libc::MAP_FIXED) || is_noreplace;
+        if at % PAGE != 0 {
+            return if is_fixed {
+                Expected::error(EINVAL)
+            } else {
+                None
+            };
+        }
+        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        let is_free = self.process(p).pages.range(start..end).next().is_none();
+        if is_noreplace && !is_free {
+            return Expected::error(EEXIST);
+        }
+        let is_shared = match flags.0.to_signed() & 0xf {
+            libc::MAP_SHARED => true,
+            libc::MAP_SHARED_VALIDATE => {
+                if flags.0 & !KNOWN.to_bits() != 0 {
+                    return Expected::error(EOPNOTSUPP);
+                }
+                true
+            }
+            libc::MAP_PRIVATE => false,
+            _ => return Expected::error(EINVAL),
+        };
+        if is_shared && prot.is_writable() && !description.is_writable || !description.is_readable {
+            return Expected::error(EACCES);
+        }
+        let object = &self.objects[description.object];
+        let is_sealed = is_shared && description.is_writable && object.is_sealed(uapi::SEAL_WRITE);
+        let refused = if object.is_revoked {
+            ENODEV
+        } else if is_sealed && prot.is_writable() {
+            EPERM
+        } else {
+            0
+        };
+        if refused == ENODEV && self.may_merge(p, start, end, description.object, off / PAGE) {
+            return None;
+        }
+        if refused != 0 {
+            // The kernel asks a driver last, when what was there is gone.
+            if object.is_pool() && is_fixed {
+                self.unmap(p, start, end);
+            }
+            return Expected::error(refused);
+        }
+        let may_write = !is_shared || description.is_writable && !is_sealed;
+        let is_locked = flags.has(libc::MAP_LOCKED);
+        // What the kernel places itself is unmapped at once.
+        let is_elsewhere = !is_fixed && !is_free;
+        let shift = if is_elsewhere { 1 << 40 } else { 0 };
+        let (start, end) = (start + shift, end + shift);
+        self.unmap(p, start, end);
+        let area = self.new_area();
+        for vpage in start..end {
+            let page = Mapped {
+                object: description.object,
+                pgoff: off / PAGE + (vpage - start),
+                is_shared,
+                prot,
+                may_write,
+                is_locked,
+                stays: false,
+                area,
+                copy: None,
+            };
+            self.process(p).pages.insert(vpage, page);
+        }
+        if is_locked || flags.has(libc::MAP_POPULATE) && !flags.has(libc::MAP_NONBLOCK) {
+            self.populate(p, start, end);
+        }
+        if is_elsewhere {
+            self.unmap(p, start, end);
+            return Expected::of(ELSEWHERE);
+        }
+        Expected::of(at.to_signed())
+    }
+
+    /// Whether a new mapping continues a neighbour. The kernel may make the two one VMA then, without
+    /// asking the driver whether the new part is all right.
+    fn may_merge(&self, p: usize, start: u64, end: u64, object: usize, pgoff: u64) -> bool {
+        let is_continued = |vpage: Option<u64>, pgoff: Option<u64>| {
+            let pages = self.processes[p].as_ref().map(|process| &process.pages);
+            let page = vpage.and_then(|vpage| pages?.get(&vpage));
+            page.is_some_and(|page| page.object == object && Some(page.pgoff) == pgoff)
+        };
+        is_continued(start.checked_sub(1), pgoff.checked_sub(1))
+            || is_continued(Some(end), Some(pgoff + (end - start)))
+    }
+
+    fn mprotect(&mut self, p: usize, at: u64, len: u64, prot: Prot) -> Option<Expected> {
+        if at % PAGE != 0 {
+            return Expected::error(EINVAL);
+        }
+        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        // Locked private pages that become writable are copied, as far as that goes in their VMA.
+        let is_copied = |page: &Mapped| {
+            page.is_locked && !page.is_shared && !page.prot.is_writable() && prot.is_writable()
+        };
+        let pages = &self.processes[p].as_ref()?.pages;
+        if pages.range(start..end).any(|(_, page)| {
+            is_copied(page)
+                && page.copy.is_none()
+                && page.pgoff >= self.objects[page.object].nr_pages()
+        }) {
+            return None;
+        }
+        self.split(p, start, end);
+        for vpage in start..end {
+            let Some(page) = self.process(p).pages.get_mut(&vpage) else {
+                return Expected::error(ENOMEM);
+            };
+            if prot.is_writable() && !page.may_write {
+                return Expected::error(EACCES);
+            }
+            let is_copied = is_copied(page);
+            page.prot = prot;
+            if is_copied {
+                let _ = self.populate_page(p, vpage);
+            }
+            // An area has one protection.
+            let next = vpage + 1;
+            self.split(p, next, next);
+        }
+        Expected::of(0)
+    }
+
+    /// Moves pages away from `start`, or lets them stay there without their copies.
+    fn relocate(&mut self, p: usize, start: u64, end: u64, to: u64, stay: bool) {
+        self.split(p, start, end);
+        let mut areas = BTreeMap::new();
+        for vpage in start..end {
+            let Some(mut page) = self.process(p).pages.remove(&vpage) else {
+                continue;
+            };
+            if stay {
+                let stays = Mapped {
+                    copy: None,
+                    is_locked: false,
+                    ..page.clone()
+                };
+                self.process(p).pages.insert(vpage, stays);
+            }
+            let target = to + (vpage - start);
+            self.unmap(p, target, target + 1);
+            let new = self.new_area();
+            page.area = *areas.entry(page.area).or_insert(new);
+            self.process(p).pages.insert(target, page);
+        }
+    }
+
+    /// Maps the pages from `start` to `end` as a continuation of `before`.
+    fn extend(&mut self, p: usize, before: &Mapped, start: u64, end: u64) {
+        for vpage in start..end {
+            let page = Mapped {
+                pgoff: before.pgoff + 1 + (vpage - start),
+                copy: None,
+                ..before.clone()
+            };
+            self.process(p).pages.insert(vpage, page);
+        }
+        if before.is_locked {
+            self.populate(p, start, end);
+        }
+    }
+
+    fn mremap(
+        &mut self,
+        p: usize,
+        at: u64,
+        (old, new): (u64, u64),
+        flags: RemapFlags,
+        to: u64,
+    ) -> Option<Expected> {
+        let is_fixed = flags.has(libc::MREMAP_FIXED);
+        let may_move = flags.has(libc::MREMAP_MAYMOVE);
+        let stay = flags.has(libc::MREMAP_DONTUNMAP);
+        let (old, new) = (old.next_multiple_of(PAGE), new.next_multiple_of(PAGE));
+        if flags.0 > 7 || at % PAGE != 0 || new == 0 {
+            return Expected::error(EINVAL);
+        }
+        if is_fixed || stay {
+            let overlaps = at + old > to && to + new > at;
+            if to % PAGE != 0 || !may_move || stay && old != new || overlaps {
+                return Expected::error(EINVAL);
+            }
+        }
+        if stay && !is_fixed {
+            return None;
+        }
+        let (start, target) = (at / PAGE, to / PAGE);
+        let (nr_old, nr_new) = (old / PAGE, new / PAGE);
+        let Some(first) = self.process(p).pages.get(&start).cloned() else {
+            return Expected::error(EFAULT);
+        };
+        if nr_old == nr_new {
+            if !is_fixed {
+                return Expected::of(at.to_signed());
+            }
+            self.relocate(p, start, start + nr_old, target, stay);
+            return Expected::of(to.to_signed());
+        }
+        if nr_new < nr_old && !is_fixed {
+            self.unmap(p, start + nr_new, start + nr_old);
+            return Expected::of(at.to_signed());
+        }
+        if nr_old == 0 && !first.is_shared {
+            return Expected::error(EINVAL);
+        }
+        match self.run(p, start, start + nr_old.min(nr_new)) {
+            Run::Hole => return Expected::error(EFAULT),
+            Run::ManyAreas => return None,
+            Run::OneArea => {}
+        }
+        if nr_new < nr_old {
+            self.unmap(p, target, target + nr_new);
+            self.unmap(p, start + nr_new, start + nr_old);
+            self.relocate(p, start, start + nr_new, target, false);
+            return Expected::of(to.to_signed());
+        }
+        let place = if is_fixed {
+            self.unmap(p, target, target + nr_new);
+            if !self.process(p).pages.contains_key(&start) {
+                return Expected::error(EFAULT);
+            }
+            self.relocate(p, start, start + nr_old, target, false);
+            target
+        } else {
+            let mut gap = self.process(p).pages.range(start + nr_old..start + nr_new);
+            if nr_old == 0 || gap.next().is_some() {
+                // Where to, only the kernel knows.
+                return if may_move {
+                    None
+                } else {
+                    Expected::error(ENOMEM)
+                };
+            }
+            start
+        };
+        let area = self.new_area();
+        let before = match nr_old.checked_sub(1) {
+            Some(last) => self.process(p).pages.get(&(place + last))?.clone(),
+            None => Mapped {
+                pgoff: first.pgoff.wrapping_sub(1),
+                area,
+                ..first
+            },
+        };
+        if nr_old == 0 {
+            // The page before the first may be the one before page 0.
+            for (index, vpage) in (place..place + nr_new).enumerate() {
+                let page = Mapped {
+                    pgoff: before.pgoff.wrapping_add(1 + index as u64),
+                    copy: None,
+                    ..before.clone()
+                };
+                self.process(p).pages.insert(vpage, page);
+            }
+            if before.is_locked {
+                self.populate(p, place, place + nr_new);
+            }
+        } else {
+            self.extend(p, &before, place + nr_old, place + nr_new);
+        }
+        Expected::of((place * PAGE).to_signed())
+    }
+
+    fn madvise(&mut self, p: usize, at: u64, len: u64, advice: Advice) -> Option<Expected> {
+        if !Advice::ALL.contains(&advice.0) || at % PAGE != 0 {
+            return Expected::error(EINVAL);
+        }
+        if advice.0 == libc::MADV_PAGEOUT && self.kind == Kind::Memfd {
+            // It may lose pages that nobody has written yet.
+            return None;
+        }
+        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        if advice.0 == libc::MADV_POPULATE_READ || advice.0 == libc::MADV_POPULATE_WRITE {
+            let is_write = advice.0 == libc::MADV_POPULATE_WRITE;
+            return Expected::of(self.madvise_populate(p, start, end, is_write));
+        }
+        let mut result = 0;
+        self.split(p, start, end);
+        for vpage in start..end {
+            let Some(page) = self.process(p).pages.get_mut(&vpage) else {
+                result = ENOMEM;
+                continue;
+            };
+            let errno = match advice.0 {
+                libc::MADV_DONTNEED | libc::MADV_COLD | libc::MADV_PAGEOUT if page.is_locked => {
+                    EINVAL
+                }
+                libc::MADV_DONTNEED | libc::MADV_DONTNEED_LOCKED => {
+                    page.copy = None;
+                    0
+                }
+                libc::MADV_FREE | libc::MADV_WIPEONFORK => EINVAL,
+                libc::MADV_DONTFORK => {
+                    page.stays = true;
+                    0
+                }
+                libc::MADV_DOFORK => {
+                    page.stays = false;
+                    0
+                }
+                libc::MADV_REMOVE => {
+                    let page = page.clone();
+                    self.madvise_remove(&page)
+                }
+                _ => 0,
+            };
+            if errno != 0 {
+                return Expected::error(errno);
+            }
+        }
+        Expected::of(-i64::from(result))
+    }
+
+    fn madvise_remove(&mut self, page: &Mapped) -> i32 {
+        let object = &mut self.objects[page.object];
+        if page.is_locked {
+            EINVAL
+        } else if !(page.is_shared && page.may_write) {
+            EACCES
+        } else if object.kind == ObjectKind::Node || object.is_revoked {
+            ENODEV
+        } else {
+            object.punch(page.pgoff * PAGE, PAGE);
+            0
+        }
+    }
+
+    fn madvise_populate(&mut self, p: usize, start: u64, end: u64, is_write: bool) -> Answer {
+        for vpage in start..end {
+            let Some(page) = self.process(p).pages.get(&vpage) else {
+                return -i64::from(ENOMEM);
+            };
+            let is_allowed = if is_write {
+                page.prot.is_writable()
+            } else {
+                page.prot.is_readable()
+            };
+            if !is_allowed {
+                return -i64::from(EINVAL);
+            }
+            if self.fault(p, vpage, is_write).is_err() {
+                return -i64::from(EFAULT);
+            }
+        }
+        0
+    }
+
+    fn msync(&mut self, p: usize, at: u64, len: u64, flags: SyncFlags) -> Answer {
+        let is_both = flags.has(libc::MS_ASYNC) && flags.has(libc::MS_SYNC);
+        if flags.0 > 7 || at % PAGE != 0 || is_both {
+            return -i64::from(EINVAL);
+        }
+        let mut result = 0;
+        for vpage in at / PAGE..(at + len).div_ceil(PAGE) {
+            match self.process(p).pages.get(&vpage) {
+                None if flags.0.to_signed() == libc::MS_ASYNC => return -i64::from(ENOMEM),
+                None => result = ENOMEM,
+                Some(page) if page.is_locked && flags.has(libc::MS_INVALIDATE) => {
+                    return -i64::from(EBUSY);
+                }
+                Some(_) => {}
+            }
+        }
+        -i64::from(result)
+    }
+
+    fn mlock(&mut self, p: usize, at: u64, len: u64, is_locked: bool) -> Answer {
+        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        let end = if len == 0 && at % PAGE == 0 {
+            start
+        } else {
+            end
+        };
+        self.split(p, start, end);
+        for vpage in start..end {
+            let Some(page) = self.process(p).pages.get_mut(&vpage) else {
+                return -i64::from(ENOMEM);
+            };
+            page.is_locked = is_locked;
+            self.split(p, vpage + 1, vpage + 1);
+        }
+        if is_locked && (start..end).any(|vpage| self.populate_page(p, vpage).is_err()) {
+            return -i64::from(ENOMEM);
+        }
+        0
+    }
+
+    fn mincore(&mut self, p: usize, at: u64, len: u64) -> Option<Expected> {
+        if at % PAGE != 0 {
+            return Expected::error(EINVAL);
+        }
+        let mut vector = Vec::new();
+        for vpage in at / PAGE..(at + len).div_ceil(PAGE) {
+            let pages = &self.processes[p].as_ref()?.pages;
+            let Some(page) = pages.get(&vpage) else {
+                return Expected::error(ENOMEM);
+            };
+            let object = &self.objects[page.object];
+            let is_there = page.copy.is_some()
+                || object
+                    .pages
+                    .get(&page.pgoff)
+                    .is_some_and(|page| page.is_data);
+            vector.push(u8::from(is_there));
+        }
+        Expected::bytes(0, &vector)
+    }
+
+    // Files.
+
+    /// Whether the bytes of memory at `at` are, or may become, the very bytes at `off` of `object`,
+    /// shifted: a copy between them goes in an order that is nobody's business.
+    fn is_tangled(&self, p: usize, at: u64, object: usize, off: u64, len: u64) -> bool {
+        let Some(process) = &self.processes[p] else {
+            return false;
+        };
+        if len == 0 {
+            return false;
+        }
+        let touched = off / PAGE..=(off + len) / PAGE;
+        process
+            .pages
+            .range(at / PAGE..=(at + len) / PAGE)
+            .any(|(&vpage, page)| {
+                page.object == object
+                    && page.copy.is_none()
+                    && touched.contains(&page.pgoff)
+                    && (page.pgoff * PAGE).wrapping_sub(vpage * PAGE) != off.wrapping_sub(at)
+            })
+    }
+
+    fn read(
+        &mut self,
+        p: usize,
+        slot: u8,
+        off: Option<i64>,
+        len: u64,
+        to: Option<u64>,
+    ) -> Option<Expected> {
+        let slot = self.slot(p, slot)?;
+        if off.is_some_and(|off| off < 0) {
+            return Expected::error(EINVAL);
+        }
+        let Some(description) = slot.filter(|&d| self.descriptions[d].is_readable) else {
+            return Expected::error(EBADF);
+        };
+        let pos = off.map_or(self.descriptions[description].pos, SignCast::to_bits);
+        let o = self.descriptions[description].object;
+        if self.objects[o].is_revoked {
+            return Expected::error(ENODEV);
+        }
+        let expected = if let Some(at) = to {
+            if self.is_tangled(p, at, o, pos, len) {
+                return None;
+            }
+            Expected::of(self.read_to_memory(p, o, pos, len, at))
+        } else {
+            let bytes = self.objects[o].read(pos, len);
+            Expected::bytes(bytes.len() as i64, &bytes)
+        };
+        if off.is_none() {
+            let done = expected.map_or(0, |expected| expected.seen.result.max(0));
+            self.descriptions[description].pos += done.to_bits();
+        }
+        expected
+    }
+
+    fn read_to_memory(&mut self, p: usize, o: usize, pos: u64, len: u64, at: u64) -> Answer {
+        let mut done = 0;
+        loop {
+            let now = pos + done;
+            let wanted = (len - done).min(PAGE - now % PAGE);
+            let bytes = self.objects[o].read(now, wanted);
+            let (copied, fault) = self.store(p, at + done, &bytes);
+            done += copied as u64;
+            if fault.is_some() {
+                return if done > 0 {
+                    done.to_signed()
+                } else {
+                    -i64::from(EFAULT)
+                };
+            }
+            if bytes.is_empty() {
+                return done.to_signed();
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        p: usize,
+        slot: u8,
+        off: Option<i64>,
+        len: u64,
+        source: &Source,
+    ) -> Option<Expected> {
+        let slot = self.slot(p, slot)?;
+        if off.is_some_and(|off| off < 0) {
+            return Expected::error(EINVAL);
+        }
+        let Some(d) = slot.filter(|&d| self.descriptions[d].is_writable) else {
+            return Expected::error(EBADF);
+        };
+        let o = self.descriptions[d].object;
+        let mut pos = off.map_or(self.descriptions[d].pos, SignCast::to_bits);
+        if self.descriptions[d].is_append {
+            pos = self.objects[o].size;
+        }
+        if let Source::Memory(at) = source {
+            if self.is_tangled(p, *at, o, pos, len) {
+                return None;
+            }
+        }
+        let result = self.write_object(p, o, pos, len, source);
+        if off.is_none() && result > 0 {
+            self.descriptions[d].pos = pos + result.to_bits();
+        }
+        Expected::of(result)
+    }
+
+    fn write_object(&mut self, p: usize, o: usize, pos: u64, len: u64, source: &Source) -> Answer {
+        if len == 0 {
+            return 0;
+        }
+        let object = &self.objects[o];
+        let is_node = object.kind == ObjectKind::Node;
+        if object.is_revoked {
+            return -i64::from(ENODEV);
+        }
+        if object.is_sealed(uapi::SEAL_WRITE)
+            || pos + len > object.size && !is_node && object.is_sealed(uapi::SEAL_GROW)
+        {
+            return -i64::from(EPERM);
+        }
+        let mut done = 0;
+        let error = loop {
+            let now = pos + done;
+            let mut wanted = (len - done).min(PAGE - now % PAGE);
+            if wanted == 0 {
+                break 0;
+            }
+            if is_node {
+                wanted = wanted.min(self.objects[o].size.saturating_sub(now));
+                if wanted == 0 {
+                    break ENOSPC;
+                }
+            }
+            let copied = self.write_chunk(p, o, now, wanted, source, done);
+            done += copied;
+            if copied == 0 {
+                break EFAULT;
+            }
+        };
+        if done > 0 {
+            done.to_signed()
+        } else {
+            -i64::from(error)
+        }
+    }
+
+    fn write_chunk(
+        &mut self,
+        p: usize,
+        o: usize,
+        pos: u64,
+        len: u64,
+        source: &Source,
+        done: u64,
+    ) -> u64 {
+        let object = &mut self.objects[o];
+        object.allocate(pos / PAGE);
+        if !object.is_pool() {
+            // Before it looks at what is to be written, and even if there is nothing.
+            object.size = object.size.max(pos);
+        }
+        let bytes = match source {
+            Source::Bytes(bytes) => bytes[size(done)..size(done + len)].to_vec(),
+            Source::Memory(at) => self.load(p, at + done, len).0,
+        };
+        let object = &mut self.objects[o];
+        let copied = bytes.len() as u64;
+        let from = size(pos % PAGE);
+        let page = &mut object.allocate(pos / PAGE).bytes;
+        Rc::make_mut(page)[from..from + bytes.len()].copy_from_slice(&bytes);
+        if copied > 0 {
+            object.size = object.size.max(pos + copied);
+        }
+        if copied < len && object.is_pool() {
+            self.set_len(o, self.objects[o].size);
+        }
+        copied
+    }
+
+    fn seek(&mut self, p: usize, slot: u8, off: i64, whence: i32) -> Option<Expected> {
+        let Some(d) = self.slot(p, slot)? else {
+            return Expected::error(EBADF);
+        };
+        let object = &self.objects[self.descriptions[d].object];
+        let pos = self.descriptions[d].pos.to_signed();
+        let found = match whence {
+            libc::SEEK_SET => off,
+            libc::SEEK_CUR => pos + off,
+            libc::SEEK_END => object.size.to_signed() + off,
+            libc::SEEK_DATA | libc::SEEK_HOLE => {
+                let found = u64::try_from(off)
+                    .ok()
+                    .and_then(|off| object.seek(off, whence == libc::SEEK_HOLE));
+                match found {
+                    Some(found) => found.to_signed(),
+                    None => return Expected::error(ENXIO),
+                }
+            }
+            _ => return Expected::error(EINVAL),
+        };
+        if found < 0 {
+            return Expected::error(EINVAL);
+        }
+        self.descriptions[d].pos = found.to_bits();
+        Expected::of(found)
+    }
+
+    /// Changes the size: what is past it goes, with private copies of it.
+    fn set_len(&mut self, o: usize, len: u64) {
+        let object = &mut self.objects[o];
+        let is_larger = len > object.size;
+        object.size = len;
+        if is_larger && !object.is_pool() {
+            return;
+        }
+        let end = object.nr_pages();
+        object.pages.retain(|&pgoff, _| pgoff < end);
+        if len % PAGE != 0 {
+            object.zero(len / PAGE, len % PAGE, PAGE);
+        }
+        for process in self.processes.iter_mut().flatten() {
+            for page in process.pages.values_mut() {
+                if page.object == o && page.pgoff >= end {
+                    page.copy = None;
+                }
+            }
+        }
+    }
+
+    /// `ftruncate` of a regular file.
+    fn set_size(&mut self, o: usize, len: u64) -> Answer {
+        let object = &self.objects[o];
+        if object.is_revoked {
+            return -i64::from(ENODEV);
+        }
+        if len < object.size && object.is_sealed(uapi::SEAL_SHRINK)
+            || len > object.size && object.is_sealed(uapi::SEAL_GROW)
+        {
+            return -i64::from(EPERM);
+        }
+        self.set_len(o, len);
+        0
+    }
+
+    fn resize(&mut self, p: usize, slot: u8, len: u64) -> Option<Expected> {
+        if self.kind == Kind::Memfd {
+            return self.ftruncate(p, slot, len.try_into().ok()?);
+        }
+        let Some(d) = self
+            .slot(p, slot)?
+            .filter(|&d| self.descriptions[d].is_writable)
+        else {
+            return Expected::error(EBADF);
+        };
+        let o = self.descriptions[d].object;
+        if self.objects[o].kind == ObjectKind::Node && (len == 0 || len % PAGE != 0) {
+            return Expected::error(EINVAL);
+        }
+        Expected::of(self.set_size(o, len))
+    }
+
+    fn ftruncate(&mut self, p: usize, slot: u8, len: i64) -> Option<Expected> {
+        let slot = self.slot(p, slot)?;
+        let Ok(len) = u64::try_from(len) else {
+            return Expected::error(EINVAL);
+        };
+        let Some(d) = slot else {
+            return Expected::error(EBADF);
+        };
+        let o = self.descriptions[d].object;
+        if self.objects[o].kind == ObjectKind::Node || !self.descriptions[d].is_writable {
+            return Expected::error(EINVAL);
+        }
+        Expected::of(self.set_size(o, len))
+    }
+
+    fn punch(&mut self, p: usize, slot: u8, off: u64, len: u64) -> Option<Expected> {
+        if self.kind == Kind::Memfd {
+            let mode = AllocMode((libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u32);
+            return self.fallocate(p, slot, mode, off.to_signed(), len.to_signed());
+        }
+        let Some(d) = self
+            .slot(p, slot)?
+            .filter(|&d| self.descriptions[d].is_writable)
+        else {
+            return Expected::error(EBADF);
+        };
+        Expected::of(-i64::from(self.punch_object(
+            self.descriptions[d].object,
+            off,
+            len,
+        )))
+    }
+
+    fn punch_object(&mut self, o: usize, off: u64, len: u64) -> i32 {
+        let object = &mut self.objects[o];
+        if object.is_revoked {
+            ENODEV
+        } else if object.is_sealed(uapi::SEAL_WRITE) {
+            EPERM
+        } else if len == 0 {
+            EINVAL
+        } else {
+            object.punch(off, len);
+            0
+        }
+    }
+
+    fn fallocate(
+        &mut self,
+        p: usize,
+        slot: u8,
+        mode: AllocMode,
+        off: i64,
+        len: i64,
+    ) -> Option<Expected> {
+        let Some(d) = self.slot(p, slot)? else {
+            return Expected::error(EBADF);
+        };
+        let keeps_size = mode.has(libc::FALLOC_FL_KEEP_SIZE);
+        let modes = mode.0.to_signed() & !libc::FALLOC_FL_KEEP_SIZE;
+        let (Ok(off), Ok(len)) = (u64::try_from(off), u64::try_from(len)) else {
+            return Expected::error(EINVAL);
+        };
+        if len == 0 {
+            return Expected::error(EINVAL);
+        }
+        let is_punch = modes == libc::FALLOC_FL_PUNCH_HOLE;
+        let is_zero = modes == libc::FALLOC_FL_ZERO_RANGE;
+        if modes != 0 && !is_zero && !(is_punch && keeps_size) {
+            return Expected::error(EOPNOTSUPP);
+        }
+        if !self.descriptions[d].is_writable {
+            return Expected::error(EBADF);
+        }
+        let o = self.descriptions[d].object;
+        match self.objects[o].kind {
+            ObjectKind::Node => return Expected::error(ENODEV),
+            ObjectKind::Memfd if is_zero => return Expected::error(EOPNOTSUPP),
+            _ => {}
+        }
+        if is_punch || is_zero {
+            let errno = self.punch_object(o, off, len);
+            if errno != 0 || is_punch {
+                return Expected::of(-i64::from(errno));
+            }
+        }
+        let object = &mut self.objects[o];
+        if object.is_revoked {
+            return Expected::error(ENODEV);
+        }
+        if off + len > object.size && object.is_sealed(uapi::SEAL_GROW) {
+            return Expected::error(EPERM);
+        }
+        for pgoff in off / PAGE..(off + len).div_ceil(PAGE) {
+            object.reserve(pgoff);
+        }
+        if !keeps_size {
+            object.size = object.size.max(off + len);
+        }
+        Expected::of(0)
+    }
+
+    fn prefault(&mut self, p: usize, slot: u8, off: u64, len: u64) -> Option<Expected> {
+        if self.kind == Kind::Memfd {
+            return None;
+        }
+        let Some(d) = self
+            .slot(p, slot)?
+            .filter(|&d| self.descriptions[d].is_writable)
+        else {
+            return Expected::error(EBADF);
+        };
+        let object = &mut self.objects[self.descriptions[d].object];
+        if object.is_revoked {
+            return Expected::error(ENODEV);
+        }
+        if len == 0 || off + len > object.size {
+            return Expected::error(EINVAL);
+        }
+        for pgoff in off / PAGE..(off + len).div_ceil(PAGE) {
+            object.allocate(pgoff);
+        }
+        Expected::of(0)
+    }
+
+    fn seal(&mut self, p: usize, slot: u8, seals: u32) -> Option<Expected> {
+        let Some(d) = self.slot(p, slot)? else {
+            return Expected::error(EBADF);
+        };
+        let o = self.descriptions[d].object;
+        let object = &self.objects[o];
+        let all = uapi::SEAL_SEAL | uapi::SEAL_SHRINK | uapi::SEAL_GROW | uapi::SEAL_WRITE;
+        if !self.descriptions[d].is_writable {
+            return Expected::error(if object.is_pool() { EBADF } else { EPERM });
+        }
+        if object.is_revoked {
+            return Expected::error(ENODEV);
+        }
+        if seals & !all != 0 {
+            return Expected::error(EINVAL);
+        }
+        if object.is_sealed(uapi::SEAL_SEAL) {
+            return Expected::error(EPERM);
+        }
+        let mut pages = self
+            .processes
+            .iter()
+            .flatten()
+            .flat_map(|process| process.pages.values());
+        if seals & uapi::SEAL_WRITE != 0
+            && pages.any(|page| page.object == o && page.is_shared && page.may_write)
+        {
+            return Expected::error(EBUSY);
+        }
+        self.objects[o].seals |= seals;
+        Expected::of(0)
+    }
+
+    fn revoke(&mut self, p: usize, slot: u8) -> Option<Expected> {
+        if self.kind == Kind::Memfd {
+            return None;
+        }
+        let Some(d) = self.slot(p, slot)? else {
+            return Expected::error(EBADF);
+        };
+        let o = self.descriptions[d].object;
+        if self.objects[o].is_revoked {
+            return Expected::error(ENODEV);
+        }
+        self.objects[o].is_revoked = true;
+        self.set_len(o, 0);
+        Expected::of(0)
+    }
+
+    fn info(&mut self, p: usize, slot: u8) -> Option<Expected> {
+        let Some(d) = self.slot(p, slot)? else {
+            return Expected::error(EBADF);
+        };
+        let object = &self.objects[self.descriptions[d].object];
+        let mut seen = Seen::of(object.size.to_signed());
+        seen.sum = object.pages.len() as u64;
+        seen.extra = u64::from(object.seals) << 32;
+        if object.is_pool() {
+            seen.extra |= object.nr_allocated;
+            seen.extra |= u64::from(object.kind == ObjectKind::Node) << 40;
+            seen.extra |= u64::from(object.is_revoked) << 41;
+        }
+        Some(Expected { seen })
+    }
+
+    fn sendfile(&mut self, p: usize, slot: u8, off: i64, len: u64, to: u8) -> Option<Expected> {
+        let (from, to) = (self.slot(p, slot)?, self.slot(p, to)?);
+        let from = from.filter(|&d| self.descriptions[d].is_readable);
+        let to = to.filter(|&d| self.descriptions[d].is_writable);
+        let Some(from) = from else {
+            return Expected::error(EBADF);
+        };
+        if off < 0 {
+            return Expected::error(EINVAL);
+        }
+        let Some(to) = to else {
+            return Expected::error(EBADF);
+        };
+        let (source, target) = (self.descriptions[from].object, self.descriptions[to].object);
+        if source == target {
+            // It would read what it has just written.
+            return None;
+        }
+        if self.descriptions[to].is_append {
+            return Expected::error(EINVAL);
+        }
+        if len == 0 {
+            return Expected::of(0);
+        }
+        if self.objects[source].is_revoked {
+            return Expected::error(ENODEV);
+        }
+        let bytes = self.objects[source].read(off.to_bits(), len);
+        let pos = self.descriptions[to].pos;
+        let len = bytes.len() as u64;
+        let result = self.write_object(p, target, pos, len, &Source::Bytes(bytes));
+        self.descriptions[to].pos += result.max(0).to_bits();
+        Expected::of(result)
+    }
+
+    fn copy_range(
+        &mut self,
+        p: usize,
+        slot: u8,
+        off: u64,
+        len: u64,
+        to: u8,
+        to_off: u64,
+    ) -> Option<Expected> {
+        let (Some(from), Some(to)) = (self.slot(p, slot)?, self.slot(p, to)?) else {
+            return Expected::error(EBADF);
+        };
+        let (from, to) = (&self.descriptions[from], &self.descriptions[to]);
+        let o = from.object;
+        if o != to.object {
+            return None;
+        }
+        let object = &self.objects[o];
+        if object.kind == ObjectKind::Node {
+            return Expected::error(EINVAL);
+        }
+        if !from.is_readable || !to.is_writable || to.is_append {
+            return Expected::error(EBADF);
+        }
+        let len = len.min(object.size.saturating_sub(off));
+        if to_off + len > off && to_off < off + len {
+            return Expected::error(EINVAL);
+        }
+        if len == 0 {
+            return Expected::of(0);
+        }
+        if object.is_revoked {
+            return Expected::error(ENODEV);
+        }
+        let bytes = object.read(off, len);
+        Expected::of(self.write_object(p, o, to_off, len, &Source::Bytes(bytes)))
+    }
+}

@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What a process can do to a pool, and how it is written down.
+//!
+//! An operation is a line: the process, the call, its arguments by name. Addresses count from the
+//! start of the [arena](crate::sys::ARENA), in bytes. Numbers may be decimal or hexadecimal.
+//!
+//! ```text
+//! p0 mmap slot=0 at=0x3000 len=0x2000 off=0 prot=rw- flags=shared+fixed
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cast::SignCast;
+
+/// The text is no operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError(String);
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// An argument's text form.
+trait Field: Sized {
+    fn to_text(&self) -> String;
+    fn from_text(text: &str) -> Option<Self>;
+}
+
+impl Field for u64 {
+    fn to_text(&self) -> String {
+        if *self < 1024 {
+            self.to_string()
+        } else {
+            format!("{self:#x}")
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.strip_prefix("0x") {
+            Some(digits) => Self::from_str_radix(digits, 16).ok(),
+            None => text.parse().ok(),
+        }
+    }
+}
+
+impl Field for i64 {
+    fn to_text(&self) -> String {
+        let digits = self.unsigned_abs().to_text();
+        if *self < 0 {
+            format!("-{digits}")
+        } else {
+            digits
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text.strip_prefix('-') {
+            Some(digits) => u64::from_text(digits)
+                .and_then(|value| Self::try_from(value).ok())
+                .map(|value| -value),
+            None => u64::from_text(text).and_then(|value| value.try_into().ok()),
+        }
+    }
+}
+
+impl Field for u8 {
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// The named bits that are set, joined by `+`, and the rest as a number.
+fn bits_to_text(mut bits: u32, names: &[(u32, &str)]) -> String {
+    let mut words = Vec::new();
+    for &(bit, name) in names {
+        if bit != 0 && bits & bit == bit {
+            words.push(name.to_owned());
+            bits &= !bit;
+        }
+    }
+    if bits != 0 || words.is_empty() {
+        words.push(u64::from(bits).to_text());
+    }
+    words.join("+")
+}
+
+fn bits_from_text(text: &str, names: &[(u32, &str)]) -> Option<u32> {
+    let mut bits = 0;
+    for word in text.split('+') {
+        bits |= match names.iter().find(|(_, name)| *name == word) {
+            Some((bit, _)) => *bit,
+            None => u64::from_text(word)?.try_into().ok()?,
+        };
+    }
+    Some(bits)
+}
+
+/// Types of bits that have names.
+macro_rules! bits {
+    ($($(#[$doc:meta])* $type:ident { $($name:literal = $value:expr),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $type(pub u32);
+
+        impl $type {
+            const NAMES: &'static [(u32, &'static str)] = &[$(($value as u32, $name)),*];
+
+            /// Whether all of `bits` are set.
+            #[must_use]
+            pub fn has(self, bits: i32) -> bool {
+                self.0 & bits.to_bits() == bits.to_bits()
+            }
+        }
+
+        impl Field for $type {
+            fn to_text(&self) -> String {
+                bits_to_text(self.0, Self::NAMES)
+            }
+
+            fn from_text(text: &str) -> Option<Self> {
+                bits_from_text(text, Self::NAMES).map(Self)
+            }
+        }
+    )*};
+}
+
+bits! {
+    /// The `flags` of `mmap`. The first match wins, so those of several bits come first.
+    MapFlags {
+        "validate" = libc::MAP_SHARED_VALIDATE,
+        "shared" = libc::MAP_SHARED,
+        "private" = libc::MAP_PRIVATE,
+        "fixed" = libc::MAP_FIXED,
+        "noreplace" = libc::MAP_FIXED_NOREPLACE,
+        "populate" = libc::MAP_POPULATE,
+        "nonblock" = libc::MAP_NONBLOCK,
+        "locked" = libc::MAP_LOCKED,
+        "noreserve" = libc::MAP_NORESERVE,
+        "sync" = libc::MAP_SYNC,
+    }
+    /// The `flags` of `mremap`.
+    RemapFlags {
+        "maymove" = libc::MREMAP_MAYMOVE,
+        "fixed" = libc::MREMAP_FIXED,
+        "dontunmap" = libc::MREMAP_DONTUNMAP,
+    }
+    /// The `flags` of `open`.
+    OpenFlags {
+        "wronly" = libc::O_WRONLY,
+        "rdwr" = libc::O_RDWR,
+        "append" = libc::O_APPEND,
+        "trunc" = libc::O_TRUNC,
+    }
+    /// The `flags` of `msync`.
+    SyncFlags {
+        "async" = libc::MS_ASYNC,
+        "sync" = libc::MS_SYNC,
+        "invalidate" = libc::MS_INVALIDATE,
+    }
+    /// The `mode` of `fallocate`.
+    AllocMode {
+        "keep" = libc::FALLOC_FL_KEEP_SIZE,
+        "punch" = libc::FALLOC_FL_PUNCH_HOLE,
+        "zero" = libc::FALLOC_FL_ZERO_RANGE,
+    }
+    /// Seals.
+    SealBits {
+        "seal" = libc::F_SEAL_SEAL,
+        "shrink" = libc::F_SEAL_SHRINK,
+        "grow" = libc::F_SEAL_GROW,
+        "write" = libc::F_SEAL_WRITE,
+    }
+}
+
+/// A protection: `rwx` with dashes for what is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prot(pub u32);
+
+impl Prot {
+    const LETTERS: [(u32, char); 3] = [
+        (libc::PROT_READ as u32, 'r'),
+        (libc::PROT_WRITE as u32, 'w'),
+        (libc::PROT_EXEC as u32, 'x'),
+    ];
+
+    /// Whether stores are allowed.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        self.0 & libc::PROT_WRITE.to_bits() != 0
+    }
+
+    /// Whether `PROT_READ` is there.
+    #[must_use]
+    pub fn is_readable(self) -> bool {
+        self.0 & libc::PROT_READ.to_bits() != 0
+    }
+
+    /// Whether anything is allowed.
+    #[must_use]
+    pub const fn is_accessible(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl Field for Prot {
+    fn to_text(&self) -> String {
+        Self::LETTERS
+            .iter()
+            .map(|&(bit, letter)| if self.0 & bit != 0 { letter } else { '-' })
+            .collect()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let mut bits = 0;
+        let mut letters = text.chars();
+        for (bit, letter) in Self::LETTERS {
+            match letters.next()? {
+                '-' => {}
+                other if other == letter => bits |= bit,
+                _ => return None,
+            }
+        }
+        letters.next().is_none().then_some(Self(bits))
+    }
+}
+
+/// Types of which each value has a name.
+macro_rules! names {
+    ($($(#[$doc:meta])* $type:ident { $($name:literal = $value:path),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $type(pub i32);
+
+        impl $type {
+            /// Every value that has a name.
+            pub const ALL: &'static [i32] = &[$($value),*];
+        }
+
+        impl Field for $type {
+            fn to_text(&self) -> String {
+                match self.0 {
+                    $($value => $name.into(),)*
+                    other => other.to_string(),
+                }
+            }
+
+            fn from_text(text: &str) -> Option<Self> {
+                match text {
+                    $($name => Some(Self($value)),)*
+                    other => other.parse().ok().map(Self),
+                }
+            }
+        }
+    )*};
+}
+
+names! {
+    /// The `whence` of `lseek`.
+    Whence {
+        "set" = libc::SEEK_SET,
+        "cur" = libc::SEEK_CUR,
+        "end" = libc::SEEK_END,
+        "data" = libc::SEEK_DATA,
+        "hole" = libc::SEEK_HOLE,
+    }
+    /// The `advice` of `madvise`. Those that may merge or collapse pages in their own time are left
+    /// out.
+    Advice {
+        "normal" = libc::MADV_NORMAL,
+        "random" = libc::MADV_RANDOM,
+        "sequential" = libc::MADV_SEQUENTIAL,
+        "willneed" = libc::MADV_WILLNEED,
+        "dontneed" = libc::MADV_DONTNEED,
+        "free" = libc::MADV_FREE,
+        "remove" = libc::MADV_REMOVE,
+        "dontfork" = libc::MADV_DONTFORK,
+        "dofork" = libc::MADV_DOFORK,
+        "hugepage" = libc::MADV_HUGEPAGE,
+        "nohugepage" = libc::MADV_NOHUGEPAGE,
+        "dontdump" = libc::MADV_DONTDUMP,
+        "dodump" = libc::MADV_DODUMP,
+        "wipeonfork" = libc::MADV_WIPEONFORK,
+        "keeponfork" = libc::MADV_KEEPONFORK,
+        "cold" = libc::MADV_COLD,
+        "pageout" = libc::MADV_PAGEOUT,
+        "populate_read" = libc::MADV_POPULATE_READ,
+        "populate_write" = libc::MADV_POPULATE_WRITE,
+        "dontneed_locked" = libc::MADV_DONTNEED_LOCKED,
+    }
+}
+
+/// The list of calls, stated once.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $variant:ident $name:literal { $($field:ident: $type:ty),* })*) => {
+        /// A call with its arguments. A slot is a number for a descriptor, a process's own.
+        #[expect(missing_docs, reason = "the arguments are those of the call")]
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Call {
+            $($(#[$doc])* $variant { $($field: $type),* },)*
+        }
+
+        impl Call {
+            /// What the call is called.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name,)*
+                }
+            }
+        }
+
+        impl fmt::Display for Call {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())?;
+                match self {
+                    $(Self::$variant { $($field),* } => {
+                        $(write!(f, " {}={}", stringify!($field), $field.to_text())?;)*
+                    })*
+                }
+                Ok(())
+            }
+        }
+
+        impl FromStr for Call {
+            type Err = ParseError;
+
+            fn from_str(text: &str) -> Result<Self, ParseError> {
+                let mut words = text.split_whitespace();
+                let name = words.next().unwrap_or_default();
+                let mut words: Vec<_> = words.collect();
+                let call = match name {
+                    $($name => Self::$variant { $($field: take(&mut words, stringify!($field))?),* },)*
+                    _ => return Err(ParseError(format!("no such call: {name:?}"))),
+                };
+                match words.first() {
+                    None => Ok(call),
+                    Some(word) => Err(ParseError(format!("{name} has no argument {word:?}"))),
+                }
+            }
+        }
+    };
+}
+
+fn take<T: Field>(words: &mut Vec<&str>, name: &str) -> Result<T, ParseError> {
+    let found = words.iter().enumerate().find_map(|(at, word)| {
+        let (key, value) = word.split_once('=')?;
+        (key == name).then_some((at, value))
+    });
+    let Some((at, value)) = found else {
+        return Err(ParseError(format!("{name}= is missing")));
+    };
+    let value =
+        T::from_text(value).ok_or_else(|| ParseError(format!("{name}={value} is no value")))?;
+    words.remove(at);
+    Ok(value)
+}
+
+calls! {
+    /// Creates a pool (or memfd) in a slot.
+    Create "create" { slot: u8, size: u64 }
+    /// Opens what another slot is a descriptor of anew.
+    Open "open" { slot: u8, via: u8, flags: OpenFlags }
+    /// `close`.
+    Close "close" { slot: u8 }
+    /// `dup2`.
+    Dup "dup" { slot: u8, to: u8 }
+    /// Sends a descriptor to another process through a socket.
+    Pass "pass" { slot: u8, receiver: u8, to: u8 }
+    /// `mmap`.
+    Mmap "mmap" { slot: u8, at: u64, len: u64, off: u64, prot: Prot, flags: MapFlags }
+    /// `munmap`.
+    Munmap "munmap" { at: u64, len: u64 }
+    /// `mprotect`.
+    Mprotect "mprotect" { at: u64, len: u64, prot: Prot }
+    /// `mremap`.
+    Mremap "mremap" { at: u64, old: u64, new: u64, flags: RemapFlags, to: u64 }
+    /// `madvise`.
+    Madvise "madvise" { at: u64, len: u64, advice: Advice }
+    /// `msync`.
+    Msync "msync" { at: u64, len: u64, flags: SyncFlags }
+    /// `mlock`.
+    Mlock "mlock" { at: u64, len: u64 }
+    /// `munlock`.
+    Munlock "munlock" { at: u64, len: u64 }
+    /// `mincore`.
+    Mincore "mincore" { at: u64, len: u64 }
+    /// Reads bytes of a mapping, in order.
+    Load "load" { at: u64, len: u64 }
+    /// Writes bytes of a mapping, in order.
+    Store "store" { at: u64, len: u64, seed: u8 }
+    /// `read`.
+    Read "read" { slot: u8, len: u64 }
+    /// `write`.
+    Write "write" { slot: u8, len: u64, seed: u8 }
+    /// `pread`.
+    Pread "pread" { slot: u8, off: i64, len: u64 }
+    /// `pwrite`.
+    Pwrite "pwrite" { slot: u8, off: i64, len: u64, seed: u8 }
+    /// `pread` into mapped memory.
+    PreadTo "pread_to" { slot: u8, off: i64, len: u64, at: u64 }
+    /// `pwrite` from mapped memory.
+    PwriteFrom "pwrite_from" { slot: u8, off: i64, len: u64, at: u64 }
+    /// `lseek`.
+    Seek "seek" { slot: u8, off: i64, whence: Whence }
+    /// `MMAP_POOL_RESIZE`.
+    Resize "resize" { slot: u8, size: u64 }
+    /// `ftruncate`.
+    Truncate "truncate" { slot: u8, size: i64 }
+    /// `MMAP_POOL_PUNCH`.
+    Punch "punch" { slot: u8, off: u64, len: u64 }
+    /// `fallocate`.
+    Fallocate "fallocate" { slot: u8, mode: AllocMode, off: i64, len: i64 }
+    /// `MMAP_POOL_PREFAULT`.
+    Prefault "prefault" { slot: u8, off: u64, len: u64 }
+    /// `MMAP_POOL_SEAL`.
+    Seal "seal" { slot: u8, seals: SealBits }
+    /// `MMAP_POOL_REVOKE`.
+    Revoke "revoke" { slot: u8 }
+    /// `MMAP_POOL_INFO`, `fstat`.
+    Info "info" { slot: u8 }
+    /// `sendfile` to another slot's position.
+    Sendfile "sendfile" { slot: u8, off: i64, len: u64, to: u8 }
+    /// `copy_file_range` to another slot.
+    CopyRange "copy_range" { slot: u8, off: u64, len: u64, to: u8, to_off: u64 }
+    /// `fsync`.
+    Fsync "fsync" { slot: u8 }
+    /// `fork`.
+    Fork "fork" { child: u8 }
+    /// `exit`.
+    Exit "exit" { }
+    /// Is killed.
+    Kill "kill" { }
+}
+
+/// What one process does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// The number of the process; the first is 0.
+    pub process: u8,
+    /// What it does.
+    pub call: Call,
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{} {}", self.process, self.call)
+    }
+}
+
+impl FromStr for Op {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let parts = text.trim().split_once(' ');
+        let process = parts.and_then(|(process, _)| process.strip_prefix('p')?.parse().ok());
+        match (parts, process) {
+            (Some((_, call)), Some(process)) if usize::from(process) < crate::PROCESSES => {
+                Ok(Self {
+                    process,
+                    call: call.parse()?,
+                })
+            }
+            _ => Err(ParseError(format!(
+                "{text:?} does not begin with a process"
+            ))),
+        }
+    }
+}
+
+/// Operations, and the size of the pool that slot 0 of process 0 is a descriptor of at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// In bytes. The default pool is given whole pages.
+    pub size: u64,
+    /// What happens, one after the other.
+    pub ops: Vec<Op>,
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "size {}", self.size.to_text())?;
+        self.ops.iter().try_for_each(|op| writeln!(f, "{op}"))
+    }
+}
+
+impl FromStr for Sequence {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let size = first
+            .strip_prefix("size ")
+            .and_then(u64::from_text)
+            .ok_or_else(|| ParseError(format!("{first:?} is not the size")))?;
+        Ok(Self {
+            size,
+            ops: lines.map(str::parse).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::generate;
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        for seed in 0..200 {
+            let sequence = generate(seed, 200);
+            assert!(sequence.ops.len() == 200);
+            assert_eq!(sequence.to_string().parse(), Ok(sequence));
+        }
+    }
+
+    #[test]
+    fn what_is_no_operation_is_refused() {
+        for text in [
+            "",
+            "p0",
+            "p0 jump",
+            "q0 exit",
+            "p99 exit",
+            "p0 exit now=1",
+            "p0 close",
+            "p0 close slot=x",
+            "p0 mprotect at=0 len=0 prot=rx",
+        ] {
+            assert!(text.parse::<Op>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn comments_and_blank_lines_are_skipped() {
+        let text = "# why\nsize 0x2000\n\np0 close slot=0 # gone\n";
+        let sequence: Sequence = text.parse().unwrap();
+        assert_eq!(sequence.size, 0x2000);
+        assert_eq!(sequence.ops.len(), 1);
+    }
+}

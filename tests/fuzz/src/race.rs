@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! All at once: several processes, several threads in each, the same pool, without an oracle.
+//!
+//! What has to hold even so: no process dies but of our own `SIGKILL`, nothing hangs, and when all
+//! processes have ended, no page and no pool is left. Whether the kernel complained, the guest's
+//! harness sees.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mmap_pool::Pool;
+use mmap_pool_tests::Failure;
+
+use crate::cast::SignCast;
+use crate::generate::Lot;
+use crate::model::{Kind, Model};
+use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
+use crate::sys::{self, SharedWords};
+use crate::worker::Setup;
+use crate::world::{renew_node, set_up, totals};
+use crate::PAGE;
+
+/// Processes at a time.
+const NR_PROCESSES: usize = 4;
+/// Threads of each.
+const NR_THREADS: usize = 2;
+/// Operations of a round, after which everything ends and is made anew.
+const ROUND: u64 = 4000;
+/// Nothing takes a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long to go on.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the lots begin with. The order in which things happen is the kernel's.
+    pub seed: u64,
+    /// Operations to do at least.
+    pub nr_ops: u64,
+    /// When to end even so.
+    pub limit: Option<Duration>,
+}
+
+/// Goes on until `plan` is done, and returns how many operations that were. Calls `progress` now and
+/// then.
+///
+/// # Errors
+///
+/// Something does not hold that has to.
+pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Failure> {
+    renew_node()?;
+    let start = Instant::now();
+    let mut last = start;
+    let mut nr_ops = 0;
+    let mut round = 0;
+    while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
+        let kind = if round % 2 == 0 {
+            Kind::Created
+        } else {
+            Kind::Node
+        };
+        nr_ops += one_round(kind, plan.seed.wrapping_add(round))?;
+        round += 1;
+        if last.elapsed() > Duration::from_secs(10) {
+            last = Instant::now();
+            progress(nr_ops);
+        }
+    }
+    Ok(nr_ops)
+}
+
+/// The words that the processes of a round share.
+const COUNT: usize = 0;
+const MISHAP: usize = 1;
+
+fn one_round(kind: Kind, seed: u64) -> Result<u64, Failure> {
+    empty_node()?;
+    let before = totals()?;
+    let words = SharedWords::new(2);
+    let pid = sys::fork(|| match set_up(kind, 16 * PAGE) {
+        Ok(setup) => tend(&setup, seed, &words),
+        Err(failure) => {
+            eprintln!("{failure}");
+            sys::exit(5);
+        }
+    });
+    let pid = i32::try_from(pid)?;
+    let start = Instant::now();
+    while !sys::has_ended(pid) {
+        if start.elapsed() > PATIENCE {
+            return Err(format!("a round with seed {seed} does not end").into());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let status = sys::wait(pid);
+    if status != 0 || words.get(MISHAP) != 0 {
+        let mishap = words.get(MISHAP);
+        return Err(format!("seed {seed}: status {status:#x}, in a process {mishap:#x}").into());
+    }
+    empty_node()?;
+    let after = totals()?;
+    if after != before {
+        return Err(format!("seed {seed}: (pools, pages) {before:?} became {after:?}").into());
+    }
+    Ok(words.get(COUNT))
+}
+
+fn empty_node() -> Result<(), Failure> {
+    Ok(Pool::open()?.punch(0, 1 << 40)?)
+}
+
+/// Starts processes, kills some and starts others, until the round is over.
+fn tend(setup: &Setup, seed: u64, words: &SharedWords) {
+    sys::die_with_parent();
+    let mut lot = Lot::new(seed);
+    let mut next_seed = seed << 16;
+    let mut start = || {
+        next_seed += NR_THREADS as u64;
+        let pid = sys::fork(|| compete(setup, next_seed, words));
+        i32::try_from(pid).unwrap_or(-1)
+    };
+    let mut pids: [i32; NR_PROCESSES] = std::array::from_fn(|_| start());
+    while words.get(COUNT) < ROUND && words.get(MISHAP) == 0 {
+        thread::sleep(Duration::from_millis(1 + lot.below(20)));
+        let victim = &mut pids[usize::try_from(lot.below(NR_PROCESSES as u64)).unwrap_or(0)];
+        if sys::has_ended(*victim) {
+            note(words, sys::wait(*victim));
+            *victim = start();
+        } else if lot.chance(30) {
+            let _ = sys::kill(*victim, libc::SIGKILL);
+            note(words, sys::wait(*victim));
+            *victim = start();
+        }
+    }
+    for pid in pids {
+        let _ = sys::kill(pid, libc::SIGKILL);
+        note(words, sys::wait(pid));
+    }
+}
+
+/// Whether a process ended in a way that is all right.
+fn note(words: &SharedWords, status: i32) {
+    if status != 0 && status != libc::SIGKILL {
+        words.set(MISHAP, u64::from(status.to_bits()));
+    }
+}
+
+/// What the lots believe to be there. It need not be so.
+fn picture() -> Model {
+    let mut model = Model::new(Kind::Created, 16 * PAGE);
+    let mut believe = |call| model.predict(&Op { process: 0, call });
+    for slot in 1..4 {
+        let flags = OpenFlags(libc::O_RDWR.to_bits());
+        believe(Call::Open {
+            slot,
+            via: 0,
+            flags,
+        });
+    }
+    believe(Call::Mmap {
+        slot: 0,
+        at: 0,
+        len: 48 * PAGE,
+        off: 0,
+        prot: Prot(3),
+        flags: MapFlags((libc::MAP_SHARED | libc::MAP_FIXED).to_bits()),
+    });
+    model
+}
+
+/// The life of a process: its threads do what the lot says.
+fn compete(setup: &Setup, seed: u64, words: &SharedWords) {
+    sys::die_with_parent();
+    sys::catch_faults();
+    thread::scope(|scope| {
+        for thread in 0..NR_THREADS as u64 {
+            scope.spawn(move || {
+                let picture = picture();
+                let mut lot = Lot::new(seed + thread);
+                while words.get(COUNT) < ROUND {
+                    play(setup, &picture, &mut lot, words, true);
+                }
+            });
+        }
+    });
+}
+
+/// One operation.
+fn play(setup: &Setup, picture: &Model, lot: &mut Lot, words: &SharedWords, may_fork: bool) {
+    let op = lot.op(picture);
+    match op.call {
+        Call::Fork { .. } if may_fork => {
+            let mut childs_lot = Lot::new(lot.below(u64::MAX));
+            let pid = sys::fork(|| {
+                for _ in 0..20 {
+                    play(setup, picture, &mut childs_lot, words, false);
+                }
+            });
+            if let Ok(pid @ 1..) = i32::try_from(pid) {
+                if lot.chance(50) {
+                    let _ = sys::kill(pid, libc::SIGKILL);
+                }
+                note(words, sys::wait(pid));
+            }
+        }
+        Call::Fork { .. } | Call::Exit {} | Call::Kill {} | Call::Pass { .. } => return,
+        // The default pool could not be had back.
+        Call::Seal { .. } | Call::Revoke { .. } if setup.kind == Kind::Node => return,
+        ref call => {
+            let _ = setup.perform(call);
+        }
+    }
+    words.add(COUNT, 1);
+}

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The system calls, with numbers for answers, and accesses to memory that may fault. All `unsafe`
+//! of the fuzzer is here.
+//!
+//! What makes the functions safe to call: they change memory in the [arena](ARENA) only, where Rust
+//! has nothing.
+
+use std::arch::global_asm;
+use std::cell::Cell;
+use std::ffi::{c_int, c_long, c_void, CStr};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::cast::{SignCast, UnsignedCast};
+use crate::PAGE;
+
+/// Where all mappings of the fuzzer are. The kernel places nothing there by itself.
+pub const ARENA: u64 = 0x1000_0000_0000;
+/// Bytes that belong to the arena.
+const SPAN: u64 = 1 << 32;
+
+/// The answer of a call: what it returned, or an errno, negated.
+pub type Answer = i64;
+
+/// Returns the address of byte `at` of the arena, of which `len` bytes are meant.
+fn address(at: u64, len: u64) -> u64 {
+    assert!(
+        at < SPAN && len < SPAN - at,
+        "{at:#x}+{len:#x} is not within the arena"
+    );
+    ARENA + at
+}
+
+/// # Safety
+///
+/// What the call does to this process's memory must be all right.
+unsafe fn call<const N: usize>(number: c_long, arguments: [u64; N]) -> Answer {
+    let a = |index: usize| arguments.get(index).copied().unwrap_or_default();
+    // SAFETY: As the caller promises.
+    let result = unsafe { libc::syscall(number, a(0), a(1), a(2), a(3), a(4), a(5)) };
+    if result == -1 {
+        // SAFETY: The location of this thread's errno is valid.
+        -i64::from(unsafe { *libc::__errno_location() })
+    } else {
+        result
+    }
+}
+
+/// Calls that take numbers and touch no memory of this process.
+macro_rules! plain {
+    ($($(#[$doc:meta])* $name:ident = $number:ident($($argument:ident: $type:ty),*);)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name($($argument: $type),*) -> Answer {
+            // SAFETY: The call touches no memory of this process.
+            unsafe { call(libc::$number, [$(word($argument.into())),*]) }
+        }
+    )*};
+}
+
+/// A signed number as a register holds it.
+fn word(value: i64) -> u64 {
+    value.to_bits()
+}
+
+plain! {
+    /// `close(2)`.
+    close = SYS_close(fd: i32);
+    /// `dup2(2)`.
+    dup2 = SYS_dup2(fd: i32, to: i32);
+    /// `lseek(2)`.
+    lseek = SYS_lseek(fd: i32, off: i64, whence: i32);
+    /// `ftruncate(2)`.
+    ftruncate = SYS_ftruncate(fd: i32, size: i64);
+    /// `fallocate(2)`.
+    fallocate = SYS_fallocate(fd: i32, mode: i32, off: i64, len: i64);
+    /// `fsync(2)`.
+    fsync = SYS_fsync(fd: i32);
+    /// `fcntl(2)` with a number.
+    fcntl = SYS_fcntl(fd: i32, command: i32, argument: u32);
+    /// `kill(2)`.
+    kill = SYS_kill(pid: i32, signal: i32);
+}
+
+/// Calls on a range of the arena.
+macro_rules! ranged {
+    ($($(#[$doc:meta])* $name:ident = $number:ident(at, len $(, $argument:ident: $type:ty)*);)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(at: u64, len: u64 $(, $argument: $type)*) -> Answer {
+            // SAFETY: The range is within the arena.
+            unsafe { call(libc::$number, [address(at, len), len $(, word($argument.into()))*]) }
+        }
+    )*};
+}
+
+ranged! {
+    /// `munmap(2)`.
+    munmap = SYS_munmap(at, len);
+    /// `mprotect(2)`.
+    mprotect = SYS_mprotect(at, len, prot: u32);
+    /// `madvise(2)`.
+    madvise = SYS_madvise(at, len, advice: i32);
+    /// `msync(2)`.
+    msync = SYS_msync(at, len, flags: u32);
+    /// `mlock(2)`.
+    mlock = SYS_mlock(at, len);
+    /// `munlock(2)`.
+    munlock = SYS_munlock(at, len);
+}
+
+/// What [`mmap`] and [`mremap`] answer if the kernel chose another address than the one given. The
+/// mapping is gone again then.
+pub const ELSEWHERE: Answer = i64::MAX;
+
+/// Makes the answer of a call that maps relative to the arena.
+fn placed(answer: Answer, at: u64, len: u64) -> Answer {
+    if answer < 0 {
+        return answer;
+    }
+    let found = answer.to_bits();
+    if found == ARENA + at {
+        return at.to_signed();
+    }
+    // SAFETY: The kernel chose the place just now, so nothing else is there.
+    unsafe { call(libc::SYS_munmap, [found, len.next_multiple_of(PAGE)]) };
+    ELSEWHERE
+}
+
+/// `mmap(2)`.
+#[must_use]
+pub fn mmap(at: u64, len: u64, prot: u32, flags: u32, fd: i32, off: u64) -> Answer {
+    let address = address(at, len);
+    let arguments = [
+        address,
+        len,
+        prot.into(),
+        flags.into(),
+        word(fd.into()),
+        off,
+    ];
+    // SAFETY: What is replaced is within the arena.
+    placed(unsafe { call(libc::SYS_mmap, arguments) }, at, len)
+}
+
+/// `mremap(2)`.
+#[must_use]
+pub fn mremap(at: u64, old: u64, new: u64, flags: u32, to: u64) -> Answer {
+    let from = address(at, old.max(new));
+    let target = address(to, new);
+    // SAFETY: Both places are within the arena.
+    let answer = unsafe { call(libc::SYS_mremap, [from, old, new, flags.into(), target]) };
+    let fixed = libc::MREMAP_FIXED.to_bits();
+    placed(answer, if flags & fixed == 0 { at } else { to }, new)
+}
+
+/// `mincore(2)`: one byte a page.
+///
+/// # Panics
+///
+/// The range is not within the arena.
+pub fn mincore(at: u64, len: u64, pages: &mut Vec<u8>) -> Answer {
+    let nr_pages = usize::try_from(len.div_ceil(PAGE)).expect("the arena is not that large");
+    pages.clear();
+    pages.resize(nr_pages, 0);
+    let vector = pages.as_mut_ptr().addr() as u64;
+    // SAFETY: The vector has a byte for each page.
+    unsafe { call(libc::SYS_mincore, [address(at, len), len, vector]) }
+}
+
+/// `open(2)`.
+#[must_use]
+pub fn open(path: &CStr, flags: u32) -> Answer {
+    let flags = flags | libc::O_CLOEXEC.to_bits();
+    // SAFETY: The path ends.
+    unsafe { call(libc::SYS_open, [path.as_ptr().addr() as u64, flags.into()]) }
+}
+
+/// `memfd_create(2)`, with seals.
+#[must_use]
+pub fn memfd() -> Answer {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let name = c"fuzz".as_ptr().addr() as u64;
+    // SAFETY: The name ends.
+    unsafe { call(libc::SYS_memfd_create, [name, flags.into()]) }
+}
+
+/// Size in bytes and pages that hold memory, of `fstat(2)`.
+///
+/// # Errors
+///
+/// The errno, negated.
+pub fn fstat(fd: i32) -> Result<(i64, i64), Answer> {
+    // SAFETY: All zeros is a `stat`.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: There is room for a `stat`.
+    match unsafe {
+        call(
+            libc::SYS_fstat,
+            [word(fd.into()), (&raw mut stat).addr() as u64],
+        )
+    } {
+        0 => Ok((stat.st_size, stat.st_blocks * 512 / PAGE.to_signed())),
+        errno => Err(errno),
+    }
+}
+
+/// An ioctl whose argument the kernel reads or writes as large as it is, or which has none.
+///
+/// # Panics
+///
+/// The number says another size.
+pub fn ioctl<T: Copy>(fd: i32, number: u32, argument: &mut T) -> Answer {
+    assert_eq!((number >> 16) & 0x3fff, size_of::<T>() as u32);
+    let argument = ptr::from_mut(argument).addr() as u64;
+    // SAFETY: The number says the size. The callers' arguments are structs of integers.
+    unsafe { call(libc::SYS_ioctl, [word(fd.into()), number.into(), argument]) }
+}
+
+/// Where the bytes of a read or write are.
+#[derive(Debug)]
+pub enum Buffer<'a> {
+    /// In this process, outside of the arena.
+    Own(&'a mut [u8]),
+    /// In the arena: place and length.
+    Arena(u64, u64),
+}
+
+impl Buffer<'_> {
+    fn parts(&mut self) -> [u64; 2] {
+        match self {
+            Self::Own(bytes) => [bytes.as_mut_ptr().addr() as u64, bytes.len() as u64],
+            Self::Arena(at, len) => [address(*at, *len), *len],
+        }
+    }
+}
+
+/// `read(2)`, or `pread(2)` if there is an offset.
+#[must_use]
+pub fn read(fd: i32, mut buffer: Buffer<'_>, off: Option<i64>) -> Answer {
+    let [start, len] = buffer.parts();
+    let fd = word(fd.into());
+    // SAFETY: The kernel writes to the buffer only.
+    unsafe {
+        match off {
+            Some(off) => call(libc::SYS_pread64, [fd, start, len, word(off)]),
+            None => call(libc::SYS_read, [fd, start, len]),
+        }
+    }
+}
+
+/// `write(2)`, or `pwrite(2)` if there is an offset.
+#[must_use]
+pub fn write(fd: i32, mut buffer: Buffer<'_>, off: Option<i64>) -> Answer {
+    let [start, len] = buffer.parts();
+    let fd = word(fd.into());
+    // SAFETY: The kernel only reads.
+    unsafe {
+        match off {
+            Some(off) => call(libc::SYS_pwrite64, [fd, start, len, word(off)]),
+            None => call(libc::SYS_write, [fd, start, len]),
+        }
+    }
+}
+
+/// `sendfile(2)` from an offset.
+#[must_use]
+pub fn sendfile(to: i32, from: i32, mut off: i64, len: u64) -> Answer {
+    let off = (&raw mut off).addr() as u64;
+    // SAFETY: The kernel writes the new offset to `off`.
+    unsafe {
+        call(
+            libc::SYS_sendfile,
+            [word(to.into()), word(from.into()), off, len],
+        )
+    }
+}
+
+/// `copy_file_range(2)` with both offsets.
+#[must_use]
+pub fn copy_file_range(from: i32, mut off: u64, to: i32, mut to_off: u64, len: u64) -> Answer {
+    let offs = [&raw mut off, &raw mut to_off].map(|off| off.addr() as u64);
+    let arguments = [word(from.into()), offs[0], word(to.into()), offs[1], len, 0];
+    // SAFETY: The kernel writes the new offsets to `off` and `to_off`.
+    unsafe { call(libc::SYS_copy_file_range, arguments) }
+}
+
+/// Room for one descriptor in a control message, aligned as `cmsghdr` is.
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    fd: c_int,
+}
+
+/// Calls `sendmsg` or `recvmsg` with a byte and one descriptor.
+fn message(number: c_long, socket: i32, control: &mut Control) -> Answer {
+    let mut byte = 0_u8;
+    let mut part = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    // SAFETY: All zeros is a `msghdr`.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = ptr::from_mut(control).cast();
+    message.msg_controllen = size_of::<Control>();
+    // SAFETY: All parts of the message are valid, and as long as they say.
+    unsafe {
+        call(
+            number,
+            [word(socket.into()), (&raw mut message).addr() as u64, 0],
+        )
+    }
+}
+
+/// Sends a descriptor through a socket.
+#[must_use]
+pub fn send_fd(socket: i32, fd: i32) -> Answer {
+    let header = libc::cmsghdr {
+        cmsg_len: std::mem::offset_of!(Control, fd) + size_of::<c_int>(),
+        cmsg_level: libc::SOL_SOCKET,
+        cmsg_type: libc::SCM_RIGHTS,
+    };
+    message(libc::SYS_sendmsg, socket, &mut Control { header, fd }).min(0)
+}
+
+/// Receives a descriptor.
+#[must_use]
+pub fn receive_fd(socket: i32) -> Answer {
+    // SAFETY: All zeros is a `Control`.
+    let mut control: Control = unsafe { std::mem::zeroed() };
+    control.fd = -1;
+    match message(libc::SYS_recvmsg, socket, &mut control) {
+        answer if answer < 0 => answer,
+        _ => control.fd.into(),
+    }
+}
+
+/// Forks. The child is a child of this process's parent. No other thread may exist.
+#[must_use]
+pub fn fork_sibling() -> Answer {
+    let flags = u64::from((libc::CLONE_PARENT | libc::SIGCHLD).to_bits());
+    // SAFETY: As `fork`, on a copy of the stack; with one thread nothing else is to be put in order.
+    unsafe { call(libc::SYS_clone, [flags, 0, 0, 0, 0]) }
+}
+
+/// Forks a child that runs `body` and ends.
+pub fn fork(body: impl FnOnce()) -> Answer {
+    // SAFETY: The child runs on a copy of this thread alone, takes no lock that another thread may
+    // have held, allocation aside, which the C library puts in order, and leaves with `_exit`.
+    match unsafe { libc::fork() } {
+        0 => {
+            let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
+            exit(if status { 3 } else { 0 })
+        }
+        pid => pid.into(),
+    }
+}
+
+/// Ends this process at once.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: Ends the process without running what belongs to others.
+    unsafe { libc::_exit(status) }
+}
+
+/// From now on this thread, and the processes that it forks, run on one processor: taking turns
+/// between two costs more than all else.
+pub fn stay_on_one_processor() {
+    let first = 1_u64;
+    // SAFETY: The kernel reads a mask of one word. If it refuses, nothing is lost but time.
+    unsafe {
+        call(
+            libc::SYS_sched_setaffinity,
+            [0, 8, (&raw const first).addr() as u64],
+        )
+    };
+}
+
+/// Waits for a child's end and returns its status, as of `waitpid(2)`.
+#[must_use]
+pub fn wait(pid: i32) -> i32 {
+    let mut status = -1;
+    // SAFETY: There is room for the status.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    status
+}
+
+/// Whether a child has ended and is still to be waited for.
+#[must_use]
+pub fn has_ended(pid: i32) -> bool {
+    let Ok(id) = u32::try_from(pid) else {
+        return false;
+    };
+    // SAFETY: All zeros is a `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+    // SAFETY: There is room for a `siginfo_t`. Without a child that has ended it stays zero.
+    unsafe { libc::waitid(libc::P_PID, id, &raw mut info, options) == 0 && info.si_pid() == pid }
+}
+
+/// Whether there is something to read from `fd` within so many milliseconds.
+#[must_use]
+pub fn is_readable(fd: i32, milliseconds: i32) -> bool {
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: One `pollfd`.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+}
+
+/// This process is killed when its parent dies, and its children go to nobody but it.
+pub fn die_with_parent() {
+    // SAFETY: A plain request.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
+/// Words that this process shares with its children.
+#[derive(Debug)]
+pub struct SharedWords(&'static [AtomicU64]);
+
+impl SharedWords {
+    /// So many words, all zero.
+    ///
+    /// # Panics
+    ///
+    /// There is no memory.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        let bytes = len.max(1) * size_of::<AtomicU64>();
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        // SAFETY: Without MAP_FIXED the kernel takes a place that nothing uses.
+        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, prot, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        // SAFETY: The words are mapped until `drop`, which nobody outlives with them.
+        Self(unsafe { std::slice::from_raw_parts(start.cast(), len) })
+    }
+
+    /// Sets a word.
+    pub fn set(&self, index: usize, value: u64) {
+        self.0[index].store(value, Relaxed);
+    }
+
+    /// Returns a word.
+    #[must_use]
+    pub fn get(&self, index: usize) -> u64 {
+        self.0[index].load(Relaxed)
+    }
+
+    /// Adds to a word.
+    pub fn add(&self, index: usize, value: u64) {
+        self.0[index].fetch_add(value, Relaxed);
+    }
+}
+
+impl Drop for SharedWords {
+    fn drop(&mut self) {
+        let bytes = self.0.len().max(1) * size_of::<AtomicU64>();
+        // SAFETY: Was mapped by `new`, and nobody can use it any more.
+        unsafe { libc::munmap(self.0.as_ptr().cast_mut().cast(), bytes) };
+    }
+}
+
+/// A signal that an access to the arena raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The signal.
+    pub signal: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// `si_addr`, from the start of the arena.
+    pub at: u64,
+}
+
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".globl mmap_pool_fuzz_copy",
+    ".globl mmap_pool_fuzz_copy_at",
+    ".globl mmap_pool_fuzz_copy_end",
+    // How many bytes are left: rdx = len, rdi = to, rsi = from.
+    "mmap_pool_fuzz_copy:",
+    "mov rcx, rdx",
+    "mmap_pool_fuzz_copy_at:",
+    "rep movsb",
+    "mmap_pool_fuzz_copy_end:",
+    "mov rax, rcx",
+    "ret",
+);
+
+unsafe extern "C" {
+    fn mmap_pool_fuzz_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
+    static mmap_pool_fuzz_copy_at: u8;
+    static mmap_pool_fuzz_copy_end: u8;
+}
+
+thread_local! {
+    /// The last fault of this thread within `mmap_pool_fuzz_copy`.
+    static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+}
+
+/// Ends the copy that faulted; any other fault is fatal.
+extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let copy_at = (&raw const mmap_pool_fuzz_copy_at).addr() as u64;
+    let copy_end = (&raw const mmap_pool_fuzz_copy_end).addr() as u64;
+    // SAFETY: The kernel passes both, and nothing else looks at the registers meanwhile.
+    let (info, context) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
+    let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
+    if rip.to_bits() != copy_at {
+        exit(4);
+    }
+    *rip = copy_end.to_signed();
+    // SAFETY: Both signals have an address.
+    let address = unsafe { info.si_addr() }.addr() as u64;
+    FAULT.set(Some(Fault {
+        signal,
+        code: info.si_code,
+        at: address.wrapping_sub(ARENA),
+    }));
+}
+
+/// From now on accesses by [`load`] and [`store`] may fault in this process.
+///
+/// # Panics
+///
+/// The handler cannot be set.
+pub fn catch_faults() {
+    // SAFETY: All zeros is a `sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_fault as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    for signal in [libc::SIGBUS, libc::SIGSEGV] {
+        // SAFETY: The handler has the form that the flags promise.
+        let result = unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+        assert_eq!(result, 0);
+    }
+}
+
+/// Copies, and returns how many bytes it got and what stopped it.
+///
+/// # Safety
+///
+/// The range that is not in the arena must be valid.
+unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> (usize, Option<Fault>) {
+    FAULT.set(None);
+    // SAFETY: As the caller promises; in the arena faults are caught, and Rust has nothing there.
+    let left = unsafe { mmap_pool_fuzz_copy(to, from, len) };
+    (len - left, FAULT.take())
+}
+
+/// Reads bytes of the arena in order, as far as it gets.
+pub fn load(at: u64, bytes: &mut [u8]) -> (usize, Option<Fault>) {
+    let from = ptr::with_exposed_provenance(address(at, bytes.len() as u64) as usize);
+    // SAFETY: `bytes` is valid.
+    unsafe { copy(bytes.as_mut_ptr(), from, bytes.len()) }
+}
+
+/// Writes bytes of the arena in order, as far as it gets.
+#[must_use]
+pub fn store(at: u64, bytes: &[u8]) -> (usize, Option<Fault>) {
+    let to = ptr::with_exposed_provenance_mut(address(at, bytes.len() as u64) as usize);
+    // SAFETY: `bytes` is valid.
+    unsafe { copy(to, bytes.as_ptr(), bytes.len()) }
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! A sequence of operations, carried out and compared.
+//!
+//! The model has told every answer before the first process starts, so the processes carry out what
+//! they find in memory that they inherit. One at a time does: the parent says which, from where to
+//! where.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use mmap_pool::Pool;
+use mmap_pool_tests::{module, Failure};
+
+use crate::cast::{SignCast, UnsignedCast};
+use crate::model::{Expected, Kind, Model};
+use crate::op::{Call, Op, Sequence};
+use crate::sys::{self, SharedWords};
+use crate::worker::Setup;
+use crate::{Seen, PAGE, PROCESSES};
+
+/// What a run found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What it ran on.
+    pub kind: Kind,
+    /// What was done last.
+    pub op: String,
+    /// What should have come of it.
+    pub expected: String,
+    /// What came of it.
+    pub seen: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}\n  expected: {}\n  seen:     {}",
+            self.kind, self.op, self.expected, self.seen
+        )
+    }
+}
+
+/// What came of a sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Operations that were carried out and compared.
+    pub nr_ops: u64,
+    /// The first difference.
+    pub difference: Option<Difference>,
+}
+
+/// One answer that is to be compared.
+struct Step {
+    /// Who does it.
+    process: u8,
+    op: Op,
+    /// The other half of `pass`.
+    is_receipt: bool,
+    expected: Expected,
+}
+
+/// Tells every answer beforehand.
+fn plan(kind: Kind, sequence: &Sequence) -> (Vec<Step>, Model) {
+    let mut model = Model::new(kind, sequence.size);
+    let mut steps = Vec::new();
+    let mut push = |model: &mut Model, op: &Op| {
+        let Some(expected) = model.predict(op) else {
+            return;
+        };
+        let mut step = |process, is_receipt| {
+            steps.push(Step {
+                process,
+                op: op.clone(),
+                is_receipt,
+                expected,
+            });
+        };
+        step(op.process, false);
+        if let (Call::Pass { receiver, .. }, 0) = (&op.call, expected.seen.result) {
+            step(*receiver, true);
+        }
+    };
+    for op in &sequence.ops {
+        push(&mut model, op);
+    }
+    for op in model.inspection() {
+        push(&mut model, &op);
+    }
+    (steps, model)
+}
+
+/// Words that a [`Seen`] is in memory.
+const WORDS: usize = 6;
+
+fn put(words: &SharedWords, step: usize, seen: &Seen) {
+    let (fault, at) = match seen.fault {
+        None => (0, 0),
+        Some(fault) => (
+            (u64::from(fault.signal.to_bits()) << 32) | u64::from(fault.code.to_bits()),
+            fault.at,
+        ),
+    };
+    let parts = [seen.result.to_bits(), seen.sum, seen.extra, fault, at, 1];
+    for (index, part) in parts.into_iter().enumerate() {
+        words.set(step * WORDS + index, part);
+    }
+}
+
+fn get(words: &SharedWords, step: usize) -> Option<Seen> {
+    let part = |index| words.get(step * WORDS + index);
+    let low = |word: u64| (word & u64::from(u32::MAX)) as i32;
+    (part(5) != 0).then(|| Seen {
+        result: part(0).to_signed(),
+        sum: part(1),
+        extra: part(2),
+        fault: (part(3) != 0).then(|| sys::Fault {
+            signal: low(part(3) >> 32),
+            code: low(part(3)),
+            at: part(4),
+        }),
+    })
+}
+
+/// The default pool or a new object, in slot 0 of this process.
+pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
+    let mail = || UnixStream::pair();
+    let mut setup = Setup {
+        kind,
+        device: None,
+        nr_allocated_before: 0,
+        mail: [mail()?, mail()?, mail()?, mail()?],
+    };
+    if kind != Kind::Memfd {
+        setup.device = Some(File::open("/dev/mmap_pool")?.into());
+    }
+    let answer = if kind == Kind::Node {
+        let pool = Pool::open()?;
+        pool.resize(size.max(1).next_multiple_of(PAGE))?;
+        pool.punch(0, 1 << 40)?;
+        setup.nr_allocated_before = pool.info()?.nr_allocated_pages;
+        setup.open_node()
+    } else {
+        setup.create(0, size)
+    };
+    if answer == 0 {
+        Ok(setup)
+    } else {
+        Err(format!("no object to begin with: {}", Seen::of(answer)).into())
+    }
+}
+
+/// The parent's and the processes' ends of what the parent says whose turn it is with.
+type Lines = [(UnixStream, UnixStream); PROCESSES];
+
+/// A process's life: carries out what it is told to, and says when it is done.
+fn live(mut me: u8, setup: &Setup, steps: &[Step], words: &SharedWords, lines: &Lines) {
+    sys::die_with_parent();
+    sys::catch_faults();
+    let mut order = [0; 8];
+    'turn: while (&lines[usize::from(me)].1).read_exact(&mut order).is_ok() {
+        let [start, end] = [&order[..4], &order[4..]]
+            .map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()) as usize);
+        for (index, step) in steps.iter().enumerate().take(end).skip(start) {
+            let seen = match step.op.call {
+                Call::Pass { to, .. } if step.is_receipt => Seen::of(setup.receive(me, to)),
+                Call::Fork { child } => match sys::fork_sibling() {
+                    0 => {
+                        sys::die_with_parent();
+                        me = child;
+                        continue 'turn;
+                    }
+                    pid => Seen::of(pid),
+                },
+                Call::Exit {} => sys::exit(0),
+                ref call => setup.perform(call),
+            };
+            put(words, index, &seen);
+        }
+        if (&lines[usize::from(me)].1).write_all(&[0]).is_err() {
+            return;
+        }
+    }
+}
+
+/// How long an operation may take before it is a hang. Nothing here takes a second.
+const PATIENCE_MS: i32 = 60_000;
+
+/// The processes of a run, as their parent knows them.
+struct Family {
+    pids: [i32; PROCESSES],
+    lines: Lines,
+}
+
+impl Family {
+    /// Tells a process to carry out some steps.
+    fn order(&self, process: u8, start: usize, end: usize) -> io::Result<()> {
+        let mut order = [0; 8];
+        for (bytes, number) in order.chunks_exact_mut(4).zip([start, end]) {
+            bytes.copy_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        (&self.lines[usize::from(process)].0).write_all(&order)
+    }
+
+    /// Lets a process carry out some steps.
+    fn turn(&self, process: u8, start: usize, end: usize) -> io::Result<()> {
+        self.order(process, start, end)?;
+        let mut line = &self.lines[usize::from(process)].0;
+        let mut waited_ms = 0;
+        while !sys::is_readable(line.as_raw_fd(), 200) {
+            waited_ms += 200;
+            let has_ended = sys::has_ended(self.pids[usize::from(process)]);
+            if has_ended || waited_ms > PATIENCE_MS {
+                let what = if has_ended { "has died" } else { "hangs" };
+                return Err(io::Error::other(format!("the process {what}")));
+            }
+        }
+        line.read_exact(&mut [0])
+    }
+
+    /// Lets a process end itself, and waits until nothing is left of it.
+    fn exit(&mut self, process: u8, step: usize) -> io::Result<()> {
+        self.order(process, step, step + 1)?;
+        match sys::wait(std::mem::take(&mut self.pids[usize::from(process)])) {
+            0 => Ok(()),
+            status => Err(io::Error::other(format!("it ended with {status:#x}"))),
+        }
+    }
+
+    /// Ends a process, and waits until nothing is left of it.
+    fn end(&mut self, process: u8) -> i32 {
+        let pid = std::mem::take(&mut self.pids[usize::from(process)]);
+        let _ = sys::kill(pid, libc::SIGKILL);
+        sys::wait(pid)
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        for process in (0_u8..).take(PROCESSES) {
+            if self.pids[usize::from(process)] != 0 {
+                self.end(process);
+            }
+        }
+    }
+}
+
+/// The pools and pages that there are.
+pub(crate) fn totals() -> Result<(u64, u64), Failure> {
+    let stat = Pool::open()?.stat()?;
+    Ok((stat.nr_pools, stat.nr_resident_pages))
+}
+
+/// Carries out a sequence in new processes and compares every answer.
+///
+/// # Errors
+///
+/// It could not begin.
+pub fn run(kind: Kind, sequence: &Sequence) -> Result<Outcome, Failure> {
+    let (steps, model) = plan(kind, sequence);
+    if kind == Kind::Node {
+        renew_node()?;
+    }
+    let before = if kind == Kind::Memfd {
+        (0, 0)
+    } else {
+        totals()?
+    };
+    let mut outcome = carry_out(kind, sequence, &steps)?;
+    if outcome.difference.is_none() && kind != Kind::Memfd {
+        let mut after = totals()?;
+        if kind == Kind::Node && !model.has_spoilt_node() {
+            let pool = Pool::open()?;
+            after.1 -= pool.info()?.nr_resident_pages;
+            pool.punch(0, 1 << 40)?;
+        }
+        let before = if kind == Kind::Node {
+            (before.0, 0)
+        } else {
+            before
+        };
+        if after != before && !model.has_spoilt_node() {
+            outcome.difference = Some(Difference {
+                kind,
+                op: "all processes have ended".into(),
+                expected: format!("{} pools, {} pages", before.0, before.1),
+                seen: format!("{} pools, {} pages", after.0, after.1),
+            });
+        }
+    }
+    Ok(outcome)
+}
+
+/// Loads the module anew if the default pool was sealed or revoked: nothing else undoes that.
+pub(crate) fn renew_node() -> Result<(), Failure> {
+    let info = Pool::open()?.info()?;
+    if info.seals != 0 || info.is_revoked() {
+        module::unload()?;
+        module::load("size_mb=1")?;
+    }
+    Ok(())
+}
+
+fn carry_out(kind: Kind, sequence: &Sequence, steps: &[Step]) -> Result<Outcome, Failure> {
+    let words = SharedWords::new(steps.len() * WORDS);
+    let line = || UnixStream::pair();
+    let mut family = Family {
+        pids: [0; PROCESSES],
+        lines: [line()?, line()?, line()?, line()?],
+    };
+    // The object is made in the first process: nobody else is to keep it.
+    let pid = sys::fork(|| match set_up(kind, sequence.size) {
+        Ok(setup) => live(0, &setup, steps, &words, &family.lines),
+        Err(failure) => {
+            eprintln!("{failure}");
+            sys::exit(5);
+        }
+    });
+    family.pids[0] = i32::try_from(pid)?;
+    if pid < 0 {
+        return Err(format!("no process: {}", Seen::of(pid)).into());
+    }
+
+    let mut outcome = Outcome::default();
+    let mut start = 0;
+    while start < steps.len() {
+        let step = &steps[start];
+        let process = step.process;
+        let mut end = start + 1;
+        let is_alone = |step: &Step| {
+            matches!(
+                step.op.call,
+                Call::Fork { .. } | Call::Exit {} | Call::Kill {}
+            )
+        };
+        let ended = match step.op.call {
+            Call::Exit {} => family.exit(process, start),
+            Call::Kill {} => {
+                family.end(process);
+                Ok(())
+            }
+            _ => {
+                if !is_alone(step) {
+                    while steps
+                        .get(end)
+                        .is_some_and(|next| next.process == process && !is_alone(next))
+                    {
+                        end += 1;
+                    }
+                }
+                family.turn(process, start, end)
+            }
+        };
+        if let (Call::Exit {} | Call::Kill {}, Ok(())) = (&step.op.call, &ended) {
+            put(&words, start, &Seen::of(0));
+        }
+        for (index, step) in steps.iter().enumerate().take(end).skip(start) {
+            let mut seen = get(&words, index);
+            if let (Call::Fork { child }, Some(seen)) = (&step.op.call, &mut seen) {
+                if let Ok(pid @ 1..) = i32::try_from(seen.result) {
+                    family.pids[usize::from(*child)] = pid;
+                    seen.result = 0;
+                }
+            }
+            let difference = match (seen, &ended) {
+                (Some(seen), _) if step.expected.matches(&seen) => None,
+                (Some(seen), _) => Some(seen.to_string()),
+                (None, Err(error)) => Some(error.to_string()),
+                (None, Ok(())) => Some("nothing".into()),
+            };
+            if let Some(seen) = difference {
+                outcome.difference = Some(Difference {
+                    kind,
+                    op: step.op.to_string(),
+                    expected: step.expected.seen.to_string(),
+                    seen,
+                });
+                return Ok(outcome);
+            }
+            outcome.nr_ops += 1;
+        }
+        ended?;
+        start = end;
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! In the guest: a short run of each mode, and what was found before.
+
+use mmap_pool_fuzz::model::Kind;
+use mmap_pool_fuzz::{oracle, race, world};
+
+/// Every file of the corpus: its name and what it says.
+macro_rules! corpus {
+    ($($name:ident)*) => {$(
+        #[test]
+        fn $name() {
+            let text = include_str!(concat!("../corpus/", stringify!($name), ".ops"));
+            let sequence = text.parse().unwrap();
+            for kind in Kind::ALL {
+                let outcome = world::run(kind, &sequence).unwrap();
+                assert_eq!(outcome.difference, None);
+                assert!(outcome.nr_ops > 0);
+            }
+        }
+    )*};
+}
+
+corpus! {
+    a_failed_write_past_the_end_leaves_the_size
+    a_private_mapping_ends_with_the_pool
+    a_revoked_pool_may_be_mapped_beside_itself
+    a_write_seal_holds_through_every_descriptor
+    moving_pages_keeps_private_copies
+    punching_spares_copies_of_another_process
+    punching_within_pages_zeroes_them
+    shrinking_frees_what_is_past_the_end
+}
+
+#[test]
+fn every_answer_is_the_predicted_one() {
+    let plan = oracle::Plan {
+        seed: 1,
+        nr_ops: 12_000,
+        limit: None,
+        length: 200,
+        kinds: Kind::ALL.to_vec(),
+    };
+    let report = oracle::carry_out(&plan, |_| {}).unwrap();
+    if let Some(found) = report.found {
+        panic!("a difference; as a file for tests/fuzz/corpus:\n{found}");
+    }
+    assert!(report.nr_ops >= plan.nr_ops);
+}
+
+#[test]
+fn all_at_once_leaves_nothing_behind() {
+    let plan = race::Plan {
+        seed: 1,
+        nr_ops: 12_000,
+        limit: None,
+    };
+    assert!(race::carry_out(&plan, |_| {}).unwrap() >= plan.nr_ops);
+}
