@@ -72,6 +72,7 @@ impl InodeFile for PoolFile {
             0 => pool.fallocate(offset, len_bytes, keeps_size),
             PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
             ZERO_RANGE => {
+                pool.check_fallocate(offset, len_bytes)?;
                 pool.punch_hole(offset, len_bytes)?;
                 pool.fallocate(offset, len_bytes, keeps_size)
             }

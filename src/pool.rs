@@ -463,18 +463,29 @@ impl InodeGuard<'_, Pool> {
     /// - `EINTR`: the task is being killed.
     /// - Otherwise as [`Inode::locked_folio`].
     pub(crate) fn fallocate(&self, offset: u64, len_bytes: u64, keeps_size: bool) -> Result {
-        self.check_alive()?;
-        let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
-        self.check_new_len(end)?;
-        let grows = end > self.len_bytes();
-        if grows && self.data().is_sealed(uapi::SEAL_GROW) {
-            return Err(EPERM);
-        }
+        let end = self.check_fallocate(offset, len_bytes)?;
         self.allocate(pages(offset, end), || usize::MAX)?;
-        if grows && !keeps_size {
+        if end > self.len_bytes() && !keeps_size {
             self.grow_to(end);
         }
         Ok(())
+    }
+
+    /// Returns the end of what [`Self::fallocate`] is to allocate, if that is allowed.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EPERM`: the pool is sealed against growing, and would.
+    /// - `EFBIG`: the process may not have files that large.
+    pub(crate) fn check_fallocate(&self, offset: u64, len_bytes: u64) -> Result<u64> {
+        self.check_alive()?;
+        let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
+        self.check_new_len(end)?;
+        if end > self.len_bytes() && self.data().is_sealed(uapi::SEAL_GROW) {
+            return Err(EPERM);
+        }
+        Ok(end)
     }
 
     /// Adds `seals`, for good.

@@ -1527,19 +1527,23 @@ impl Model {
             ObjectKind::Memfd if is_zero => return Expected::error(EOPNOTSUPP),
             _ => {}
         }
-        if is_punch || is_zero {
-            let errno = self.punch_object(o, off, len);
-            if errno != 0 || is_punch {
-                return Expected::of(-i64::from(errno));
-            }
+        if is_punch {
+            return Expected::of(-i64::from(self.punch_object(o, off, len)));
         }
-        let object = &mut self.objects[o];
+        let object = &self.objects[o];
         if object.is_revoked {
             return Expected::error(ENODEV);
         }
         if off + len > object.size && object.is_sealed(uapi::SEAL_GROW) {
             return Expected::error(EPERM);
         }
+        if is_zero {
+            let errno = self.punch_object(o, off, len);
+            if errno != 0 {
+                return Expected::of(-i64::from(errno));
+            }
+        }
+        let object = &mut self.objects[o];
         for pgoff in off / PAGE..(off + len).div_ceil(PAGE) {
             object.reserve(pgoff);
         }

@@ -24,6 +24,7 @@ macro_rules! corpus {
 corpus! {
     a_failed_write_past_the_end_leaves_the_size
     a_private_mapping_ends_with_the_pool
+    a_refused_zero_range_zeroes_nothing
     a_revoked_pool_may_be_mapped_beside_itself
     a_write_seal_holds_through_every_descriptor
     moving_pages_keeps_private_copies
