@@ -18,6 +18,7 @@ pub mod scenario;
 pub mod scenarios;
 pub mod signal;
 pub mod subject;
+pub mod trace;
 
 /// Why a scenario could not answer.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

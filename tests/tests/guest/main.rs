@@ -11,6 +11,7 @@ mod library;
 mod loading;
 mod page;
 mod survival;
+mod trace;
 
 macro_rules! as_tests {
     ($($group:ident {
