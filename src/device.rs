@@ -177,14 +177,15 @@ impl MiscDevice for PoolFile {
 
 /// Creates a pool and returns a new descriptor for it.
 fn create(create: &uapi::Create) -> Result<isize> {
-    check_reserved(create.flags == 0 && create.reserved == 0)?;
+    check_reserved(create.flags == 0)?;
+    let strategy = create.strategy.try_into()?;
     let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
     // Escapes what is not printable.
     let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name.to_bytes())))?;
     let path = CString::try_from_fmt(fmt!("mmap_pool:{}", &*name))?;
 
     let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
-    let pool = Pool::new_created(name, create.size_bytes)?;
+    let pool = Pool::new_created(name, create.size_bytes, strategy)?;
     let file = file::open_inode::<PoolFile>(pool, &path)?;
     let number = fd.reserved_fd();
     fd.fd_install(file);

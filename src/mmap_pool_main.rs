@@ -5,7 +5,8 @@
 //! The layers, from policy to mechanism; each knows only those below it:
 //!
 //! - [`device`]: file operations and ioctls; who may do what.
-//! - [`pool`]: which folio belongs where; [`totals`]: how many there may be.
+//! - [`pool`]: which folio belongs where; [`strategy`]: when and in what pieces; [`totals`]: how
+//!   many there may be.
 //! - [`mm`]: safe `vm_operations_struct`, folios, the page cache.
 //! - [`fs`]: safe inodes of a pseudo file system, files of them, character devices backed by one.
 //!
@@ -17,11 +18,13 @@ mod fs;
 mod helpers;
 mod mm;
 mod pool;
+mod strategy;
 mod totals;
 pub mod uapi;
 
 use core::borrow::Borrow;
 use kernel::{page::PAGE_SHIFT, prelude::*};
+use strategy::Strategy;
 
 module! {
     type: MmapPool,
@@ -33,6 +36,10 @@ module! {
         size_mb: u64 {
             default: 64,
             description: "Size of the default pool in MiB, from 1 to the machine's memory (default 64); pages are allocated when first touched",
+        },
+        strategy: u32 {
+            default: 0,
+            description: "How the default pool gets its pages: 0 each when touched (default), 1 in windows of 64 KiB, 2 in huge pages, 3 all that is mapped, at mmap",
         },
         limit_mb: u64 {
             default: 0,
@@ -57,20 +64,33 @@ impl kernel::InPlaceModule for MmapPool {
             mount: fs::pseudo::InternalMount::new()?,
             device <- {
                 let size = check_mib("size_mb", module_parameters::size_mb.value(), 1)?;
+                let strategy = check_strategy(module_parameters::strategy.value())?;
                 let limit = match check_mib("limit_mb", module_parameters::limit_mb.value(), 0)? {
                     0 => size.max(pool::Pool::max_default_len_bytes() / 2),
                     limit => limit,
                 };
                 pool::TOTALS.set_limit(limit >> PAGE_SHIFT);
-                device::register(pool::Pool::new_default(mount, size)?)
+                device::register(pool::Pool::new_default(mount, size, strategy)?)
             },
         })
     }
 }
 
+/// Returns the value of the parameter `strategy`.
+///
+/// # Errors
+///
+/// - `EINVAL`: there is no such strategy; the kernel log says so.
+fn check_strategy(number: impl Borrow<u32>) -> Result<Strategy> {
+    let number = *number.borrow();
+    Strategy::try_from(number).inspect_err(|_| {
+        pr_err!("strategy={number} refused: it must be from 0 to 3\n");
+    })
+}
+
 /// Returns the value in bytes of a parameter in MiB.
 ///
-/// The value is a `&u64` up to Linux 7.2 and a `u64` since.
+/// The value of a parameter is a reference up to Linux 7.2 and a copy since.
 ///
 /// # Errors
 ///

@@ -27,6 +27,7 @@ use crate::{
         mapping::MappingOwner,
         totalram_pages,
     },
+    strategy::Strategy,
     totals::{Charge, Totals},
     uapi,
 };
@@ -50,6 +51,7 @@ pub(crate) static TOTALS: Totals = Totals::new();
 /// The part of a pool that is not the inode's.
 pub(crate) struct Pool {
     kind: Kind,
+    strategy: Strategy,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
     seals: Atomic<u32>,
     /// Changed under the inode's lock.
@@ -89,10 +91,11 @@ impl MappingOwner for Pool {
 }
 
 impl Pool {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Kind, strategy: Strategy) -> Self {
         TOTALS.pool_created();
         Self {
             kind,
+            strategy,
             seals: Atomic::new(0),
             is_revoked: Atomic::new(false),
             nr_faults: Atomic::new(0),
@@ -113,8 +116,9 @@ impl Pool {
     pub(crate) fn new_default(
         mount: &InternalMount<Self>,
         len_bytes: u64,
+        strategy: Strategy,
     ) -> Result<ARef<Inode<Self>>> {
-        Inode::new(mount, len_bytes, Self::new(Kind::Default))
+        Inode::new(mount, len_bytes, Self::new(Kind::Default, strategy))
     }
 
     /// Creates a pool of its own, without a single page.
@@ -123,13 +127,17 @@ impl Pool {
     ///
     /// - `EINVAL`: more bytes than a file can have.
     /// - `ENOMEM`: no memory for its inode.
-    pub(crate) fn new_created(name: CString, len_bytes: u64) -> Result<ARef<Inode<Self>>> {
+    pub(crate) fn new_created(
+        name: CString,
+        len_bytes: u64,
+        strategy: Strategy,
+    ) -> Result<ARef<Inode<Self>>> {
         let mount = SharedMount::new()?;
         let kind = Kind::Created {
             name,
             _mount: SharedMount::new()?,
         };
-        Inode::new(&mount, len_bytes, Self::new(kind))
+        Inode::new(&mount, len_bytes, Self::new(kind, strategy))
     }
 
     fn is_sealed(&self, seal: u32) -> bool {
@@ -326,7 +334,8 @@ impl Inode<Pool> {
             abi_version: uapi::ABI_VERSION,
             seals: self.data().seals.load(Relaxed),
             flags,
-            reserved: [0; 2],
+            strategy: self.data().strategy as u32,
+            reserved: [0; 3],
         }
     }
 

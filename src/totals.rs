@@ -72,7 +72,7 @@ impl Totals {
             nr_resident_pages: self.nr_resident_pages.load(Relaxed),
             nr_limit_pages: self.nr_limit_pages.load(Relaxed),
             nr_refused_pages: self.nr_refused_pages.load(Relaxed),
-            reserved: [0; 4],
+            ..uapi::Stat::default()
         }
     }
 }

@@ -46,8 +46,10 @@ pub struct Info {
     pub seals: u32,
     /// `FLAG_` bits.
     pub flags: u32,
+    /// One of the `STRATEGY_` constants.
+    pub strategy: u32,
     /// Zero.
-    pub reserved: [u64; 2],
+    pub reserved: [u32; 3],
 }
 
 /// The new pool that [`CREATE`] is to make.
@@ -61,8 +63,8 @@ pub struct Create {
     pub size_bytes: u64,
     /// Zero.
     pub flags: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// One of the `STRATEGY_` constants.
+    pub strategy: u32,
     /// What `/proc` calls the pool; ends with a zero byte.
     pub name: [u8; NAME_LEN],
 }
@@ -121,8 +123,15 @@ pub struct Stat {
     pub nr_limit_pages: u64,
     /// Times that a page was refused because of that limit.
     pub nr_refused_pages: u64,
+    /// Zeroed pages that wait in the reserve to enter a pool. They are in no pool, so
+    /// [`nr_resident_pages`](Self::nr_resident_pages) and the limit do not count them.
+    pub nr_reserve_pages: u64,
+    /// Pages that came from the reserve, since the module was loaded.
+    pub nr_reserve_hits: u64,
+    /// Pages that had to be zeroed when they were needed, since the module was loaded.
+    pub nr_reserve_misses: u64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: u64,
 }
 
 impl Default for Create {
@@ -130,7 +139,7 @@ impl Default for Create {
         Self {
             size_bytes: 0,
             flags: 0,
-            reserved: 0,
+            strategy: STRATEGY_PAGE,
             name: [0; NAME_LEN],
         }
     }
@@ -150,6 +159,17 @@ pub const FLAG_DEFAULT: u32 = 0x1;
 /// The pool was revoked.
 pub const FLAG_REVOKED: u32 = 0x2;
 
+/// A page fault allocates the page that was touched, no other.
+pub const STRATEGY_PAGE: u32 = 0;
+/// A page fault allocates and maps the aligned 64 KiB around the page that was touched.
+pub const STRATEGY_AROUND: u32 = 1;
+/// Memory comes in the largest pieces there are, up to a huge page (2 MiB on x86-64), which a
+/// single entry of the page table maps.
+pub const STRATEGY_HUGE: u32 = 2;
+/// `mmap` allocates and maps all of the range; nothing of it faults later. In return nothing is
+/// ever taken away: the pool's size is fixed, and what would make a hole is `EPERM`.
+pub const STRATEGY_EAGER: u32 = 3;
+
 /// Describes the pool behind a descriptor. Works whatever the descriptor was opened for, and on a
 /// revoked pool.
 ///
@@ -163,7 +183,8 @@ pub const INFO: u32 = ioc::<Info>(DIR_READ, 0x00);
 ///
 /// # Errors
 ///
-/// - `EINVAL`: flags that are not zero, a name that does not end, a size beyond a file's bounds.
+/// - `EINVAL`: flags that are not zero, an unknown strategy, a name that does not end, a size
+///   beyond a file's bounds.
 /// - `EMFILE`, `ENFILE`: too many open files.
 /// - `ENOMEM`: no memory.
 ///

@@ -38,6 +38,7 @@
  * @abi_version: MMAP_POOL_ABI_VERSION of the module
  * @seals: the MMAP_POOL_SEAL_ bits that were added
  * @flags: MMAP_POOL_FLAG_ bits
+ * @strategy: one of MMAP_POOL_STRATEGY_
  * @reserved: zero
  */
 struct mmap_pool_info {
@@ -49,20 +50,21 @@ struct mmap_pool_info {
 	__u32 abi_version;
 	__u32 seals;
 	__u32 flags;
-	__u64 reserved[2];
+	__u32 strategy;
+	__u32 reserved[3];
 };
 
 /**
  * struct mmap_pool_create - the new pool that MMAP_POOL_CREATE is to make
  * @size_bytes: size of the pool, any number of bytes
  * @flags: zero
- * @reserved: zero
+ * @strategy: one of MMAP_POOL_STRATEGY_
  * @name: what /proc calls the pool; ends with a zero byte
  */
 struct mmap_pool_create {
 	__u64 size_bytes;
 	__u32 flags;
-	__u32 reserved;
+	__u32 strategy;
 	__u8 name[MMAP_POOL_NAME_LEN];
 };
 
@@ -103,6 +105,12 @@ struct mmap_pool_seal {
  * @nr_limit_pages: the most pages that all pools together may hold: module
  *	parameter limit_mb
  * @nr_refused_pages: times that a page was refused because of that limit
+ * @nr_reserve_pages: zeroed pages that wait in the reserve to enter a pool; they
+ *	are in no pool, so nr_resident_pages and the limit do not count them
+ * @nr_reserve_hits: pages that came from the reserve, since the module was
+ *	loaded
+ * @nr_reserve_misses: pages that had to be zeroed when they were needed, since
+ *	the module was loaded
  * @reserved: zero
  */
 struct mmap_pool_stat {
@@ -110,7 +118,10 @@ struct mmap_pool_stat {
 	__u64 nr_resident_pages;
 	__u64 nr_limit_pages;
 	__u64 nr_refused_pages;
-	__u64 reserved[4];
+	__u64 nr_reserve_pages;
+	__u64 nr_reserve_hits;
+	__u64 nr_reserve_misses;
+	__u64 reserved;
 };
 
 /* Seals; the bits are those of F_ADD_SEALS. */
@@ -118,6 +129,22 @@ struct mmap_pool_stat {
 #define MMAP_POOL_SEAL_SHRINK	0x2	/* the pool cannot shrink */
 #define MMAP_POOL_SEAL_GROW	0x4	/* the pool cannot grow */
 #define MMAP_POOL_SEAL_WRITE	0x8	/* the pool cannot be written to */
+
+/*
+ * Strategies: when a pool gets its pages, and in what pieces.
+ *
+ * PAGE: a page fault allocates the page that was touched, no other.
+ * AROUND: a page fault allocates and maps the aligned 64 KiB around that page.
+ * HUGE: memory comes in the largest pieces there are, up to a huge page (2 MiB
+ * on x86-64), which a single entry of the page table maps.
+ * EAGER: mmap() allocates and maps all of the range; nothing of it faults later.
+ * In return nothing is ever taken away: the pool's size is fixed, and what would
+ * make a hole is EPERM.
+ */
+#define MMAP_POOL_STRATEGY_PAGE		0
+#define MMAP_POOL_STRATEGY_AROUND	1
+#define MMAP_POOL_STRATEGY_HUGE		2
+#define MMAP_POOL_STRATEGY_EAGER	3
 
 #define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool the device node opens */
 #define MMAP_POOL_FLAG_REVOKED	0x2	/* the pool was revoked */
@@ -136,8 +163,9 @@ struct mmap_pool_stat {
  * regular file: fstat, ftruncate, fallocate work on it, and /proc/self/fd/N
  * opens it again. The pool lives as long as a descriptor or a mapping of it.
  *
- * EINVAL: flags that are not zero, a name that does not end, a size beyond a
- * file's bounds. EMFILE, ENFILE: too many open files. ENOMEM: no memory.
+ * EINVAL: flags that are not zero, an unknown strategy, a name that does not
+ * end, a size beyond a file's bounds. EMFILE, ENFILE: too many open files.
+ * ENOMEM: no memory.
  */
 #define MMAP_POOL_CREATE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)

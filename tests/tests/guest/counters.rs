@@ -23,7 +23,8 @@ fn a_new_pool_is_empty() {
         abi_version: uapi::ABI_VERSION,
         seals: 0,
         flags: uapi::FLAG_DEFAULT,
-        reserved: [0; 2],
+        strategy: uapi::STRATEGY_PAGE,
+        reserved: [0; 3],
     };
     assert_eq!(Pool::open().unwrap().info().unwrap(), expected);
     module.unload().unwrap();

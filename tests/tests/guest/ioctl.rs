@@ -119,11 +119,6 @@ fn a_reserved_field_that_is_not_zero_is_einval_and_changes_nothing() {
                 ..create
             };
             assert_eq!(set(pool, uapi::CREATE, with_flags), Err(Errno::INVAL));
-            let with_reserved = uapi::Create {
-                reserved: bit,
-                ..create
-            };
-            assert_eq!(set(pool, uapi::CREATE, with_reserved), Err(Errno::INVAL));
             let seal = uapi::Seal {
                 seals: uapi::SEAL_SHRINK,
                 reserved: bit,
@@ -146,6 +141,20 @@ fn unknown_seals_are_einval_and_add_none() {
         for seals in [0x10, 0x80, 1 << 31, u32::MAX, uapi::SEAL_GROW | 0x20] {
             let seal = uapi::Seal { seals, reserved: 0 };
             assert_eq!(set(pool, uapi::SEAL, seal), Err(Errno::INVAL), "{seals:#x}");
+        }
+    });
+}
+
+#[test]
+fn an_unknown_strategy_is_einval_and_creates_nothing() {
+    on_both_kinds(|pool| {
+        for strategy in [4, 1 << 31, u32::MAX] {
+            let create = uapi::Create {
+                size_bytes: 4096,
+                strategy,
+                ..uapi::Create::default()
+            };
+            assert_eq!(set(pool, uapi::CREATE, create), Err(Errno::INVAL));
         }
     });
 }

@@ -223,8 +223,7 @@ fn stat_counts_pools_and_pages_of_all_of_them() {
         nr_pools: 1,
         nr_resident_pages: 0,
         nr_limit_pages: 512,
-        nr_refused_pages: 0,
-        reserved: [0; 4],
+        ..Stat::default()
     };
     assert_eq!(default.stat().unwrap(), empty);
     let created = Pool::create().size_bytes(SIZE as u64).create().unwrap();

@@ -10,6 +10,7 @@ mod ioctl;
 mod library;
 mod loading;
 mod page;
+mod strategies;
 mod survival;
 mod trace;
 

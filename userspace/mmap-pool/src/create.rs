@@ -8,10 +8,10 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
 use crate::error::{Error, Operation};
-use crate::{uapi, OpenOptions, Pool, Result};
+use crate::{uapi, OpenOptions, Pool, Result, Strategy};
 
-/// Describes a pool before it is created: empty, of size 0 and without a name unless said
-/// otherwise.
+/// Describes a pool before it is created: empty, of size 0, without a name and with
+/// [`Strategy::Page`] unless said otherwise.
 ///
 /// The new pool belongs to nobody else until its descriptor is handed on: to a child, through a
 /// socket, or by `/proc/PID/fd/N`. It is a regular file, so every program that maps files can use
@@ -31,6 +31,7 @@ use crate::{uapi, OpenOptions, Pool, Result};
 pub struct PoolBuilder<'a> {
     name: &'a str,
     size_bytes: u64,
+    strategy: Strategy,
 }
 
 impl<'a> PoolBuilder<'a> {
@@ -38,6 +39,7 @@ impl<'a> PoolBuilder<'a> {
         Self {
             name: "",
             size_bytes: 0,
+            strategy: Strategy::Page,
         }
     }
 
@@ -51,6 +53,12 @@ impl<'a> PoolBuilder<'a> {
     /// Size of the pool, any number of bytes. No memory is allocated for it yet.
     pub fn size_bytes(mut self, size_bytes: u64) -> Self {
         self.size_bytes = size_bytes;
+        self
+    }
+
+    /// When the pool gets its pages, and in what pieces.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
         self
     }
 
@@ -84,6 +92,7 @@ impl<'a> PoolBuilder<'a> {
     pub fn create_through(self, pool: &Pool) -> Result<Pool> {
         let request = Create(uapi::Create {
             size_bytes: self.size_bytes,
+            strategy: self.strategy as u32,
             name: self.padded_name()?,
             ..uapi::Create::default()
         });

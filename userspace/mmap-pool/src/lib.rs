@@ -58,6 +58,7 @@ mod mapping;
 mod pool;
 mod protection;
 mod seals;
+mod strategy;
 
 /// The interface between the device and userspace: ioctl numbers and structures.
 #[path = "../../../src/uapi.rs"]
@@ -76,6 +77,7 @@ pub use mapping::{Advice, Mapping};
 pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
 pub use protection::Protection;
 pub use seals::Seals;
+pub use strategy::Strategy;
 pub use uapi::{Info, Stat};
 
 /// An error number of the kernel, as in `errno(3)`.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::ioctl::{ioctl, Getter, Ioctl, NoArg, Setter};
 
 use crate::error::{Error, Operation};
-use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat};
+use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat, Strategy};
 
 /// The node that opens the default pool.
 pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
@@ -415,6 +415,12 @@ impl Info {
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         self.flags & uapi::FLAG_REVOKED != 0
+    }
+
+    /// When the pool gets its pages, unless this version does not know the strategy.
+    #[must_use]
+    pub fn strategy(&self) -> Option<Strategy> {
+        Strategy::from_number(self.strategy)
     }
 }
 

@@ -57,6 +57,7 @@ fn rust_facts() -> Facts {
             abi_version,
             seals,
             flags,
+            strategy,
             reserved,
         }
     );
@@ -65,7 +66,7 @@ fn rust_facts() -> Facts {
         "mmap_pool_create" = Create {
             size_bytes,
             flags,
-            reserved,
+            strategy,
             name,
         }
     );
@@ -91,6 +92,9 @@ fn rust_facts() -> Facts {
             nr_resident_pages,
             nr_limit_pages,
             nr_refused_pages,
+            nr_reserve_pages,
+            nr_reserve_hits,
+            nr_reserve_misses,
             reserved,
         }
     );
@@ -104,6 +108,10 @@ fn rust_facts() -> Facts {
             SEAL_SHRINK,
             SEAL_GROW,
             SEAL_WRITE,
+            STRATEGY_PAGE,
+            STRATEGY_AROUND,
+            STRATEGY_HUGE,
+            STRATEGY_EAGER,
             FLAG_DEFAULT,
             FLAG_REVOKED,
             INFO,
