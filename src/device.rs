@@ -17,6 +17,7 @@ use crate::{
         vm_ops::{self, FaultError, FileObject, VmFault, VmOperations},
     },
     pool::{Pool, TOTALS},
+    reserve::Reserve,
     uapi,
 };
 use kernel::{
@@ -33,7 +34,7 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::{BStr, CString},
-    sync::aref::ARef,
+    sync::{aref::ARef, Arc},
     uaccess::{UserPtr, UserSlice},
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -96,7 +97,13 @@ impl MiscDevice for PoolFile {
             vma.try_clear_maywrite().map_err(|_| EPERM)?;
         }
         file::accessed(file);
-        vm_ops::install::<PoolVmOps>(vma)
+        vm_ops::install::<PoolVmOps>(vma)?;
+        if this.pool.is_eager() {
+            // Its pages stay as long as it exists, which is what this asks for.
+            let nr_pages = this.pool.nr_pages();
+            vm_ops::map_now(vma, nr_pages, |pgoff| this.pool.folio(pgoff))?;
+        }
+        Ok(())
     }
 
     fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
@@ -120,8 +127,12 @@ impl MiscDevice for PoolFile {
         let pool = &*this.pool;
         match cmd {
             uapi::INFO => answer(arg, &pool.info()),
-            uapi::STAT => answer(arg, &TOTALS.stat()),
-            uapi::CREATE => create(&argument(arg)?),
+            uapi::STAT => {
+                let mut stat = TOTALS.stat();
+                pool.reserve().describe(&mut stat);
+                answer(arg, &stat)
+            }
+            uapi::CREATE => create(&argument(arg)?, pool.reserve().clone()),
             uapi::RESIZE => {
                 let resize: uapi::Resize = argument(arg)?;
                 check_reserved(resize.reserved == 0)?;
@@ -176,7 +187,7 @@ impl MiscDevice for PoolFile {
 }
 
 /// Creates a pool and returns a new descriptor for it.
-fn create(create: &uapi::Create) -> Result<isize> {
+fn create(create: &uapi::Create, reserve: Arc<Reserve>) -> Result<isize> {
     check_reserved(create.flags == 0)?;
     let strategy = create.strategy.try_into()?;
     let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
@@ -185,7 +196,7 @@ fn create(create: &uapi::Create) -> Result<isize> {
     let path = CString::try_from_fmt(fmt!("mmap_pool:{}", &*name))?;
 
     let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
-    let pool = Pool::new_created(name, create.size_bytes, strategy)?;
+    let pool = Pool::new_created(name, create.size_bytes, strategy, reserve)?;
     let file = file::open_inode::<PoolFile>(pool, &path)?;
     let number = fd.reserved_fd();
     fd.fd_install(file);

@@ -4,11 +4,14 @@
  * need, one line each. src/helpers.rs declares them for Rust.
  */
 
+#include <linux/cpuset.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
+#include <linux/topology.h>
 
 #include "helpers.h"
 
@@ -22,9 +25,60 @@ bool mmap_pool_fatal_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
+void mmap_pool_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool mmap_pool_has_mempolicy(void)
+{
+#ifdef CONFIG_NUMA
+	return current->mempolicy;
+#else
+	return false;
+#endif
+}
+
+bool mmap_pool_node_allowed(int nid)
+{
+	return node_isset(nid, cpuset_current_mems_allowed);
+}
+
+int mmap_pool_numa_mem_id(void)
+{
+	return numa_mem_id();
+}
+
+/* A constant on machines with a single node. */
+unsigned int mmap_pool_nr_node_ids(void)
+{
+	return nr_node_ids;
+}
+
+bool mmap_pool_node_has_memory(int nid)
+{
+	return node_state(nid, N_MEMORY);
+}
+
+gfp_t mmap_pool_gfp_light(gfp_t gfp)
+{
+	return (gfp | __GFP_NOWARN | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM;
+}
+
+/* 0 if there are no large folios. */
+unsigned int mmap_pool_pmd_order(void)
+{
+	return IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? PMD_ORDER : 0;
+}
+
 struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order)
 {
 	return folio_alloc(gfp, order);
+}
+
+struct folio *mmap_pool_folio_alloc_node(gfp_t gfp, unsigned int order, int nid)
+{
+	return __folio_alloc_node(gfp | __GFP_THISNODE, order, nid);
 }
 
 void mmap_pool_folio_get(struct folio *folio)
@@ -40,6 +94,24 @@ void mmap_pool_folio_put(struct folio *folio)
 unsigned long mmap_pool_folio_nr_pages(const struct folio *folio)
 {
 	return folio_nr_pages(folio);
+}
+
+loff_t mmap_pool_folio_pos(const struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
+/* The size rounded up, as __folio_split() does. */
+bool mmap_pool_folio_ends_in_file(const struct folio *folio)
+{
+	loff_t size = i_size_read(folio->mapping->host);
+
+	return folio_next_index(folio) <= DIV_ROUND_UP(size, PAGE_SIZE);
+}
+
+struct page *mmap_pool_folio_page(struct folio *folio, unsigned long n)
+{
+	return folio_page(folio, n);
 }
 
 struct page *mmap_pool_folio_file_page(struct folio *folio, pgoff_t index)
@@ -65,6 +137,22 @@ gfp_t mmap_pool_mapping_gfp_mask(struct address_space *mapping)
 void mmap_pool_mapping_set_unevictable(struct address_space *mapping)
 {
 	mapping_set_unevictable(mapping);
+}
+
+void mmap_pool_mapping_set_max_order(struct address_space *mapping,
+				     unsigned int order)
+{
+	mapping_set_folio_order_range(mapping, 0, order);
+}
+
+unsigned int mmap_pool_mapping_max_order(const struct address_space *mapping)
+{
+	return mapping_max_folio_order(mapping);
+}
+
+void mmap_pool_mapping_set_release_always(struct address_space *mapping)
+{
+	mapping_set_release_always(mapping);
 }
 
 struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,

@@ -16,16 +16,33 @@ struct super_operations;
 unsigned long mmap_pool_totalram_pages(void);
 bool mmap_pool_fatal_signal_pending(void);
 
+void mmap_pool_cond_resched(void);
+bool mmap_pool_has_mempolicy(void);
+bool mmap_pool_node_allowed(int nid);
+int mmap_pool_numa_mem_id(void);
+unsigned int mmap_pool_nr_node_ids(void);
+bool mmap_pool_node_has_memory(int nid);
+gfp_t mmap_pool_gfp_light(gfp_t gfp);
+unsigned int mmap_pool_pmd_order(void);
+
 struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order);
+struct folio *mmap_pool_folio_alloc_node(gfp_t gfp, unsigned int order, int nid);
 void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
 unsigned long mmap_pool_folio_nr_pages(const struct folio *folio);
+loff_t mmap_pool_folio_pos(const struct folio *folio);
+bool mmap_pool_folio_ends_in_file(const struct folio *folio);
+struct page *mmap_pool_folio_page(struct folio *folio, unsigned long n);
 struct page *mmap_pool_folio_file_page(struct folio *folio, pgoff_t index);
 void mmap_pool_folio_mark_uptodate(struct folio *folio);
 void mmap_pool_flush_dcache_folio(struct folio *folio);
 
 gfp_t mmap_pool_mapping_gfp_mask(struct address_space *mapping);
 void mmap_pool_mapping_set_unevictable(struct address_space *mapping);
+void mmap_pool_mapping_set_max_order(struct address_space *mapping,
+				     unsigned int order);
+unsigned int mmap_pool_mapping_max_order(const struct address_space *mapping);
+void mmap_pool_mapping_set_release_always(struct address_space *mapping);
 struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,
 					  pgoff_t index);
 struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,

@@ -19,16 +19,32 @@ extern "C" {
     pub(crate) fn mmap_pool_totalram_pages() -> c_ulong;
     pub(crate) fn mmap_pool_fatal_signal_pending() -> bool;
 
+    pub(crate) fn mmap_pool_cond_resched();
+    pub(crate) fn mmap_pool_has_mempolicy() -> bool;
+    pub(crate) fn mmap_pool_node_allowed(nid: c_int) -> bool;
+    pub(crate) fn mmap_pool_numa_mem_id() -> c_int;
+    pub(crate) fn mmap_pool_nr_node_ids() -> c_uint;
+    pub(crate) fn mmap_pool_node_has_memory(nid: c_int) -> bool;
+    pub(crate) fn mmap_pool_gfp_light(gfp: gfp_t) -> gfp_t;
+    pub(crate) fn mmap_pool_pmd_order() -> c_uint;
+
     pub(crate) fn mmap_pool_folio_alloc(gfp: gfp_t, order: c_uint) -> *mut folio;
+    pub(crate) fn mmap_pool_folio_alloc_node(gfp: gfp_t, order: c_uint, nid: c_int) -> *mut folio;
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;
+    pub(crate) fn mmap_pool_folio_pos(folio: *const folio) -> loff_t;
+    pub(crate) fn mmap_pool_folio_ends_in_file(folio: *const folio) -> bool;
+    pub(crate) fn mmap_pool_folio_page(folio: *mut folio, n: c_ulong) -> *mut page;
     pub(crate) fn mmap_pool_folio_file_page(folio: *mut folio, index: c_ulong) -> *mut page;
     pub(crate) fn mmap_pool_folio_mark_uptodate(folio: *mut folio);
     pub(crate) fn mmap_pool_flush_dcache_folio(folio: *mut folio);
 
     pub(crate) fn mmap_pool_mapping_gfp_mask(mapping: *mut address_space) -> gfp_t;
     pub(crate) fn mmap_pool_mapping_set_unevictable(mapping: *mut address_space);
+    pub(crate) fn mmap_pool_mapping_set_max_order(mapping: *mut address_space, order: c_uint);
+    pub(crate) fn mmap_pool_mapping_max_order(mapping: *const address_space) -> c_uint;
+    pub(crate) fn mmap_pool_mapping_set_release_always(mapping: *mut address_space);
     pub(crate) fn mmap_pool_filemap_get_folio(
         mapping: *mut address_space,
         index: c_ulong,

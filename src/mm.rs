@@ -4,7 +4,10 @@
 
 pub(crate) mod folio;
 pub(crate) mod mapping;
+pub(crate) mod node;
+pub(crate) mod shrinker;
 pub(crate) mod vm_ops;
+pub(crate) mod work;
 
 use crate::helpers;
 
@@ -23,4 +26,16 @@ pub(crate) fn totalram_pages() -> usize {
 pub(crate) fn fatal_signal_pending() -> bool {
     // SAFETY: The function has no preconditions.
     unsafe { helpers::mmap_pool_fatal_signal_pending() }
+}
+
+/// Lets others run, if it is time.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// C: `cond_resched()`, `include/linux/sched.h`.
+pub(crate) fn cond_resched() {
+    // SAFETY: The function has no preconditions but to be allowed to sleep.
+    unsafe { helpers::mmap_pool_cond_resched() };
 }

@@ -6,7 +6,7 @@
 //!
 //! - [`device`]: file operations and ioctls; who may do what.
 //! - [`pool`]: which folio belongs where; [`strategy`]: when and in what pieces; [`totals`]: how
-//!   many there may be.
+//!   many there may be; [`reserve`]: those that wait to be used.
 //! - [`mm`]: safe `vm_operations_struct`, folios, the page cache.
 //! - [`fs`]: safe inodes of a pseudo file system, files of them, character devices backed by one.
 //!
@@ -18,12 +18,14 @@ mod fs;
 mod helpers;
 mod mm;
 mod pool;
+mod reserve;
 mod strategy;
 mod totals;
 pub mod uapi;
 
 use core::borrow::Borrow;
-use kernel::{page::PAGE_SHIFT, prelude::*};
+use kernel::{page::PAGE_SHIFT, prelude::*, sync::Arc};
+use reserve::{Reserve, Upkeep};
 use strategy::Strategy;
 
 module! {
@@ -45,6 +47,10 @@ module! {
             default: 0,
             description: "Most MiB that all pools together may hold, at most the machine's memory (default 0: half of it, or size_mb if that is more)",
         },
+        reserve_mb: u64 {
+            default: 16,
+            description: "Most MiB to keep zeroed in advance, for all pools together, at most the machine's memory (default 16); 0 for none",
+        },
     },
 }
 
@@ -55,6 +61,8 @@ module! {
 struct MmapPool {
     #[pin]
     device: device::Registration,
+    upkeep: Upkeep,
+    reserve: Arc<Reserve>,
     mount: fs::pseudo::InternalMount<pool::Pool>,
 }
 
@@ -62,6 +70,11 @@ impl kernel::InPlaceModule for MmapPool {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             mount: fs::pseudo::InternalMount::new()?,
+            reserve: {
+                let len_bytes = check_mib("reserve_mb", module_parameters::reserve_mb.value(), 0)?;
+                Reserve::new(len_bytes)?
+            },
+            upkeep: Upkeep::new(reserve)?,
             device <- {
                 let size = check_mib("size_mb", module_parameters::size_mb.value(), 1)?;
                 let strategy = check_strategy(module_parameters::strategy.value())?;
@@ -70,7 +83,7 @@ impl kernel::InPlaceModule for MmapPool {
                     limit => limit,
                 };
                 pool::TOTALS.set_limit(limit >> PAGE_SHIFT);
-                device::register(pool::Pool::new_default(mount, size, strategy)?)
+                device::register(pool::Pool::new_default(mount, size, strategy, reserve.clone())?)
             },
         })
     }

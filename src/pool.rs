@@ -16,30 +16,29 @@
 
 #![forbid(unsafe_code)]
 
+mod copy;
+mod folios;
+
 use crate::{
     fs::{
         inode::{Inode, InodeData, InodeGuard},
         pseudo::{FileSystemType, InternalMount, SharedMount},
     },
-    mm::{
-        fatal_signal_pending,
-        folio::{copy_zeroes_to_iter, LockedFolio, NewFolio},
-        mapping::MappingOwner,
-        totalram_pages,
-    },
+    mm::{mapping::MappingOwner, totalram_pages},
+    reserve::Reserve,
     strategy::Strategy,
-    totals::{Charge, Totals},
+    totals::Totals,
     uapi,
 };
 use core::ops::Range;
 use kernel::{
-    iov::{IovIterDest, IovIterSource},
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
     str::CString,
     sync::{
         aref::ARef,
         atomic::{Atomic, Relaxed},
+        Arc,
     },
 };
 
@@ -52,6 +51,7 @@ pub(crate) static TOTALS: Totals = Totals::new();
 pub(crate) struct Pool {
     kind: Kind,
     strategy: Strategy,
+    reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
     seals: Atomic<u32>,
     /// Changed under the inode's lock.
@@ -79,6 +79,10 @@ impl InodeData for Pool {
         &FILE_SYSTEM_TYPE
     }
 
+    fn max_order(&self) -> u32 {
+        self.strategy.max_order()
+    }
+
     fn resize(pool: &InodeGuard<'_, Self>, len_bytes: u64) -> Result {
         pool.resize(len_bytes)
     }
@@ -91,12 +95,18 @@ impl MappingOwner for Pool {
 }
 
 impl Pool {
-    fn new(kind: Kind, strategy: Strategy) -> Self {
+    fn new(kind: Kind, strategy: Strategy, reserve: Arc<Reserve>) -> Self {
         TOTALS.pool_created();
+        let seals = if strategy.keeps_pages() {
+            uapi::SEAL_SHRINK
+        } else {
+            0
+        };
         Self {
             kind,
             strategy,
-            seals: Atomic::new(0),
+            reserve,
+            seals: Atomic::new(seals),
             is_revoked: Atomic::new(false),
             nr_faults: Atomic::new(0),
             nr_allocated_pages: Atomic::new(0),
@@ -117,8 +127,13 @@ impl Pool {
         mount: &InternalMount<Self>,
         len_bytes: u64,
         strategy: Strategy,
+        reserve: Arc<Reserve>,
     ) -> Result<ARef<Inode<Self>>> {
-        Inode::new(mount, len_bytes, Self::new(Kind::Default, strategy))
+        Inode::new(
+            mount,
+            len_bytes,
+            Self::new(Kind::Default, strategy, reserve),
+        )
     }
 
     /// Creates a pool of its own, without a single page.
@@ -131,13 +146,14 @@ impl Pool {
         name: CString,
         len_bytes: u64,
         strategy: Strategy,
+        reserve: Arc<Reserve>,
     ) -> Result<ARef<Inode<Self>>> {
         let mount = SharedMount::new()?;
         let kind = Kind::Created {
             name,
             _mount: SharedMount::new()?,
         };
-        Inode::new(&mount, len_bytes, Self::new(kind, strategy))
+        Inode::new(&mount, len_bytes, Self::new(kind, strategy, reserve))
     }
 
     fn is_sealed(&self, seal: u32) -> bool {
@@ -176,121 +192,19 @@ impl Inode<Pool> {
         }
     }
 
+    /// Returns where the pool's folios come from.
+    pub(crate) fn reserve(&self) -> &Arc<Reserve> {
+        &self.data().reserve
+    }
+
+    /// Returns whether `mmap` is to allocate and map everything at once.
+    pub(crate) fn is_eager(&self) -> bool {
+        self.data().strategy == Strategy::Eager
+    }
+
     /// Returns whether the pool is sealed against writing.
     pub(crate) fn is_write_sealed(&self) -> bool {
         self.data().is_sealed(uapi::SEAL_WRITE)
-    }
-
-    /// Resolves a fault on page `pgoff`: returns its folio, allocated if there is none, locked.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::locked_folio`].
-    pub(crate) fn fault(&self, pgoff: usize) -> Result<LockedFolio> {
-        self.data().nr_faults.add(1, Relaxed);
-        self.locked_folio(pgoff, || self.nr_pages())
-    }
-
-    /// Returns the folio that holds page `pgoff`, allocated if there is none, locked. The page has
-    /// to be below `end()`, which is asked anew whenever that may have changed.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENXIO`: the page is at or past the end.
-    /// - `ENOSPC`: the limit for all pools is reached.
-    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
-    fn locked_folio(&self, pgoff: usize, end: impl Fn() -> usize) -> Result<LockedFolio> {
-        let check = || if pgoff < end() { Ok(()) } else { Err(ENXIO) };
-        loop {
-            check()?;
-            if let Some(folio) = self.mapping().lock_folio(pgoff) {
-                // A folio that is locked cannot be truncated, but may have been about to be.
-                return check().map(|()| folio);
-            }
-            let charge = TOTALS.charge()?;
-            let new = NewFolio::zeroed(self.mapping().gfp_mask())?;
-            let _guard = self.mapping().invalidate_lock_shared();
-            check()?;
-            match self.mapping().add_folio(new, pgoff) {
-                Ok(folio) => {
-                    // From here on `pages_removed()` gives it back.
-                    Charge::keep(charge);
-                    self.data().nr_allocated_pages.add(1, Relaxed);
-                    return Ok(folio);
-                }
-                // Somebody else was faster: take theirs.
-                Err(error) if error == EEXIST => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Copies from byte `pos` of the pool until `iov` is full or the pool ends. Reading a hole
-    /// allocates nothing.
-    ///
-    /// Returns how many bytes were copied, 0 at or past the end.
-    ///
-    /// # Context
-    ///
-    /// May sleep and may fault.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EFAULT`: not one byte could be copied.
-    pub(crate) fn read(&self, pos: u64, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        self.check_alive()?;
-        let mut done = 0;
-        while let Some(chunk) = Chunk::at(pos + done as u64, iov.len(), self.len_bytes()) {
-            let copied = match self.mapping().folio(chunk.pgoff) {
-                Some(folio) => folio.copy_to_iter(chunk.offset, chunk.len, iov),
-                None => copy_zeroes_to_iter(chunk.len, iov),
-            };
-            done += copied;
-            if copied < chunk.len {
-                return if done > 0 { Ok(done) } else { Err(EFAULT) };
-            }
-        }
-        Ok(done)
-    }
-
-    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EINVAL`: the range is empty or not within the pool.
-    /// - `EINTR`: the task is being killed.
-    /// - Otherwise as [`Self::locked_folio`].
-    pub(crate) fn prefault(&self, offset: u64, len_bytes: u64) -> Result {
-        self.check_alive()?;
-        let end = offset.checked_add(len_bytes).ok_or(EINVAL)?;
-        if len_bytes == 0 || end > self.len_bytes() {
-            return Err(EINVAL);
-        }
-        self.allocate(pages(offset, end), || self.nr_pages())
-    }
-
-    fn allocate(&self, pages: Range<usize>, end: impl Fn() -> usize) -> Result {
-        for pgoff in pages {
-            if fatal_signal_pending() {
-                return Err(EINTR);
-            }
-            self.locked_folio(pgoff, &end)?;
-        }
-        Ok(())
     }
 
     /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`. The
@@ -339,81 +253,13 @@ impl Inode<Pool> {
         }
     }
 
-    fn nr_pages(&self) -> usize {
+    /// Returns the number of pages that can be mapped.
+    pub(crate) fn nr_pages(&self) -> usize {
         pages(0, self.len_bytes()).end
     }
 }
 
 impl InodeGuard<'_, Pool> {
-    /// Copies `iov` to byte `pos` of the pool, until `iov` is empty. Readers and mappings do not
-    /// wait for it.
-    ///
-    /// Returns how many bytes were copied.
-    ///
-    /// # Context
-    ///
-    /// May sleep and may fault.
-    ///
-    /// # Errors
-    ///
-    /// Only if not one byte was copied:
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: a seal forbids it.
-    /// - `ENOSPC`: `pos` is at or past the end of the default pool, or the limit for all pools is
-    ///   reached.
-    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
-    /// - `EFAULT`: `iov` cannot be read.
-    /// - `EINTR`: the task is being killed.
-    pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        // None of this changes while the lock is held.
-        self.check_alive()?;
-        if self.is_write_sealed() {
-            return Err(EPERM);
-        }
-        let end = pos.saturating_add(iov.len() as u64);
-        if end > self.len_bytes() && !self.is_default() && self.data().is_sealed(uapi::SEAL_GROW) {
-            // As for memfd: not even the part before the end.
-            return Err(EPERM);
-        }
-        let mut done = 0;
-        while !iov.is_empty() {
-            match self.write_chunk(pos + done as u64, iov) {
-                Ok(copied) => done += copied,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
-    }
-
-    /// As [`Self::write`], within a page.
-    fn write_chunk(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        if fatal_signal_pending() {
-            return Err(EINTR);
-        }
-        let end = if self.is_default() {
-            self.len_bytes()
-        } else {
-            i64::MAX as u64
-        };
-        let chunk = Chunk::at(pos, iov.len(), end).ok_or(ENOSPC)?;
-        let grows = pos + chunk.len as u64 > self.len_bytes();
-        let folio = self.locked_folio(chunk.pgoff, || usize::MAX)?.unlock();
-        let copied = folio.copy_from_iter(chunk.offset, chunk.len, iov);
-        if grows && copied > 0 {
-            self.grow_to(self.len_bytes().max(pos + copied as u64));
-        }
-        if copied < chunk.len {
-            // The page may be past the end, where nobody would ever find it.
-            self.set_len(self.len_bytes())?;
-        }
-        if copied > 0 {
-            Ok(copied)
-        } else {
-            Err(EFAULT)
-        }
-    }
-
     /// Changes the size.
     ///
     /// # Context
@@ -447,54 +293,14 @@ impl InodeGuard<'_, Pool> {
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against writing.
+    /// - `EPERM`: the pool is sealed against writing, or keeps its pages.
     /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
     pub(crate) fn punch_hole(&self, offset: u64, len_bytes: u64) -> Result {
         self.check_alive()?;
-        if self.is_write_sealed() {
+        if self.is_write_sealed() || self.data().strategy.keeps_pages() {
             return Err(EPERM);
         }
         self.punch(offset, len_bytes)
-    }
-
-    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none, past the
-    /// end too. Makes the pool that large, unless `keeps_size`.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against growing, and would.
-    /// - `EFBIG`: the process may not have files that large.
-    /// - `EINTR`: the task is being killed.
-    /// - Otherwise as [`Inode::locked_folio`].
-    pub(crate) fn fallocate(&self, offset: u64, len_bytes: u64, keeps_size: bool) -> Result {
-        let end = self.check_fallocate(offset, len_bytes)?;
-        self.allocate(pages(offset, end), || usize::MAX)?;
-        if end > self.len_bytes() && !keeps_size {
-            self.grow_to(end);
-        }
-        Ok(())
-    }
-
-    /// Returns the end of what [`Self::fallocate`] is to allocate, if that is allowed.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against growing, and would.
-    /// - `EFBIG`: the process may not have files that large.
-    pub(crate) fn check_fallocate(&self, offset: u64, len_bytes: u64) -> Result<u64> {
-        self.check_alive()?;
-        let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
-        self.check_new_len(end)?;
-        if end > self.len_bytes() && self.data().is_sealed(uapi::SEAL_GROW) {
-            return Err(EPERM);
-        }
-        Ok(end)
     }
 
     /// Adds `seals`, for good.
@@ -534,8 +340,12 @@ impl InodeGuard<'_, Pool> {
     /// # Errors
     ///
     /// - `ENODEV`: it was revoked before.
+    /// - `EPERM`: it keeps its pages.
     pub(crate) fn revoke(&self) -> Result {
         self.check_alive()?;
+        if self.data().strategy.keeps_pages() {
+            return Err(EPERM);
+        }
         self.data().is_revoked.store(true, Relaxed);
         // With no page left below the end, faults need no other check.
         self.set_len(0)
@@ -546,30 +356,4 @@ impl InodeGuard<'_, Pool> {
 fn pages(start: u64, end: u64) -> Range<usize> {
     let end = end.div_ceil(PAGE_SIZE as u64);
     (start >> PAGE_SHIFT) as usize..end as usize
-}
-
-/// The next piece of a copy: bytes of a single page.
-struct Chunk {
-    pgoff: usize,
-    /// In bytes, from the start of the page.
-    offset: usize,
-    /// In bytes, never 0.
-    len: usize,
-}
-
-impl Chunk {
-    /// Returns what can be copied at byte `pos` if `wanted` bytes are left to copy and the pool has
-    /// `end` bytes, or `None` if that is nothing.
-    fn at(pos: u64, wanted: usize, end: u64) -> Option<Self> {
-        let left = end.checked_sub(pos)?;
-        let offset = pos as usize % PAGE_SIZE;
-        let len = wanted
-            .min(PAGE_SIZE - offset)
-            .min(left.try_into().unwrap_or(usize::MAX));
-        (len > 0).then_some(Self {
-            pgoff: (pos >> PAGE_SHIFT) as usize,
-            offset,
-            len,
-        })
-    }
 }

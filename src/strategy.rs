@@ -4,8 +4,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::uapi;
-use kernel::prelude::*;
+use crate::{mm::folio::pmd_order, uapi};
+use kernel::{page::PAGE_SIZE, prelude::*};
 
 /// When a pool gets its pages, and in what pieces.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,25 @@ pub(crate) enum Strategy {
     Huge = uapi::STRATEGY_HUGE,
     /// `mmap` allocates all of the range. Nothing is taken away as long as the pool lives.
     Eager = uapi::STRATEGY_EAGER,
+}
+
+impl Strategy {
+    /// Bytes that [`Strategy::Around`] allocates together: as many as fault-around maps together.
+    const WINDOW_BYTES: usize = 1 << 16;
+
+    /// Returns the number of pages, as a power of two, of the largest folio that is allocated.
+    pub(crate) fn max_order(self) -> u32 {
+        match self {
+            Self::Page => 0,
+            Self::Around => pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2()),
+            Self::Huge | Self::Eager => pmd_order(),
+        }
+    }
+
+    /// Returns whether pages that a pool has got stay in it as long as it exists.
+    pub(crate) fn keeps_pages(self) -> bool {
+        self == Self::Eager
+    }
 }
 
 impl TryFrom<u32> for Strategy {

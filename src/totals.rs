@@ -5,10 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::uapi;
-use kernel::{
-    prelude::*,
-    sync::atomic::{Atomic, Relaxed},
-};
+use kernel::sync::atomic::{Atomic, Relaxed};
 
 /// Counts of all pools together.
 pub(crate) struct Totals {
@@ -33,20 +30,26 @@ impl Totals {
         self.nr_limit_pages.store(nr_pages, Relaxed);
     }
 
-    /// Counts a page that is about to enter a pool.
-    ///
-    /// # Errors
-    ///
-    /// - `ENOSPC`: the limit is reached.
-    pub(crate) fn charge(&self) -> Result<Charge<'_>> {
-        let before = self.nr_resident_pages.fetch_add(1, Relaxed);
-        let charge = Charge(self);
-        if before < self.nr_limit_pages.load(Relaxed) {
-            Ok(charge)
-        } else {
-            self.nr_refused_pages.add(1, Relaxed);
-            Err(ENOSPC)
+    /// Counts `nr_pages` pages that are about to enter a pool, if there may be that many more.
+    pub(crate) fn charge(&self, nr_pages: usize) -> Option<Charge<'_>> {
+        let limit = self.nr_limit_pages.load(Relaxed);
+        let mut before = self.nr_resident_pages.load(Relaxed);
+        loop {
+            // Not even for a moment more than is granted, or others would be refused.
+            let after = before.checked_add(nr_pages as u64)?;
+            if after > limit {
+                return None;
+            }
+            match self.nr_resident_pages.cmpxchg(before, after, Relaxed) {
+                Ok(_) => return Some(Charge(self, nr_pages)),
+                Err(now) => before = now,
+            }
         }
+    }
+
+    /// Counts a page that was refused because of the limit.
+    pub(crate) fn refused(&self) {
+        self.nr_refused_pages.add(1, Relaxed);
     }
 
     /// Counts `nr_pages` pages out that have left a pool.
@@ -77,11 +80,11 @@ impl Totals {
     }
 }
 
-/// A page that is counted, and counted out again when this is dropped.
-pub(crate) struct Charge<'a>(&'a Totals);
+/// Pages that are counted, and counted out again when this is dropped.
+pub(crate) struct Charge<'a>(&'a Totals, usize);
 
 impl Charge<'_> {
-    /// Leaves the page counted.
+    /// Leaves the pages counted.
     pub(crate) fn keep(self) {
         core::mem::forget(self);
     }
@@ -89,6 +92,6 @@ impl Charge<'_> {
 
 impl Drop for Charge<'_> {
     fn drop(&mut self) {
-        self.0.uncharge(1);
+        self.0.uncharge(self.1);
     }
 }

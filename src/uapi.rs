@@ -166,8 +166,9 @@ pub const STRATEGY_AROUND: u32 = 1;
 /// Memory comes in the largest pieces there are, up to a huge page (2 MiB on x86-64), which a
 /// single entry of the page table maps.
 pub const STRATEGY_HUGE: u32 = 2;
-/// `mmap` allocates and maps all of the range; nothing of it faults later. In return nothing is
-/// ever taken away: the pool's size is fixed, and what would make a hole is `EPERM`.
+/// `mmap` allocates and maps all of the range, so that touching it never allocates. In return nothing
+/// is ever taken away: the pool has [`SEAL_SHRINK`] from the start, and making a hole or revoking it
+/// is `EPERM`.
 pub const STRATEGY_EAGER: u32 = 3;
 
 /// Describes the pool behind a descriptor. Works whatever the descriptor was opened for, and on a
@@ -209,13 +210,14 @@ pub const RESIZE: u32 = ioc::<Resize>(DIR_WRITE, 0x02);
 /// # Errors
 ///
 /// - `EBADF`: the descriptor is not open for writing.
-/// - `EPERM`: the pool is sealed against writing.
+/// - `EPERM`: the pool is sealed against writing, or has [`STRATEGY_EAGER`].
 /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
 ///
 /// C: `MMAP_POOL_PUNCH`.
 pub const PUNCH: u32 = ioc::<Range>(DIR_WRITE, 0x03);
 
-/// Allocates the pages of a range that have no memory yet. After an error some may have it.
+/// Allocates the pages of a range that have no memory yet, in the pieces of the pool's strategy, which
+/// may reach beyond the range. After an error some may have it.
 ///
 /// # Errors
 ///
@@ -246,7 +248,7 @@ pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
 /// # Errors
 ///
 /// - `EPERM`: neither the pool's owner nor `CAP_SYS_ADMIN`; the default pool, without
-///   `CAP_SYS_ADMIN`.
+///   `CAP_SYS_ADMIN`; a pool with [`STRATEGY_EAGER`].
 ///
 /// C: `MMAP_POOL_REVOKE`.
 pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);

@@ -70,6 +70,9 @@ impl<T: InodeFile> FileOperations<T> {
         owner: this_module(),
         llseek: Some(Self::llseek),
         fsync: Some(bindings::noop_fsync),
+        // Where a huge page can be mapped, if the mapping is large enough for one.
+        #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+        get_unmapped_area: Some(bindings::thp_get_unmapped_area),
         splice_read: Some(bindings::copy_splice_read),
         splice_write: Some(bindings::iter_file_splice_write),
         ..*Self::MISC

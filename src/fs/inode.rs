@@ -20,6 +20,7 @@ use kernel::{
     error::{from_err_ptr, from_result, to_result},
     ffi::{c_int, c_uint},
     fs::File,
+    page::PAGE_SHIFT,
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
     types::{NotThreadSafe, Opaque},
@@ -32,6 +33,9 @@ pub(crate) trait InodeData: MappingOwner + Send + Sync + Sized + 'static {
 
     /// Returns the one file system type whose inodes carry a `Self`.
     fn file_system_type() -> &'static FileSystemType<Self>;
+
+    /// Returns the number of pages, as a power of two, that the largest folio of the inode may have.
+    fn max_order(&self) -> u32;
 
     /// Changes the size to `len_bytes`, for `ftruncate`.
     fn resize(inode: &InodeGuard<'_, Self>, len_bytes: u64) -> Result;
@@ -96,6 +100,7 @@ impl<T: InodeData> Inode<T> {
     pub(crate) fn new(mount: &impl Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
         let len_bytes = bindings::loff_t::try_from(len_bytes)?;
         let mnt = NonNull::new(mount.as_ptr()).ok_or(EINVAL)?;
+        let max_order = data.max_order();
         let private = KBox::new(Private { mnt, data }, GFP_KERNEL)?;
         // SAFETY: The mount is valid, so its super block is.
         let inode = unsafe { bindings::alloc_anon_inode((*mnt.as_ptr()).mnt_sb) };
@@ -112,7 +117,7 @@ impl<T: InodeData> Inode<T> {
             helpers::mmap_pool_i_size_write(inode, len_bytes);
         }
         // SAFETY: Nobody else knows the inode yet; its page cache is part of it.
-        unsafe { Mapping::init::<T>((*inode.as_ptr()).i_mapping) };
+        unsafe { Mapping::init::<T>((*inode.as_ptr()).i_mapping, max_order) };
         // SAFETY: The mount is valid. This is the mount's half of the reference made below.
         unsafe { bindings::mntget(mnt.as_ptr()) };
         // INVARIANT: `i_private` and the page cache were set up above.
@@ -217,7 +222,7 @@ impl<T: InodeData> Inode<T> {
         unsafe {
             bindings::generic_fillattr(idmap, request_mask, inode.as_ptr(), stat);
             // In units of 512 bytes.
-            (*stat).blocks = (inode.mapping().nr_pages() << (kernel::page::PAGE_SHIFT - 9)) as u64;
+            (*stat).blocks = (inode.mapping().nr_pages() << (PAGE_SHIFT - 9)) as u64;
         }
         0
     }
@@ -280,10 +285,29 @@ impl<T: InodeData> InodeGuard<'_, T> {
     ///
     /// C: `truncate_setsize()`.
     pub(crate) fn set_len(&self, len_bytes: u64) -> Result {
-        let len_bytes = bindings::loff_t::try_from(len_bytes)?;
+        let old_len_bytes = self.len_bytes();
+        let new_len_bytes = bindings::loff_t::try_from(len_bytes)?;
         let _guard = self.mapping().invalidate_lock();
+        if len_bytes <= old_len_bytes && self.mapping().max_order() > 0 {
+            // A large folio can be split as long as all of it is below the end.
+            // SAFETY: The page cache is valid.
+            unsafe {
+                bindings::truncate_inode_pages_range(
+                    self.mapping().as_ptr(),
+                    new_len_bytes,
+                    bindings::uoff_t::MAX,
+                )
+            };
+            // One that could not be, because somebody uses a page of it, must not be split while the
+            // size changes.
+            let _folio = self
+                .mapping()
+                .lock_folio((len_bytes >> PAGE_SHIFT) as usize);
+            // SAFETY: The inode is valid, and locked.
+            unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), new_len_bytes) };
+        }
         // SAFETY: The inode is valid, and locked.
-        unsafe { bindings::truncate_setsize(self.as_ptr(), len_bytes) };
+        unsafe { bindings::truncate_setsize(self.as_ptr(), new_len_bytes) };
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 //!
 //! C header: `include/linux/pagemap.h`.
 
+use super::node::Node;
 use crate::helpers;
 use core::{ops::Deref, ptr::NonNull};
 use kernel::{
@@ -30,6 +31,11 @@ use kernel::{
 #[repr(transparent)]
 pub(crate) struct Folio(Opaque<bindings::folio>);
 
+// SAFETY: A folio may be used and freed by any thread; its lock belongs to none.
+unsafe impl Send for Folio {}
+// SAFETY: The functions below leave what needs a lock to the kernel, which takes it.
+unsafe impl Sync for Folio {}
+
 // SAFETY: The functions below use the folio's own reference count, and a folio is freed when its
 // last reference is put.
 unsafe impl AlwaysRefCounted for Folio {
@@ -49,64 +55,123 @@ impl Folio {
         self.0.get()
     }
 
-    /// Copies `len` bytes from `offset`, both in bytes, into `iov` and returns how many it copied:
-    /// fewer if a fault on the other side could not be resolved.
-    ///
-    /// # Context
-    ///
-    /// May sleep and may fault. Holds no lock that a page fault takes.
-    ///
-    /// C: `copy_folio_to_iter()`, `include/linux/uio.h`.
-    pub(crate) fn copy_to_iter(
-        &self,
-        offset: usize,
-        len: usize,
-        iov: &mut IovIterDest<'_>,
-    ) -> usize {
-        let len = len.min(self.len_bytes().saturating_sub(offset));
-        // SAFETY: The reference keeps the folio; `offset + len` is within it. The pages are read
-        // as plain memory, racing with userspace at most, which C permits here.
-        unsafe { bindings::copy_page_to_iter(self.head_page(), offset, len, iov.as_raw()) }
+    /// Returns the part of the folio that holds the `len` bytes from byte `pos` of the page cache, or
+    /// the first of them. Byte `pos` has to be in the folio.
+    pub(crate) fn part(&self, pos: u64, len: usize) -> Part<'_> {
+        // SAFETY: By the type invariants the folio is valid. Its position stays, even when it leaves
+        // the page cache, since a reference keeps it from being split.
+        let start = unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) };
+        let len_bytes = self.nr_pages() << PAGE_SHIFT;
+        // CAST: A position is never negative.
+        let offset = usize::try_from(pos.wrapping_sub(start as u64)).unwrap_or(usize::MAX);
+        debug_assert!(offset < len_bytes);
+        // INVARIANT: Clipped to the folio.
+        Part {
+            folio: self,
+            offset: offset.min(len_bytes),
+            len: len.min(len_bytes.saturating_sub(offset)),
+        }
     }
 
-    /// Copies `len` bytes from `iov` to `offset`, both in bytes, and returns how many it copied:
-    /// fewer if a fault on the other side could not be resolved.
+    /// Returns the page of the page cache that follows the folio.
     ///
-    /// # Context
-    ///
-    /// May sleep and may fault. Holds no lock that a page fault takes.
-    ///
-    /// C: `copy_page_from_iter()`, `include/linux/uio.h`.
-    pub(crate) fn copy_from_iter(
-        &self,
-        offset: usize,
-        len: usize,
-        iov: &mut IovIterSource<'_>,
-    ) -> usize {
-        let len = len.min(self.len_bytes().saturating_sub(offset));
-        // SAFETY: The reference keeps the folio; `offset + len` is within it. Nobody holds a Rust
-        // reference to the bytes.
-        let copied =
-            unsafe { bindings::copy_page_from_iter(self.head_page(), offset, len, iov.as_raw()) };
-        // SAFETY: The reference keeps the folio.
-        unsafe { helpers::mmap_pool_flush_dcache_folio(self.as_ptr()) };
-        copied
+    /// C: `folio_next_index()`.
+    pub(crate) fn end(&self) -> usize {
+        // SAFETY: As in `offset_of`.
+        let start = unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) };
+        // CAST: A position is never negative.
+        (start as usize >> PAGE_SHIFT) + self.nr_pages()
     }
 
-    /// Returns the number of pages.
-    pub(super) fn nr_pages(&self) -> usize {
+    /// Returns the number of pages. It stays: a reference keeps the folio from being split.
+    pub(crate) fn nr_pages(&self) -> usize {
         // SAFETY: By the type invariants the folio is valid.
         unsafe { helpers::mmap_pool_folio_nr_pages(self.as_ptr()) }
-    }
-
-    fn len_bytes(&self) -> usize {
-        self.nr_pages() << PAGE_SHIFT
     }
 
     fn head_page(&self) -> *mut bindings::page {
         // CAST: `struct folio` begins with the `struct page` of its first page.
         self.as_ptr().cast()
     }
+}
+
+/// Bytes of a folio.
+///
+/// # Invariants
+///
+/// They are within the folio.
+pub(crate) struct Part<'a> {
+    folio: &'a Folio,
+    offset: usize,
+    len: usize,
+}
+
+impl Part<'_> {
+    /// Returns the number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Copies the bytes into `iov` and returns how many it copied: fewer if a fault on the other side
+    /// could not be resolved.
+    ///
+    /// # Context
+    ///
+    /// May sleep and may fault. Holds no lock that a page fault takes.
+    ///
+    /// C: `copy_folio_to_iter()`, `include/linux/uio.h`.
+    pub(crate) fn copy_to_iter(&self, iov: &mut IovIterDest<'_>) -> usize {
+        let page = self.folio.head_page();
+        // SAFETY: The reference keeps the folio; the bytes are within it. They are read as plain
+        // memory, racing with userspace at most, which C permits here.
+        unsafe { bindings::copy_page_to_iter(page, self.offset, self.len, iov.as_raw()) }
+    }
+
+    /// Copies `iov` to the bytes and returns how many it copied: fewer if a fault on the other side
+    /// could not be resolved.
+    ///
+    /// # Context
+    ///
+    /// May sleep and may fault. Holds no lock that a page fault takes.
+    ///
+    /// C: `copy_page_from_iter()`, `include/linux/uio.h`.
+    pub(crate) fn copy_from_iter(&self, iov: &mut IovIterSource<'_>) -> usize {
+        let page = self.folio.head_page();
+        // SAFETY: The reference keeps the folio; the bytes are within it. Nobody holds a Rust
+        // reference to them.
+        let copied =
+            unsafe { bindings::copy_page_from_iter(page, self.offset, self.len, iov.as_raw()) };
+        // SAFETY: The reference keeps the folio.
+        unsafe { helpers::mmap_pool_flush_dcache_folio(self.folio.as_ptr()) };
+        copied
+    }
+}
+
+/// Returns `gfp` as it is for a single page, and without what makes an allocation wait or disturb
+/// others for more: those are a bonus.
+pub(super) fn gfp_for(nr_pages: usize, gfp: bindings::gfp_t) -> bindings::gfp_t {
+    if nr_pages > 1 {
+        light(gfp)
+    } else {
+        gfp
+    }
+}
+
+/// Takes from `gfp` whatever makes an allocation wait or disturb others.
+///
+/// C: `GFP_TRANSHUGE_LIGHT`, `include/linux/gfp_types.h`.
+fn light(gfp: bindings::gfp_t) -> bindings::gfp_t {
+    // SAFETY: The function has no preconditions.
+    unsafe { helpers::mmap_pool_gfp_light(gfp) }
+}
+
+/// Returns the number of pages, as a power of two, of a huge page: what an entry maps that is one
+/// level above those of pages. 0 if the kernel has no such pages.
+///
+/// C: `PMD_ORDER`, `include/linux/pgtable.h`.
+pub(crate) fn pmd_order() -> u32 {
+    // SAFETY: The function has no preconditions.
+    unsafe { helpers::mmap_pool_pmd_order() }
 }
 
 /// Writes `len` zero bytes into `iov` and returns how many it wrote.
@@ -125,26 +190,63 @@ pub(crate) fn copy_zeroes_to_iter(len: usize, iov: &mut IovIterDest<'_>) -> usiz
 ///
 /// # Invariants
 ///
-/// Owns the only reference; the folio is one page, zeroed, uptodate, unlocked and in no page cache.
+/// Owns the only reference; the folio is zeroed, uptodate, unlocked, charged to no memory cgroup and
+/// in no page cache.
 pub(crate) struct NewFolio(ARef<Folio>);
 
 impl NewFolio {
-    /// Allocates a folio of one page.
+    /// Allocates a folio of `1 << order` pages.
+    ///
+    /// A large one is taken if there is one: nothing is reclaimed or compacted for it, as in
+    /// `GFP_TRANSHUGE_LIGHT`.
     ///
     /// # Context
     ///
     /// May sleep, unless `gfp` forbids it.
     ///
     /// C: `folio_alloc()`, `include/linux/gfp.h`.
-    pub(crate) fn zeroed(gfp: bindings::gfp_t) -> Result<Self, AllocError> {
+    pub(crate) fn zeroed(gfp: bindings::gfp_t, order: u32) -> Result<Self, AllocError> {
+        let gfp = gfp_for(1 << order, gfp) | bindings::__GFP_ZERO;
         // SAFETY: The function has no preconditions.
-        let folio = unsafe { helpers::mmap_pool_folio_alloc(gfp | bindings::__GFP_ZERO, 0) };
+        let folio = unsafe { helpers::mmap_pool_folio_alloc(gfp, order) };
+        // SAFETY: The allocation has just succeeded or failed, with `__GFP_ZERO`.
+        unsafe { Self::from_raw(folio) }
+    }
+
+    /// Allocates a folio of `1 << order` pages on `node` that is to wait for its use. It is taken if
+    /// there is one: nothing is reclaimed or compacted for it.
+    ///
+    /// While it waits nothing can move it, so it does not come from where everything has to be
+    /// movable.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `__folio_alloc_node()`, `include/linux/gfp.h`.
+    pub(crate) fn zeroed_in_advance(node: Node, order: u32) -> Result<Self, AllocError> {
+        let gfp = light(bindings::GFP_KERNEL | bindings::__GFP_HIGHMEM) | bindings::__GFP_ZERO;
+        // SAFETY: The node has memory.
+        let folio = unsafe { helpers::mmap_pool_folio_alloc_node(gfp, order, node.id()) };
+        // SAFETY: The allocation has just succeeded or failed, with `__GFP_ZERO`.
+        unsafe { Self::from_raw(folio) }
+    }
+
+    /// # Safety
+    ///
+    /// `folio` is a new allocation with `__GFP_ZERO`, handed over, or null.
+    unsafe fn from_raw(folio: *mut bindings::folio) -> Result<Self, AllocError> {
         let folio = NonNull::new(folio).ok_or(AllocError)?;
         // SAFETY: The folio is ours alone and `__GFP_ZERO` has initialised all of it.
         unsafe { helpers::mmap_pool_folio_mark_uptodate(folio.as_ptr()) };
         // INVARIANT: As the allocation's only owner, all of the above holds.
         // SAFETY: The allocation comes with one reference, handed over here.
         Ok(Self(unsafe { ARef::from_raw(folio.cast()) }))
+    }
+
+    /// Returns the number of pages.
+    pub(crate) fn nr_pages(&self) -> usize {
+        self.0.nr_pages()
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::folio {

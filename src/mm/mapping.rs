@@ -4,7 +4,7 @@
 //!
 //! C: `struct address_space`, `include/linux/fs.h`, `include/linux/pagemap.h`.
 
-use super::folio::{Folio, LockedFolio, NewFolio};
+use super::folio::{gfp_for, Folio, LockedFolio, NewFolio};
 use crate::helpers;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
@@ -45,10 +45,25 @@ impl<T: MappingOwner> Operations<T> {
     /// Memory is all there is behind the page cache: nothing is read in, nothing is written back.
     const TABLE: bindings::address_space_operations = bindings::address_space_operations {
         dirty_folio: Some(bindings::noop_dirty_folio),
+        release_folio: Some(Self::release_folio),
         free_folio: Some(Self::free_folio),
         migrate_folio: Some(bindings::filemap_migrate_folio),
         ..pin_init::zeroed()
     };
+
+    /// Says whether a folio may be split, for in a page cache of large folios it is asked before that.
+    ///
+    /// A split drops what is past the end of the file from the page cache itself: `free_folio` never
+    /// hears of it, and the statistics of dirty pages, which do not count folios of ours, are told
+    /// that some are clean. So a folio that reaches past the end stays as it is.
+    ///
+    /// # Safety
+    ///
+    /// Called by the kernel for a valid folio of a page cache of ours, locked.
+    unsafe extern "C" fn release_folio(folio: *mut bindings::folio, _: bindings::gfp_t) -> bool {
+        // SAFETY: The caller holds a reference, and the lock keeps the folio in its page cache.
+        unsafe { helpers::mmap_pool_folio_ends_in_file(folio) }
+    }
 
     /// # Safety
     ///
@@ -63,18 +78,27 @@ impl<T: MappingOwner> Operations<T> {
 impl Mapping {
     /// Takes over the page cache of a new inode.
     ///
-    /// Its folios are the only copy of the data, so reclaim has to leave them alone.
+    /// Its folios are the only copy of the data, so reclaim has to leave them alone. They may have up
+    /// to `1 << max_order` pages, if the kernel can have large ones.
     ///
     /// # Safety
     ///
     /// `mapping` belongs to an inode that is being set up, and lives for `'a`.
     pub(crate) unsafe fn init<'a, T: MappingOwner>(
         mapping: *mut bindings::address_space,
+        max_order: u32,
     ) -> &'a Self {
         // SAFETY: The caller's promise; nobody else can see the inode yet.
         unsafe { (*mapping).a_ops = &Operations::<T>::TABLE };
         // SAFETY: The caller's promise.
         unsafe { helpers::mmap_pool_mapping_set_unevictable(mapping) };
+        if max_order > 0 {
+            // SAFETY: The caller's promise.
+            unsafe {
+                helpers::mmap_pool_mapping_set_max_order(mapping, max_order);
+                helpers::mmap_pool_mapping_set_release_always(mapping);
+            }
+        }
         // INVARIANT: The operations were set above.
         // SAFETY: The caller's promise.
         unsafe { Self::from_raw(mapping) }
@@ -97,6 +121,14 @@ impl Mapping {
         // SAFETY: The pointer is valid by the type invariants. Others change the counter under a
         // lock of their own; a single aligned word is read, as C does without the lock.
         unsafe { (&raw const (*self.as_ptr()).nrpages).read_volatile() }
+    }
+
+    /// Returns the number of pages, as a power of two, of the largest folio that may be in the cache.
+    ///
+    /// C: `mapping_max_folio_order()`.
+    pub(crate) fn max_order(&self) -> u32 {
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { helpers::mmap_pool_mapping_max_order(self.as_ptr()) }
     }
 
     /// Returns the flags to allocate this page cache's folios with.
@@ -133,9 +165,10 @@ impl Mapping {
         Some(unsafe { LockedFolio::from_raw(folio) })
     }
 
-    /// Makes `folio` hold page `pgoff`, and returns it locked.
+    /// Makes `folio` hold the pages from `pgoff` on, and returns it locked.
     ///
-    /// The folio is charged to the memory cgroup of the running task.
+    /// The folio is charged to the memory cgroup of the running task. For a large one nothing is
+    /// reclaimed from it.
     ///
     /// # Context
     ///
@@ -143,15 +176,22 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - `EEXIST`: some folio holds the page already.
+    /// - `EEXIST`: some folio holds one of the pages already.
+    /// - `EINVAL`: `pgoff` is not a multiple of the folio's size, or that is more than
+    ///   [`max_order`](Self::max_order) says.
     /// - `ENOMEM`: no memory for the page cache, or the memory cgroup is at its limit.
     ///
     /// C: `filemap_add_folio()`.
     pub(crate) fn add_folio(&self, folio: NewFolio, pgoff: usize) -> Result<LockedFolio> {
+        let nr_pages = folio.nr_pages();
+        if pgoff % nr_pages != 0 || nr_pages > 1 << self.max_order() {
+            return Err(EINVAL);
+        }
+        let gfp = gfp_for(nr_pages, self.gfp_mask());
         // SAFETY: Both pointers are valid by their type invariants; the folio is unlocked and in
-        // no page cache, and at order 0 every index is aligned.
+        // no page cache, its index is aligned, and the page cache takes its order.
         to_result(unsafe {
-            bindings::filemap_add_folio(self.as_ptr(), folio.as_ptr(), pgoff, self.gfp_mask())
+            bindings::filemap_add_folio(self.as_ptr(), folio.as_ptr(), pgoff, gfp)
         })?;
         // SAFETY: The call above has succeeded.
         let folio = unsafe { folio.assume_added() };

@@ -18,12 +18,13 @@
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::folio::LockedFolio;
+use super::{fatal_signal_pending, folio::LockedFolio};
 use crate::helpers;
 use core::marker::PhantomData;
 use kernel::{
     bindings,
-    ffi::c_int,
+    error::to_result,
+    ffi::{c_int, c_ulong},
     fs::File,
     mm::virt::{flags, VmaNew},
     page::PAGE_SHIFT,
@@ -89,6 +90,67 @@ pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
     // SAFETY: The VMA is being set up, so nobody else accesses it. The table is static, and its
     // functions fit any VMA whose file has a `T::Object`: this one does, as checked above.
     unsafe { (*vma.as_ptr()).vm_ops = &VmOperationsVTable::<T>::TABLE };
+    Ok(())
+}
+
+/// Maps pages into a VMA that is being set up, from its start on, so that they need no fault later:
+/// as many as fit and the object has, which is `nr_pages`. `folio` is asked for each that it has not
+/// returned yet.
+///
+/// The VMA becomes one with `VM_MIXEDMAP`, which never merges with others.
+///
+/// Nobody can find such a VMA before it is complete, not even a truncation. So this is for objects
+/// that never lose a page.
+///
+/// # Context
+///
+/// May sleep. Holds `mmap_lock` for write.
+///
+/// # Errors
+///
+/// Those of `folio`, and:
+/// - `ENOMEM`: no memory for page tables.
+///
+/// C: `vm_insert_pages()`, `include/linux/mm.h`.
+pub(crate) fn map_now(
+    vma: &VmaNew,
+    nr_pages: usize,
+    mut folio: impl FnMut(usize) -> Result<LockedFolio>,
+) -> Result {
+    const BATCH: usize = 32;
+
+    // SAFETY: The VMA is being set up, so nobody else accesses it.
+    let pgoff = unsafe { (*vma.as_ptr()).vm_pgoff };
+    let nr_pages = nr_pages
+        .saturating_sub(pgoff)
+        .min((vma.end() - vma.start()) >> PAGE_SHIFT);
+    let vma = vma.set_mixedmap();
+    let mut done = 0;
+    while done < nr_pages {
+        if fatal_signal_pending() {
+            return Err(EINTR);
+        }
+        let folio = folio(pgoff + done)?;
+        let first = folio.nr_pages() - (folio.end() - (pgoff + done));
+        let mut batch = [core::ptr::null_mut(); BATCH];
+        let mut nr_batch = 0;
+        for (slot, n) in batch.iter_mut().zip(first..folio.nr_pages()) {
+            if done + nr_batch == nr_pages {
+                break;
+            }
+            // SAFETY: The folio is valid and has more than `n` pages.
+            *slot = unsafe { helpers::mmap_pool_folio_page(folio.as_ptr(), n) };
+            nr_batch += 1;
+        }
+        let address = vma.start() + (done << PAGE_SHIFT);
+        let mut nr_left = nr_batch as c_ulong;
+        // SAFETY: The VMA has `VM_MIXEDMAP` and nothing is mapped there yet; the array has as many
+        // pages, valid since the folio is, of which the page table gets references of its own.
+        to_result(unsafe {
+            bindings::vm_insert_pages(vma.as_ptr(), address, batch.as_mut_ptr(), &mut nr_left)
+        })?;
+        done += nr_batch;
+    }
     Ok(())
 }
 

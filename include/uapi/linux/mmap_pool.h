@@ -137,9 +137,10 @@ struct mmap_pool_stat {
  * AROUND: a page fault allocates and maps the aligned 64 KiB around that page.
  * HUGE: memory comes in the largest pieces there are, up to a huge page (2 MiB
  * on x86-64), which a single entry of the page table maps.
- * EAGER: mmap() allocates and maps all of the range; nothing of it faults later.
- * In return nothing is ever taken away: the pool's size is fixed, and what would
- * make a hole is EPERM.
+ * EAGER: mmap() allocates and maps all of the range, so that touching it never
+ * allocates. In return nothing is ever taken away: the pool has
+ * MMAP_POOL_SEAL_SHRINK from the start, and making a hole or revoking it is
+ * EPERM.
  */
 #define MMAP_POOL_STRATEGY_PAGE		0
 #define MMAP_POOL_STRATEGY_AROUND	1
@@ -189,15 +190,16 @@ struct mmap_pool_stat {
  * Private copies stay.
  *
  * EBADF: the descriptor is not open for writing. EPERM: the pool is sealed
- * against writing. EINVAL: the range is empty or reaches beyond a file's
- * bounds.
+ * against writing, or has MMAP_POOL_STRATEGY_EAGER. EINVAL: the range is empty
+ * or reaches beyond a file's bounds.
  */
 #define MMAP_POOL_PUNCH	_IOW(MMAP_POOL_IOC_MAGIC, 0x03, struct mmap_pool_range)
 
 /*
  * MMAP_POOL_PREFAULT - allocate the pages of a range that have no memory yet
  *
- * After an error some of them may have it.
+ * In the pieces of the pool's strategy, which may reach beyond the range. After
+ * an error some of them may have it.
  *
  * EBADF: the descriptor is not open for writing. EINVAL: the range is empty or
  * not within the pool. ENOSPC: the limit for all pools is reached. ENOMEM: no
@@ -223,7 +225,7 @@ struct mmap_pool_stat {
  * writing and mapping it is ENODEV.
  *
  * EPERM: neither the pool's owner nor CAP_SYS_ADMIN; the default pool, without
- * CAP_SYS_ADMIN.
+ * CAP_SYS_ADMIN; a pool with MMAP_POOL_STRATEGY_EAGER.
  */
 #define MMAP_POOL_REVOKE	_IO(MMAP_POOL_IOC_MAGIC, 0x06)
 

@@ -23,9 +23,9 @@ pub enum Strategy {
     /// Memory comes in the largest pieces there are, up to a huge page (2 MiB on x86-64), which a
     /// single entry of the page table maps.
     Huge = uapi::STRATEGY_HUGE,
-    /// Mapping the pool allocates and maps all of the range; nothing of it faults later. In return
-    /// nothing is ever taken away: the pool's size is fixed, and what would make a hole is
-    /// `EPERM`.
+    /// Mapping the pool allocates and maps all of the range, so that touching it never allocates.
+    /// In return nothing is ever taken away: the pool has [`Seals::SHRINK`](crate::Seals::SHRINK)
+    /// from the start, and making a hole or revoking it is `EPERM`.
     Eager = uapi::STRATEGY_EAGER,
 }
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work items: what `kernel::workqueue` does not offer yet.
+
+use kernel::{
+    bindings,
+    sync::Arc,
+    workqueue::{HasWork, Work, WorkItem},
+};
+
+/// A work item that is cancelled when this is dropped: from then on its code does not run, so a module
+/// can go. Nobody may enqueue it after that.
+///
+/// C: `cancel_work_sync()`, `include/linux/workqueue.h`.
+pub(crate) struct CancelOnDrop<T: WorkItem<Pointer = Arc<T>> + HasWork<T>>(pub(crate) Arc<T>);
+
+impl<T: WorkItem<Pointer = Arc<T>> + HasWork<T>> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        let item = Arc::as_ptr(&self.0);
+        // SAFETY: The item is valid, and so is the work in it.
+        let work = unsafe { Work::raw_get(T::raw_get_work(item.cast_mut())) };
+        // SAFETY: The work is initialised. Waits until it does not run.
+        if unsafe { bindings::cancel_work_sync(work) } {
+            // SAFETY: Enqueueing has put a reference into the queue, which the queue has given up.
+            drop(unsafe { Arc::from_raw(item) });
+        }
+    }
+}

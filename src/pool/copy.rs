@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading and writing a pool.
+
+#![forbid(unsafe_code)]
+
+use super::{folios::Bounds, Pool};
+use crate::{
+    fs::inode::{Inode, InodeGuard},
+    mm::{fatal_signal_pending, folio::copy_zeroes_to_iter},
+    uapi,
+};
+use kernel::{
+    iov::{IovIterDest, IovIterSource},
+    page::{PAGE_SHIFT, PAGE_SIZE},
+    prelude::*,
+};
+
+impl Inode<Pool> {
+    /// Copies from byte `pos` of the pool until `iov` is full or the pool ends. Reading a hole
+    /// allocates nothing.
+    ///
+    /// Returns how many bytes were copied, 0 at or past the end.
+    ///
+    /// # Context
+    ///
+    /// May sleep and may fault.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EFAULT`: not one byte could be copied.
+    pub(crate) fn read(&self, pos: u64, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        self.check_alive()?;
+        let mut done = 0;
+        while !iov.is_empty() {
+            let Some(chunk) = Chunk::at(pos + done as u64, iov.len(), self.len_bytes()) else {
+                break;
+            };
+            let (wanted, copied) = match self.mapping().folio(chunk.pgoff()) {
+                Some(folio) => {
+                    let part = folio.part(chunk.pos, chunk.len);
+                    (part.len(), part.copy_to_iter(iov))
+                }
+                None if !self.is_hole(chunk.pgoff()) => continue,
+                None => {
+                    let len = chunk.within_page();
+                    (len, copy_zeroes_to_iter(len, iov))
+                }
+            };
+            done += copied;
+            if copied < wanted {
+                return if done > 0 { Ok(done) } else { Err(EFAULT) };
+            }
+        }
+        Ok(done)
+    }
+
+    /// Returns whether page `pgoff`, which was not found, is a hole: those that the pool is to end
+    /// before may be taken away before it does.
+    fn is_hole(&self, pgoff: usize) -> bool {
+        if self.mapping().max_order() == 0 {
+            return true;
+        }
+        let _guard = self.mapping().invalidate_lock_shared();
+        pgoff < self.nr_pages() && self.mapping().next_page(pgoff, pgoff + 1).is_none()
+    }
+}
+
+impl InodeGuard<'_, Pool> {
+    /// Copies `iov` to byte `pos` of the pool, until `iov` is empty. Readers and mappings do not
+    /// wait for it.
+    ///
+    /// Returns how many bytes were copied.
+    ///
+    /// # Context
+    ///
+    /// May sleep and may fault.
+    ///
+    /// # Errors
+    ///
+    /// Only if not one byte was copied:
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EPERM`: a seal forbids it.
+    /// - `ENOSPC`: `pos` is at or past the end of the default pool, or the limit for all pools is
+    ///   reached.
+    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    /// - `EFAULT`: `iov` cannot be read.
+    /// - `EINTR`: the task is being killed.
+    pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        // None of this changes while the lock is held.
+        self.check_alive()?;
+        if self.is_write_sealed() {
+            return Err(EPERM);
+        }
+        let end = pos.saturating_add(iov.len() as u64);
+        if end > self.len_bytes() && !self.is_default() && self.data().is_sealed(uapi::SEAL_GROW) {
+            // As for memfd: not even the part before the end.
+            return Err(EPERM);
+        }
+        let mut done = 0;
+        while !iov.is_empty() {
+            match self.write_folio(pos + done as u64, iov) {
+                Ok(copied) => done += copied,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// As [`Self::write`], within a folio.
+    fn write_folio(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        if fatal_signal_pending() {
+            return Err(EINTR);
+        }
+        let len_bytes = self.len_bytes();
+        let end = if self.is_default() {
+            len_bytes
+        } else {
+            i64::MAX as u64
+        };
+        let chunk = Chunk::at(pos, iov.len(), end).ok_or(ENOSPC)?;
+        // Whoever takes pages away needs the lock that this holds, so the folio's own is of no use.
+        let folio = match self.mapping().folio(chunk.pgoff()) {
+            Some(folio) => folio,
+            None => {
+                let bounds = Bounds::up_to(chunk.end().max(len_bytes));
+                self.locked_folio(chunk.pgoff(), || bounds)?.unlock()
+            }
+        };
+        let part = folio.part(chunk.pos, chunk.len);
+        let copied = part.copy_from_iter(iov);
+        let copied_to = pos + copied as u64;
+        if copied > 0 && copied_to > len_bytes {
+            self.grow_to(copied_to);
+        }
+        if copied < part.len() {
+            // The folio may reach past the end, where nobody would ever find it.
+            self.set_len(self.len_bytes())?;
+        }
+        if copied > 0 {
+            Ok(copied)
+        } else {
+            Err(EFAULT)
+        }
+    }
+}
+
+/// What is left to copy.
+struct Chunk {
+    /// In bytes, from the start of the pool.
+    pos: u64,
+    /// In bytes, never 0.
+    len: usize,
+}
+
+impl Chunk {
+    /// Returns what can be copied at byte `pos` if `wanted` bytes are left to copy and the pool has
+    /// `end` bytes, or `None` if that is nothing.
+    fn at(pos: u64, wanted: usize, end: u64) -> Option<Self> {
+        let left = end.checked_sub(pos)?;
+        let len = wanted.min(left.try_into().unwrap_or(usize::MAX));
+        (len > 0).then_some(Self { pos, len })
+    }
+
+    fn pgoff(&self) -> usize {
+        (self.pos >> PAGE_SHIFT) as usize
+    }
+
+    fn end(&self) -> u64 {
+        self.pos + self.len as u64
+    }
+
+    /// Returns how many bytes are to be copied of the first page.
+    fn within_page(&self) -> usize {
+        self.len.min(PAGE_SIZE - self.pos as usize % PAGE_SIZE)
+    }
+}

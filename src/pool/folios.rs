@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the folios of a pool come from.
+
+#![forbid(unsafe_code)]
+
+use super::{pages, Pool, TOTALS};
+use crate::{
+    fs::inode::{Inode, InodeGuard},
+    mm::{fatal_signal_pending, folio::LockedFolio},
+    reserve::Reserve,
+    totals::Charge,
+    uapi,
+};
+use core::ops::Range;
+use kernel::{prelude::*, sync::atomic::Relaxed};
+
+/// Where pages may be, in pages.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// No page is at or past this.
+    pub(super) end: usize,
+    /// No large folio reaches past this: it could not be split there (`mm/mapping.rs`).
+    pub(super) large_end: usize,
+}
+
+impl Bounds {
+    /// Those for who will see to it that the pool has `len_bytes` bytes: until then other pages may
+    /// be past that.
+    pub(super) fn up_to(len_bytes: u64) -> Self {
+        Self {
+            end: usize::MAX,
+            large_end: pages(0, len_bytes).end,
+        }
+    }
+}
+
+impl Inode<Pool> {
+    /// Resolves a fault on page `pgoff`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::folio`].
+    pub(crate) fn fault(&self, pgoff: usize) -> Result<LockedFolio> {
+        self.data().nr_faults.add(1, Relaxed);
+        self.folio(pgoff)
+    }
+
+    /// Returns the folio that holds page `pgoff`, allocated if there is none, locked.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::locked_folio`].
+    pub(crate) fn folio(&self, pgoff: usize) -> Result<LockedFolio> {
+        self.locked_folio(pgoff, || self.bounds())
+    }
+
+    /// Returns the folio that holds page `pgoff`, allocated if there is none, locked. The page has
+    /// to be within `bounds()`, which is asked anew whenever that may have changed.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENXIO`: the page is at or past the end.
+    /// - `ENOSPC`: the limit for all pools is reached.
+    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    pub(super) fn locked_folio(
+        &self,
+        pgoff: usize,
+        bounds: impl Fn() -> Bounds,
+    ) -> Result<LockedFolio> {
+        loop {
+            if let Some(folio) = self.mapping().lock_folio(pgoff) {
+                // A folio that is locked cannot be truncated, but may have been about to be.
+                return if pgoff < bounds().end {
+                    Ok(folio)
+                } else {
+                    Err(ENXIO)
+                };
+            }
+            // Neighbours are a bonus: without memory for them, the page itself will do.
+            let large = (1..=self.mapping().max_order())
+                .rev()
+                .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
+            if let Some(folio) = large {
+                return Ok(folio);
+            }
+            match self.add_folio(pgoff, 0, &bounds) {
+                // Somebody else was faster: take theirs.
+                Err(error) if error == EEXIST => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Allocates the folio of `1 << order` pages that is to hold page `pgoff`, and returns it locked.
+    ///
+    /// # Errors
+    ///
+    /// - `ENXIO`: the folio would not be within `bounds()`.
+    /// - `EEXIST`: one of the pages is there already.
+    /// - `ENOSPC`: the limit for all pools is reached.
+    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    fn add_folio(
+        &self,
+        pgoff: usize,
+        order: u32,
+        bounds: impl Fn() -> Bounds,
+    ) -> Result<LockedFolio> {
+        let nr_pages = 1 << order;
+        let start = pgoff & !(nr_pages - 1);
+        let check = || {
+            let Bounds { end, large_end } = bounds();
+            let end = if order == 0 { end } else { large_end };
+            if start + nr_pages <= end {
+                Ok(())
+            } else {
+                Err(ENXIO)
+            }
+        };
+        check()?;
+        if order > 0 && self.mapping().next_page(start, start + nr_pages).is_some() {
+            return Err(EEXIST);
+        }
+        let Some(charge) = TOTALS.charge(nr_pages) else {
+            if order == 0 {
+                TOTALS.refused();
+            }
+            return Err(ENOSPC);
+        };
+        let new = Reserve::folio(self.reserve(), self.mapping().gfp_mask(), order)?;
+        let _guard = self.mapping().invalidate_lock_shared();
+        check()?;
+        let folio = self.mapping().add_folio(new, start)?;
+        // From here on `pages_removed()` gives it back.
+        Charge::keep(charge);
+        self.data().nr_allocated_pages.add(nr_pages as u64, Relaxed);
+        Ok(folio)
+    }
+
+    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EINVAL`: the range is empty or not within the pool.
+    /// - `EINTR`: the task is being killed.
+    /// - Otherwise as [`Self::locked_folio`].
+    pub(crate) fn prefault(&self, offset: u64, len_bytes: u64) -> Result {
+        self.check_alive()?;
+        let end = offset.checked_add(len_bytes).ok_or(EINVAL)?;
+        if len_bytes == 0 || end > self.len_bytes() {
+            return Err(EINVAL);
+        }
+        self.allocate(pages(offset, end), || self.bounds())
+    }
+
+    fn allocate(&self, pages: Range<usize>, bounds: impl Fn() -> Bounds) -> Result {
+        let mut pgoff = pages.start;
+        while pgoff < pages.end {
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            pgoff = self.locked_folio(pgoff, &bounds)?.end();
+        }
+        Ok(())
+    }
+
+    /// Where pages may be as long as the size stays.
+    fn bounds(&self) -> Bounds {
+        let end = self.nr_pages();
+        Bounds {
+            end,
+            large_end: end,
+        }
+    }
+}
+
+impl InodeGuard<'_, Pool> {
+    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none, past the
+    /// end too. Makes the pool that large, unless `keeps_size`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EPERM`: the pool is sealed against growing, and would.
+    /// - `EFBIG`: the process may not have files that large.
+    /// - `EINTR`: the task is being killed.
+    /// - Otherwise as [`Inode::locked_folio`].
+    pub(crate) fn fallocate(&self, offset: u64, len_bytes: u64, keeps_size: bool) -> Result {
+        let end = self.check_fallocate(offset, len_bytes)?;
+        let bounds = Bounds::up_to(if keeps_size {
+            self.len_bytes()
+        } else {
+            end.max(self.len_bytes())
+        });
+        self.allocate(pages(offset, end), || bounds)?;
+        if end > self.len_bytes() && !keeps_size {
+            self.grow_to(end);
+        }
+        Ok(())
+    }
+
+    /// Returns the end of what [`Self::fallocate`] is to allocate, if that is allowed.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EPERM`: the pool is sealed against growing, and would.
+    /// - `EFBIG`: the process may not have files that large.
+    pub(crate) fn check_fallocate(&self, offset: u64, len_bytes: u64) -> Result<u64> {
+        self.check_alive()?;
+        let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
+        self.check_new_len(end)?;
+        if end > self.len_bytes() && self.data().is_sealed(uapi::SEAL_GROW) {
+            return Err(EPERM);
+        }
+        Ok(end)
+    }
+}
