@@ -749,6 +749,84 @@ macro_rules! catalogue {
                     "2 processes touch all pages, the parent shrinks and grows"
                     => Memfd, "done, 0 resident, highest byte 0";
             }
+            huge {
+                "S19" a_shared_mapping_is_huge:
+                    "4 huge pages: write the first byte of each"
+                    => Memfd, "4 faults, 2048 resident, 2048 in the page table, 4 huge", Node: -;
+                "S19" a_private_mapping_is_huge:
+                    "the same, MAP_PRIVATE: read a byte of each"
+                    => Memfd, "4 faults, 2048 resident, 4 huge, [0, 0, 0, 0]", Node: -;
+                "S5" a_private_write_copies_one_page:
+                    "write page 5 of a huge page privately"
+                    => Memfd, "1 copy; page 5 mine, object 1005; page 6 theirs; 1024 resident", Node: -;
+                "S10" the_last_pages_come_in_smaller_pieces:
+                    "a huge page and 5 more: touch all, touch past the end"
+                    => Memfd, "512 resident, then 517; past the end SIGBUS BUS_ADRERR at +0x205000", Node: -;
+                "S11" a_hole_in_the_middle_frees_its_pages:
+                    "punch pages 7 to 9 of 2 huge pages"
+                    => Memfd, "1 huge; 1021 resident; hole from page 7 to 10; pages 6 7 9 10 1006 0 0 1010", Node: -;
+                "S11" a_hole_across_two_frees_its_pages:
+                    "punch across 3 huge pages, not at page boundaries"
+                    => Memfd, "1021 resident; first page 1510 0, last page 0 ZZZZZZZZ", Node: -;
+                "S10" shrinking_into_the_middle_frees_the_rest:
+                    "shrink 2 huge pages to 8 pages and 8 bytes, grow again"
+                    => Memfd, "9 resident; page 9 SIGBUS BUS_ADRERR at +0x9000, private SIGBUS BUS_ADRERR at +0x9000; larger again: pages 7 8 9 1007 1008 0, rest of page 8 0", Node: -;
+                "-" a_pinned_one_stays_whole_when_punched:
+                    "page 0 of a huge page in a pipe: punch pages 7 to 9"
+                    => Memfd, "512 resident; pages 0 6 7 9 10 1000 1006 0 0 1010; then new; pipe 1000; unpinned: 509 resident", Node: -;
+                "-" a_page_of_a_pinned_one_stays_in_the_object:
+                    "page 0 of a huge page in a pipe: punch it, write it anew"
+                    => Memfd, "0, then new; pipe new; 512 resident", Node: -;
+                "-" a_pinned_one_ends_where_the_object_does:
+                    "page 0 of 2 huge pages in a pipe: shrink to 8 pages, then 4, grow again"
+                    => Memfd, "page 8 SIGBUS BUS_ADRERR at +0x8000; pipe 1000; page 4 SIGBUS BUS_ADRERR at +0x4000; larger again: pages 0 3 4 8 511 512 1000 1003 0 0 0 0; size 0: 0 resident", Node: -,
+                    Oracle: "page 8 ok; pipe 1000; page 4 SIGBUS BUS_ADRERR at +0x4000; larger again: pages 0 3 4 8 511 512 1000 1003 0 0 0 0; size 0: 0 resident";
+                "S9" a_part_can_be_unmapped_and_protected:
+                    "unmap pages 8 to 15 of a huge page, protect half of another"
+                    => Memfd, "0 0; pages 7 16 1007 1016; unmapped: SIGSEGV SEGV_MAPERR at +0x8000; protected: read ok, write SIGSEGV SEGV_ACCERR at +0x300000; 1024 resident", Node: -;
+                "-" a_part_can_be_moved:
+                    "mremap() the second half of a huge page, to twice its size"
+                    => Memfd, "pages 0 255 1000 1255; moved 256 1256, 257 moved; object moved; behind the end SIGBUS BUS_ADRERR at +0x100000", Node: -;
+                "-" advice_takes_mappings_only:
+                    "MADV_DONTNEED pages 3 to 6 of a huge page"
+                    => Memfd, "0 in the page table; pages 2 3 6 7 1002 1003 1006 1007; 512 resident", Node: -;
+                "S4" a_child_shares_and_copies:
+                    "fork with a huge page mapped shared and privately, both write"
+                    => Memfd, "child sees parent mine; parent sees child, private before 1002", Node: -;
+                "S14" write_and_read_cross_borders:
+                    "write(2) from one huge page to the next but one, read(2) more"
+                    => Memfd, "same, zero around it; 1536 resident", Node: -;
+                "-" fallocate_is_huge:
+                    "fallocate() 2 huge pages of an empty object"
+                    => Memfd, "1024 resident, 2 huge", Node: -;
+                "-" a_mapping_that_is_not_aligned_is_not_huge:
+                    "map from page 1 on, as much as a huge page"
+                    => Memfd, "0 huge; one last", Node: -;
+                "S8" locking_and_collapsing_leave_it_huge:
+                    "mlock() 2 huge pages, MADV_COLLAPSE"
+                    => Memfd, "2 huge; collapse ok; 2 huge, 1024 resident", Node: -;
+                "-" collapsing_small_pages_loses_nothing:
+                    "2 MiB of single pages: MADV_COLLAPSE"
+                    => Memfd, "512 right, 1024 resident", Node: -;
+                "-" a_window_is_allocated_and_mapped_together:
+                    "windows of 64 KiB: write pages 20 and 31"
+                    => Memfd, "1 fault, 16 resident; in the page table 16 to 31; mincore 16", Node: -, Oracle: -;
+                "-" a_window_at_the_end_is_smaller:
+                    "windows of 64 KiB, 21 pages: write pages 17 and 20"
+                    => Memfd, "mincore 16 17 18 19 20; past the end SIGBUS BUS_ADRERR at +0x15000", Node: -, Oracle: -;
+                "S15" eager_mappings_never_fault:
+                    "eager (memfd: MAP_POPULATE): map 64 pages, then write each"
+                    => Memfd, "64 resident, 64 in the page table; then 0 faults", Node: -;
+                "S15" lazy_mappings_fault_for_each_page:
+                    "lazy: map 64 pages, then write each"
+                    => Memfd, "0 resident, 0 in the page table; then 64 faults", Node: -;
+                "S15" eager_mappings_are_memory_like_any_other:
+                    "eager: offset, private copy, MADV_DONTNEED, fork, past the end"
+                    => Memfd, "object shared, private shared; page 9 0, private mine; child shared; past the end SIGBUS BUS_ADRERR at +0x38000", Node: -;
+                "S15" eager_pools_keep_their_pages:
+                    "eager: shrink, punch, MADV_REMOVE, grow, revoke"
+                    => Memfd, "shrink EPERM, punch EPERM, MADV_REMOVE EPERM, grow ok, revoke EPERM; 64 resident", Node: -, Oracle: -;
+            }
         }
     };
 }

@@ -14,6 +14,7 @@ pub mod concurrency;
 pub mod cow;
 pub mod descriptors;
 pub mod errors;
+pub mod huge;
 pub mod io;
 pub mod lazy;
 pub mod locks;

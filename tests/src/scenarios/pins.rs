@@ -309,7 +309,7 @@ pub fn userfaultfd_register(subject: &Subject) -> Answer {
 }
 
 /// Puts the first word of a mapping into a pipe: the page itself, pinned, and not a copy.
-fn splice_word(mapping: &Mapping, to: &std::os::fd::OwnedFd) -> Result<u64, Errno> {
+pub(super) fn splice_word(mapping: &Mapping, to: &std::os::fd::OwnedFd) -> Result<u64, Errno> {
     let vector = libc::iovec {
         iov_base: mapping.as_ptr().cast(),
         iov_len: 8,
@@ -318,7 +318,7 @@ fn splice_word(mapping: &Mapping, to: &std::os::fd::OwnedFd) -> Result<u64, Errn
     checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) })
 }
 
-fn word_of_pipe(from: std::os::fd::OwnedFd) -> Answer {
+pub(super) fn word_of_pipe(from: std::os::fd::OwnedFd) -> Answer {
     let mut bytes = [0; 8];
     File::from(from).read_exact(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();

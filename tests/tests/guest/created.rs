@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
-use mmap_pool::{Errno, MappingBuilder, Pool, Seals};
+use mmap_pool::{Errno, MappingBuilder, Pool, Seals, Strategy};
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::{self, FreshModule};
 use mmap_pool_tests::observe::{put_word, verdict, word};
@@ -276,7 +276,11 @@ fn a_bad_limit_is_einval_and_leaves_nothing_behind() {
 fn memory_is_charged_to_who_touches_it() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let cgroup = Cgroup::new("touched");
-    for pool in [Pool::open().unwrap(), created()] {
+    let created = Strategy::ALL[..3].iter().map(|&strategy| {
+        let pool = Pool::create().size_bytes(SIZE as u64);
+        pool.strategy(strategy).create().unwrap()
+    });
+    for pool in created.chain([Pool::open().unwrap()]) {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let mut child = Child::fork(|link| {
             cgroup.enter()?;

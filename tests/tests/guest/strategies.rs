@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Strategies: when a pool gets its pages, and in what pieces.
+//! Strategies: when a pool gets its pages, and in what pieces. The reserve: where they come from.
 
-use mmap_pool::{Errno, Pool, Strategy};
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use mmap_pool::{Errno, MappingBuilder, Pool, Stat, Strategy};
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
+use mmap_pool_tests::observe::put_word;
+use mmap_pool_tests::subject::PAGE;
+
+/// Bytes of a huge page, and pages of one.
+const HUGE: usize = 2 << 20;
+const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
 
 #[test]
 fn a_pool_has_the_strategy_it_was_created_with_and_page_is_the_default() {
@@ -40,4 +50,144 @@ fn an_unknown_strategy_does_not_load() {
         assert_eq!(module::load(&parameters), refused, "{parameters}");
     }
     drop(without);
+}
+
+#[test]
+fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
+    for (strategy, nr_pages) in [
+        (Strategy::Page, 1),
+        (Strategy::Around, 16),
+        (Strategy::Huge, HUGE_PAGES),
+    ] {
+        let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+        let before = full_reserve(8);
+        let pool = pool(strategy, HUGE);
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        put_word(&mapping, 5 * PAGE, "here").unwrap();
+        assert_eq!(pool.info().unwrap().nr_resident_pages, nr_pages);
+        let after = pool.stat().unwrap();
+        assert_eq!(after.nr_reserve_hits, before.nr_reserve_hits + nr_pages);
+        assert_eq!(after.nr_reserve_misses, before.nr_reserve_misses);
+        drop((mapping, pool));
+        module.unload().unwrap();
+    }
+}
+
+#[test]
+fn an_empty_reserve_is_no_error() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    full_reserve(8);
+    let pool = pool(Strategy::Huge, 16 * HUGE);
+    pool.prefault(0, 16 * HUGE as u64).unwrap();
+    let stat = pool.stat().unwrap();
+    assert_eq!(stat.nr_resident_pages, 16 * HUGE_PAGES);
+    assert!(stat.nr_reserve_hits >= 2 * HUGE_PAGES, "{stat:?}");
+    let nr_taken = stat.nr_reserve_hits + stat.nr_reserve_misses;
+    assert_eq!(nr_taken, 16 * HUGE_PAGES);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn no_reserve_is_none() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let pool = pool(Strategy::Around, 64 * PAGE);
+    pool.prefault(0, 64 * PAGE as u64).unwrap();
+    let stat = pool.stat().unwrap();
+    let reserve = (
+        stat.nr_reserve_pages,
+        stat.nr_reserve_hits,
+        stat.nr_reserve_misses,
+    );
+    assert_eq!(reserve, (0, 0, 64));
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    full_reserve(8);
+    // Asks every shrinker, as reclaim would.
+    fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+    let pool = Pool::open().unwrap();
+    assert_eq!(pool.stat().unwrap().nr_reserve_pages, 0);
+    pool.prefault(0, PAGE as u64).unwrap();
+    full_reserve(8);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_bad_reserve_is_einval() {
+    let without = module::without_module().unwrap();
+    for mib in ["-1", "x", "", "99999999"] {
+        let parameters = format!("reserve_mb={mib}");
+        let refused = Err(LoadError(Errno::INVAL));
+        assert_eq!(module::load(&parameters), refused, "{parameters}");
+    }
+    drop(without);
+}
+
+#[test]
+fn the_limit_is_used_to_the_last_page() {
+    let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
+    for strategy in Strategy::ALL {
+        let pool = pool(strategy, 2 * HUGE);
+        let before = pool.stat().unwrap();
+        let error = pool.prefault(0, 2 * HUGE as u64).unwrap_err();
+        assert_eq!(error.errno(), Errno::NOSPC, "{strategy:?}");
+        let after = pool.stat().unwrap();
+        assert_eq!(after.nr_resident_pages, 768, "{strategy:?}");
+        assert_eq!(after.nr_refused_pages, before.nr_refused_pages + 1);
+        drop(pool);
+        let left = Pool::open().unwrap().stat().unwrap().nr_resident_pages;
+        assert_eq!(left, 0, "{strategy:?}");
+    }
+    module.unload().unwrap();
+}
+
+#[test]
+fn mapping_an_eager_pool_beyond_the_limit_is_enospc_and_maps_nothing() {
+    let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
+    let pool = pool(Strategy::Eager, 2 * HUGE);
+    let error = MappingBuilder::shared().map(&pool).unwrap_err();
+    assert_eq!(error.errno(), Errno::NOSPC);
+    let mapping = MappingBuilder::shared().len(HUGE).map(&pool).unwrap();
+    put_word(&mapping, HUGE - PAGE, "last").unwrap();
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn nothing_of_one_pool_is_seen_in_the_next() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    for strategy in Strategy::ALL.into_iter().cycle().take(12) {
+        let pool = pool(strategy, 4 * HUGE);
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        let mut bytes = vec![0xff; 4 * HUGE];
+        mapping.read_at(0, &mut bytes).unwrap();
+        assert!(bytes.iter().all(|&byte| byte == 0), "{strategy:?}");
+        bytes.fill(0x5e);
+        mapping.write_at(0, &bytes).unwrap();
+    }
+    module.unload().unwrap();
+}
+
+fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
+    let pool = Pool::create().strategy(strategy);
+    pool.size_bytes(size_bytes as u64).create().unwrap()
+}
+
+/// Waits until the reserve has all of its `mib` MiB.
+fn full_reserve(mib: u64) -> Stat {
+    let pool = Pool::open().unwrap();
+    for _ in 0..6000 {
+        let stat = pool.stat().unwrap();
+        if stat.nr_reserve_pages == mib << 8 {
+            return stat;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    panic!("the reserve does not fill up: {:?}", pool.stat());
 }
