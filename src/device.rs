@@ -24,7 +24,7 @@ use kernel::{
     bindings,
     fs::{
         file::{flags, FileDescriptorReservation},
-        File, Kiocb,
+        File, Kiocb, LocalFile,
     },
     iov::{IovIterDest, IovIterSource},
     miscdevice::{MiscDevice, MiscDeviceOptions, MiscDeviceRegistration},
@@ -48,16 +48,17 @@ pub(crate) fn register(pool: ARef<Inode<Pool>>) -> impl PinInit<Registration, Er
 }
 
 /// An open file of a pool.
-pub(crate) struct PoolFile {
-    pool: ARef<Inode<Pool>>,
+pub(crate) struct PoolFile;
+
+impl PoolFile {
+    /// Returns the pool that `file` is one of.
+    fn pool(file: &LocalFile) -> Result<&Inode<Pool>> {
+        Inode::of_file(file).ok_or(ENODEV)
+    }
 }
 
 impl InodeFile for PoolFile {
     type Data = Pool;
-
-    fn open(pool: &Inode<Pool>) -> Result<KBox<Self>> {
-        Ok(KBox::new(Self { pool: pool.into() }, GFP_KERNEL)?)
-    }
 
     fn seek(pool: &Inode<Pool>, offset: u64, is_hole: bool) -> Result<u64> {
         pool.seek(offset, is_hole)
@@ -84,37 +85,39 @@ impl InodeFile for PoolFile {
 
 #[vtable]
 impl MiscDevice for PoolFile {
-    type Ptr = KBox<Self>;
+    type Ptr = ();
 
-    fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        <Self as InodeFile>::open(Inode::of_file(file).ok_or(ENODEV)?)
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result {
+        Ok(())
     }
 
-    fn mmap(this: &Self, file: &File, vma: &VmaNew) -> Result {
-        this.pool.check_alive()?;
-        if this.pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
+    fn mmap((): (), file: &File, vma: &VmaNew) -> Result {
+        let pool = Self::pool(file)?;
+        pool.check_alive()?;
+        if pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
             // Refuses a mapping that can be written to, and keeps others from becoming one.
             vma.try_clear_maywrite().map_err(|_| EPERM)?;
         }
         file::accessed(file);
         vm_ops::install::<PoolVmOps>(vma)?;
-        if this.pool.is_eager() {
+        if pool.is_eager() {
             // Its pages stay as long as it exists, which is what this asks for.
-            let nr_pages = this.pool.nr_pages();
-            vm_ops::map_now(vma, nr_pages, |pgoff| this.pool.folio(pgoff))?;
+            let nr_pages = pool.nr_pages();
+            vm_ops::map_now(vma, nr_pages, |pgoff| pool.folio(pgoff))?;
         }
         Ok(())
     }
 
-    fn read_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        let done = kiocb.file().pool.read(kiocb.ki_pos().try_into()?, iov)?;
+    fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        let file = file::of_kiocb(&kiocb);
+        let done = Self::pool(file)?.read(kiocb.ki_pos().try_into()?, iov)?;
         *kiocb.ki_pos_mut() += done as i64;
-        file::accessed(file::of_kiocb(&kiocb));
+        file::accessed(file);
         Ok(done)
     }
 
-    fn write_iter(mut kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        let guard = kiocb.file().pool.lock();
+    fn write_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        let guard = Self::pool(file::of_kiocb(&kiocb))?.lock();
         if file::prepare_write(&guard, &mut kiocb, iov)? == 0 {
             return Ok(0);
         }
@@ -123,8 +126,8 @@ impl MiscDevice for PoolFile {
         Ok(done)
     }
 
-    fn ioctl(this: &Self, file: &File, cmd: u32, arg: usize) -> Result<isize> {
-        let pool = &*this.pool;
+    fn ioctl((): (), file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        let pool = Self::pool(file)?;
         match cmd {
             uapi::INFO => answer(arg, &pool.info()),
             uapi::STAT => {
@@ -177,9 +180,12 @@ impl MiscDevice for PoolFile {
         }
     }
 
-    fn show_fdinfo(this: &Self, m: &SeqFile, _file: &File) {
-        let info = this.pool.info();
-        seq_print!(m, "pool-name:\t{}\n", this.pool.name());
+    fn show_fdinfo((): (), m: &SeqFile, file: &File) {
+        let Ok(pool) = Self::pool(file) else {
+            return;
+        };
+        let info = pool.info();
+        seq_print!(m, "pool-name:\t{}\n", pool.name());
         seq_print!(m, "pool-size-bytes:\t{}\n", info.size_bytes);
         seq_print!(m, "pool-resident-pages:\t{}\n", info.nr_resident_pages);
         seq_print!(m, "pool-seals:\t{:#x}\n", info.seals);

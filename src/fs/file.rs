@@ -15,7 +15,7 @@ use crate::{helpers, mm::vm_ops::FileObject};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
-    error::{from_err_ptr, from_result, to_result},
+    error::{from_err_ptr, to_result},
     ffi::{c_int, c_long},
     fs::{File, Kiocb, LocalFile},
     iov::IovIterSource,
@@ -27,15 +27,13 @@ use kernel::{
 
 /// The operations on the files of an `Inode<Data>`, beyond those of [`MiscDevice`].
 ///
-/// In all of them, and in those of [`MiscDevice`], [`Inode::of_file`] finds the inode.
+/// In all of them, and in those of [`MiscDevice`], [`Inode::of_file`] finds the inode. So a file needs
+/// no data of its own.
 ///
 /// [`Inode::of_file`]: FileObject::of_file
-pub(crate) trait InodeFile: MiscDevice {
+pub(crate) trait InodeFile: MiscDevice<Ptr = ()> {
     /// What the inode carries.
     type Data: InodeData;
-
-    /// Returns the private data of a file of `inode` that is being opened.
-    fn open(inode: &Inode<Self::Data>) -> Result<Self::Ptr>;
 
     /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`.
     ///
@@ -80,25 +78,10 @@ impl<T: InodeFile> FileOperations<T> {
 
     /// The operations on files of the inode itself.
     const REGULAR: bindings::file_operations = bindings::file_operations {
-        open: Some(Self::open),
+        open: Some(bindings::generic_file_open),
         fallocate: Some(Self::fallocate),
         ..Self::COMMON
     };
-
-    /// # Safety
-    ///
-    /// Called by the VFS for a file of an `Inode<T::Data>`, which is being opened.
-    unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        from_result(|| {
-            // SAFETY: The VFS passes valid arguments.
-            to_result(unsafe { bindings::generic_file_open(inode, file) })?;
-            // SAFETY: The inode's operations are this table, so it is an `Inode<T::Data>`.
-            let ptr = <T as InodeFile>::open(unsafe { &*inode.cast() })?;
-            // SAFETY: The file is being opened, nobody else uses it.
-            unsafe { (*file).private_data = ptr.into_foreign() };
-            Ok(0)
-        })
-    }
 
     /// # Safety
     ///
@@ -173,7 +156,6 @@ pub(crate) fn open_inode<T: InodeFile>(
     inode: ARef<Inode<T::Data>>,
     name: &CStr,
 ) -> Result<ARef<File>> {
-    let ptr = <T as InodeFile>::open(&inode)?;
     // SAFETY: The inode is valid. Others read the field when they open the inode through `/proc`,
     // and whichever of two values they see is a static table that fits.
     unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
@@ -192,10 +174,7 @@ pub(crate) fn open_inode<T: InodeFile>(
     // there is a reference to add to.
     unsafe { bindings::__module_get(this_module()) };
     // SAFETY: Nobody else uses the file yet.
-    unsafe {
-        (*file.as_ptr()).private_data = ptr.into_foreign();
-        helpers::mmap_pool_file_set_seekable(file.as_ptr());
-    }
+    unsafe { helpers::mmap_pool_file_set_seekable(file.as_ptr()) };
     // The file has taken over our reference to the inode, but has its own to the mount.
     let mnt = inode.mnt();
     let _ = ARef::into_raw(inode);

@@ -19,7 +19,7 @@ use kernel::{
     bindings,
     error::{from_err_ptr, from_result, to_result},
     ffi::{c_int, c_uint},
-    fs::File,
+    fs::LocalFile,
     page::PAGE_SHIFT,
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
@@ -248,7 +248,7 @@ pub(super) unsafe extern "C" fn evict<T: InodeData>(inode: *mut bindings::inode)
 
 // SAFETY: `f_mapping` is set once, before `open` ends, and never changed afterwards.
 unsafe impl<T: InodeData> FileObject for Inode<T> {
-    fn of_file(file: &File) -> Option<&Self> {
+    fn of_file(file: &LocalFile) -> Option<&Self> {
         // SAFETY: An open file has a mapping, whose host is an inode of some super block; all of
         // them are valid as long as the file is.
         unsafe {

@@ -25,7 +25,7 @@ use kernel::{
     bindings,
     error::to_result,
     ffi::{c_int, c_ulong},
-    fs::File,
+    fs::{File, LocalFile},
     mm::virt::{flags, VmaNew},
     page::PAGE_SHIFT,
     prelude::*,
@@ -39,7 +39,7 @@ use kernel::{
 /// For one file, `of_file` must always give the same answer, from the end of its `open` on.
 pub(crate) unsafe trait FileObject: Sync {
     /// Returns the object behind `file`, or `None` if `file` belongs to somebody else.
-    fn of_file(file: &File) -> Option<&Self>;
+    fn of_file(file: &LocalFile) -> Option<&Self>;
 }
 
 /// The operations of a driver on its mappings.
