@@ -54,12 +54,11 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
     let mut nr_ops = 0;
     let mut round = 0;
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
-        let kind = if round % 2 == 0 {
-            Kind::Created
-        } else {
-            Kind::Node
-        };
-        nr_ops += one_round(kind, plan.seed.wrapping_add(round))?;
+        for kind in Kind::ALL {
+            if kind != Kind::Memfd {
+                nr_ops += one_round(kind, plan.seed.wrapping_add(round))?;
+            }
+        }
         round += 1;
         if last.elapsed() > Duration::from_secs(10) {
             last = Instant::now();

@@ -65,6 +65,11 @@ impl Setup {
             Some(device) => {
                 let mut create = uapi::Create {
                     size_bytes: size,
+                    strategy: match self.kind {
+                        Kind::Around => uapi::STRATEGY_AROUND,
+                        Kind::Huge => uapi::STRATEGY_HUGE,
+                        _ => uapi::STRATEGY_PAGE,
+                    },
                     ..uapi::Create::default()
                 };
                 sys::ioctl(device.as_raw_fd(), uapi::CREATE, &mut create)

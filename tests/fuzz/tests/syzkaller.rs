@@ -46,6 +46,10 @@ fn constants() -> BTreeMap<&'static str, u64> {
         SEAL_WRITE,
         FLAG_DEFAULT,
         FLAG_REVOKED,
+        STRATEGY_PAGE,
+        STRATEGY_AROUND,
+        STRATEGY_HUGE,
+        STRATEGY_EAGER,
         INFO,
         CREATE,
         RESIZE,
@@ -179,6 +183,7 @@ fn every_struct_has_its_fields() {
             abi_version,
             seals,
             flags,
+            strategy,
             reserved,
         }
         "mmap_pool_stat" = Stat {
@@ -186,9 +191,12 @@ fn every_struct_has_its_fields() {
             nr_resident_pages,
             nr_limit_pages,
             nr_refused_pages,
+            nr_reserve_pages,
+            nr_reserve_hits,
+            nr_reserve_misses,
             reserved,
         }
-        "mmap_pool_create" = Create { size_bytes, flags, reserved, name }
+        "mmap_pool_create" = Create { size_bytes, flags, strategy, name }
         "mmap_pool_resize" = Resize { size_bytes, reserved }
         "mmap_pool_range" = Range { offset_bytes, len_bytes }
         "mmap_pool_seal" = Seal { seals, reserved }
