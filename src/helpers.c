@@ -96,6 +96,11 @@ unsigned long mmap_pool_folio_nr_pages(const struct folio *folio)
 	return folio_nr_pages(folio);
 }
 
+bool mmap_pool_folio_contain_hwpoisoned_page(struct folio *folio)
+{
+	return folio_contain_hwpoisoned_page(folio);
+}
+
 loff_t mmap_pool_folio_pos(const struct folio *folio)
 {
 	return folio_pos(folio);

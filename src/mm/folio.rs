@@ -55,6 +55,22 @@ impl Folio {
         self.0.get()
     }
 
+    /// Checks that none of the memory is known to be broken. Who maps the folio is told by the core.
+    ///
+    /// # Errors
+    ///
+    /// - `EIO`: a page of the folio is.
+    ///
+    /// C: `folio_contain_hwpoisoned_page()`, `include/linux/page-flags.h`.
+    pub(crate) fn check_whole(&self) -> Result {
+        // SAFETY: By the type invariants the folio is valid.
+        if unsafe { helpers::mmap_pool_folio_contain_hwpoisoned_page(self.as_ptr()) } {
+            Err(EIO)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Returns the part of the folio that holds the `len` bytes from byte `pos` of the page cache, or
     /// the first of them. Byte `pos` has to be in the folio.
     pub(crate) fn part(&self, pos: u64, len: usize) -> Part<'_> {

@@ -28,8 +28,10 @@ impl Inode<Pool> {
     ///
     /// # Errors
     ///
+    /// Only if not one byte was copied:
     /// - `ENODEV`: the pool was revoked.
-    /// - `EFAULT`: not one byte could be copied.
+    /// - `EIO`: the memory is broken.
+    /// - `EFAULT`: `iov` cannot be written.
     pub(crate) fn read(&self, pos: u64, iov: &mut IovIterDest<'_>) -> Result<usize> {
         self.check_alive()?;
         let mut done = 0;
@@ -39,6 +41,10 @@ impl Inode<Pool> {
             };
             let (wanted, copied) = match self.mapping().folio(chunk.pgoff()) {
                 Some(folio) => {
+                    match folio.check_whole() {
+                        Err(_) if done > 0 => break,
+                        result => result?,
+                    }
                     let part = folio.part(chunk.pos, chunk.len);
                     (part.len(), part.copy_to_iter(iov))
                 }
@@ -85,6 +91,7 @@ impl InodeGuard<'_, Pool> {
     /// - `ENOSPC`: `pos` is at or past the end of the default pool, or the limit for all pools is
     ///   reached.
     /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    /// - `EIO`: the memory is broken.
     /// - `EFAULT`: `iov` cannot be read.
     /// - `EINTR`: the task is being killed.
     pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
@@ -129,6 +136,7 @@ impl InodeGuard<'_, Pool> {
                 self.locked_folio(chunk.pgoff(), || bounds)?.unlock()
             }
         };
+        folio.check_whole()?;
         let part = folio.part(chunk.pos, chunk.len);
         let copied = part.copy_from_iter(iov);
         let copied_to = pos + copied as u64;
@@ -175,5 +183,32 @@ impl Chunk {
     /// Returns how many bytes are to be copied of the first page.
     fn within_page(&self) -> usize {
         self.len.min(PAGE_SIZE - self.pos as usize % PAGE_SIZE)
+    }
+}
+
+#[kunit_tests(mmap_pool_copy)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_ends_where_the_pool_or_the_wish_does() {
+        assert_eq!(Chunk::at(100, 50, 1000).map(|chunk| chunk.len), Some(50));
+        assert_eq!(Chunk::at(100, 5000, 1000).map(|chunk| chunk.len), Some(900));
+        assert_eq!(Chunk::at(999, usize::MAX, 1000).map(|chunk| chunk.len), Some(1));
+    }
+
+    #[test]
+    fn at_and_past_the_end_there_is_no_chunk() {
+        assert!(Chunk::at(1000, 1, 1000).is_none());
+        assert!(Chunk::at(u64::MAX, 1, 1000).is_none());
+        assert!(Chunk::at(0, 0, 1000).is_none());
+        assert!(Chunk::at(0, 1, 0).is_none());
+    }
+
+    #[test]
+    fn a_chunk_knows_its_page() {
+        let page = PAGE_SIZE as u64;
+        let chunk = Chunk::at(3 * page + 1, 2, 4 * page);
+        assert_eq!(chunk.map(|chunk| chunk.pgoff()), Some(3));
     }
 }

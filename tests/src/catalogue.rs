@@ -714,6 +714,22 @@ macro_rules! catalogue {
                     "PR_SET_THP_DISABLE, populate, write"
                     => Memfd, "256 mapped, hello";
             }
+            memory {
+                "S17" one_process_copies_more_than_there_is:
+                    "32 MiB for the cgroup; private mapping with NORESERVE, copy 60 MiB"
+                    => Memfd, "killed, object old";
+                "S17" two_processes_copy_more_than_there_is:
+                    "32 MiB for the cgroup; two processes copy 28 MiB each"
+                    => Memfd, "one or both killed, object old";
+                "-" a_broken_page_is_lost_for_those_who_use_it:
+                    "MADV_HWPOISON page 0 of two; then punch it"
+                    => Memfd, "ok; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; punched 0",
+                    Node: "EBUSY; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; punched 0",
+                    Created: "EBUSY; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; punched 0";
+                "-" a_failing_page_is_moved_away:
+                    "MADV_SOFT_OFFLINE a written page"
+                    => Memfd, "ok, kept, another frame";
+            }
             concurrency {
                 "S3" four_threads_fault_the_same_pages:
                     "4 threads count in each of 64 new pages"

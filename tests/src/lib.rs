@@ -9,6 +9,7 @@
 //! `mmap-pool-table` program both run that list, and `docs/semantics.md` is made of it.
 
 pub mod catalogue;
+pub mod cgroup;
 pub mod child;
 pub mod module;
 pub mod observe;

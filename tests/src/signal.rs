@@ -55,6 +55,7 @@ impl Caught {
     fn describe(&self, start: *mut u8) -> String {
         let name = match (self.signal, self.code) {
             (libc::SIGBUS, libc::BUS_ADRERR) => "SIGBUS BUS_ADRERR".into(),
+            (libc::SIGBUS, libc::BUS_MCEERR_AR) => "SIGBUS BUS_MCEERR_AR".into(),
             (libc::SIGSEGV, SEGV_MAPERR) => "SIGSEGV SEGV_MAPERR".into(),
             (libc::SIGSEGV, SEGV_ACCERR) => "SIGSEGV SEGV_ACCERR".into(),
             (signal, code) => format!("signal {signal} code {code}"),

@@ -3,7 +3,7 @@
 //! What a pool has to do: bytes, errors and signals of every call, predicted.
 //!
 //! It is told page by page, without folios, page tables or VMAs. Where memfd answers otherwise, a
-//! `match` on the [`ObjectKind`] says so, and nowhere else.
+//! look at the kind of object says so, and nowhere else.
 //!
 //! A few outcomes depend on what the model does not know, such as which VMAs the kernel has merged.
 //! Such operations are left out: [`Model::predict`] has no answer and changes nothing.

@@ -18,6 +18,7 @@ pub mod huge;
 pub mod io;
 pub mod lazy;
 pub mod locks;
+pub mod memory;
 pub mod permissions;
 pub mod pins;
 pub mod quadrants;

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Seals, Strategy};
+use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::{self, FreshModule};
 use mmap_pool_tests::observe::{put_word, verdict, word};
@@ -275,7 +276,7 @@ fn a_bad_limit_is_einval_and_leaves_nothing_behind() {
 #[test]
 fn memory_is_charged_to_who_touches_it() {
     let module = FreshModule::load("size_mb=1").unwrap();
-    let cgroup = Cgroup::new("touched");
+    let cgroup = Cgroup::new("touched").unwrap();
     let created = Strategy::ALL[..3].iter().map(|&strategy| {
         let pool = Pool::create().size_bytes(SIZE as u64);
         pool.strategy(strategy).create().unwrap()
@@ -292,13 +293,13 @@ fn memory_is_charged_to_who_touches_it() {
         })
         .unwrap();
         child.link.hear().unwrap();
-        assert_eq!(cgroup.file_bytes(), SIZE as u64);
+        assert_eq!(cgroup.file_bytes().unwrap(), SIZE as u64);
         // The pages stay, and so does the charge, until they are given back.
         child.link.say("leave").unwrap();
         child.finish().unwrap();
-        assert_eq!(cgroup.file_bytes(), SIZE as u64);
+        assert_eq!(cgroup.file_bytes().unwrap(), SIZE as u64);
         pool.punch(0, SIZE as u64).unwrap();
-        assert_eq!(cgroup.file_bytes(), 0);
+        assert_eq!(cgroup.file_bytes().unwrap(), 0);
     }
     drop(cgroup);
     module.unload().unwrap();
@@ -307,8 +308,8 @@ fn memory_is_charged_to_who_touches_it() {
 #[test]
 fn a_memory_cgroup_at_its_limit_loses_the_process_that_touches() {
     let module = FreshModule::load("size_mb=8").unwrap();
-    let cgroup = Cgroup::new("limited");
-    fs::write(cgroup.path.join("memory.max"), "4M").unwrap();
+    let cgroup = Cgroup::new("limited").unwrap();
+    cgroup.limit(4 << 20).unwrap();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let child = Child::fork(|_| {
@@ -325,40 +326,7 @@ fn a_memory_cgroup_at_its_limit_loses_the_process_that_touches() {
     put_word(&mapping, mapping.len() - 8, "ours").unwrap();
     drop((mapping, pool));
     module.unload().unwrap();
-    assert_eq!(cgroup.file_bytes(), 0);
-}
-
-/// A memory cgroup of its own, removed at the end.
-struct Cgroup {
-    path: std::path::PathBuf,
-}
-
-impl Cgroup {
-    fn new(name: &str) -> Self {
-        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").unwrap();
-        let path = std::path::Path::new("/sys/fs/cgroup").join(name);
-        fs::create_dir(&path).unwrap();
-        Self { path }
-    }
-
-    /// Moves the running process into it.
-    fn enter(&self) -> Result<(), mmap_pool_tests::Failure> {
-        Ok(fs::write(self.path.join("cgroup.procs"), "0")?)
-    }
-
-    /// Bytes of page cache that are charged to it.
-    fn file_bytes(&self) -> u64 {
-        // Counts are gathered from the processors before they are shown.
-        let stat = fs::read_to_string(self.path.join("memory.stat")).unwrap();
-        let line = stat.lines().find_map(|line| line.strip_prefix("file "));
-        line.unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.path);
-    }
+    assert_eq!(cgroup.file_bytes().unwrap(), 0);
 }
 
 fn created() -> Pool {

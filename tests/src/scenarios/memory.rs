@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Running out of memory, and memory that breaks.
+
+use std::thread;
+use std::time::Duration;
+
+use mmap_pool::{Mapping, MappingBuilder};
+use rustix::process::WaitStatus;
+
+use crate::cgroup::Cgroup;
+use crate::child::{in_child, Child};
+use crate::observe::{checked, page_table, put_word, put_word_in_file, verdict, word};
+use crate::signal::{touch, Access};
+use crate::subject::{Subject, PAGE};
+use crate::{Answer, Failure};
+
+const MIB: usize = 1 << 20;
+
+/// The table of the texts, with 2 MiB where they have 1 GB. A cgroup is all the memory there is; the
+/// object's own pages were there before, so only copies count.
+pub fn one_process_copies_more_than_there_is(subject: &Subject) -> Answer {
+    let mapping = large(subject, 60 * MIB)?;
+    let cgroup = Cgroup::new("table-a-one")?;
+    cgroup.limit(32 * MIB as u64)?;
+    let child = Child::fork(|_| {
+        cgroup.enter()?;
+        write_every_page(&mapping)
+    })?;
+    let ended = how_it_ended(child.wait()?);
+    Ok(format!("{ended}, object {}", subject.word(0)?))
+}
+
+pub fn two_processes_copy_more_than_there_is(subject: &Subject) -> Answer {
+    let mapping = large(subject, 28 * MIB)?;
+    let cgroup = Cgroup::new("table-a-two")?;
+    cgroup.limit(32 * MIB as u64)?;
+    let mut children = Vec::new();
+    for _ in 0..2 {
+        children.push(Child::fork(|link| {
+            cgroup.enter()?;
+            write_every_page(&mapping)?;
+            // Keeps what it has until the other one is done or dead.
+            link.say("written")?;
+            link.hear()
+        })?);
+    }
+    while cgroup.nr_killed()? == 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut nr_killed = 0;
+    for mut child in children {
+        // Whoever was killed hears and says nothing.
+        let _ = child.link.hear();
+        let _ = child.link.say("end");
+        nr_killed += usize::from(how_it_ended(child.wait()?) == "killed");
+    }
+    // The kernel may kill the second one before it has all that the first one leaves.
+    let ended = ["none", "one or both", "one or both"][nr_killed];
+    Ok(format!("{ended} killed, object {}", subject.word(0)?))
+}
+
+pub fn a_broken_page_is_lost_for_those_who_use_it(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    put_word(&mapping, 0, "broken")?;
+    put_word(&mapping, PAGE, "whole")?;
+    let breaker = in_child(|| {
+        // The language's own handler takes the first signal as one about its stack.
+        Ok(verdict(&advise(&mapping, 0, libc::MADV_HWPOISON)))
+    })?;
+    let file = subject.file()?;
+    let mut bytes = [0; 8];
+    let read = rustix::io::pread(&file, &mut bytes[..], 0);
+    let write = rustix::io::pwrite(&file, b"new", 0);
+    let touched = touch(mapping.as_ptr(), 8, Access::Read)?;
+    let beside = word(&mapping, PAGE)?;
+    subject.punch(0, PAGE as u64)?;
+    Ok(format!(
+        "{breaker}; {touched}, read() {}, write() {}; beside it {beside}; punched {}",
+        verdict(&read),
+        verdict(&write),
+        subject.word(0)?,
+    ))
+}
+
+pub fn a_failing_page_is_moved_away(subject: &Subject) -> Answer {
+    let mapping = subject.shared()?;
+    put_word(&mapping, 0, "kept")?;
+    let frame = |mapping: &Mapping| page_table(mapping).map(|entries| entries[0].frame());
+    let before = frame(&mapping)?;
+    let moved = verdict(&advise(&mapping, 0, MADV_SOFT_OFFLINE));
+    let kept = word(&mapping, 0)?;
+    let is_same = before == frame(&mapping)?;
+    Ok(format!(
+        "{moved}, {kept}, {}",
+        if is_same {
+            "same frame"
+        } else {
+            "another frame"
+        }
+    ))
+}
+
+const MADV_SOFT_OFFLINE: i32 = 101;
+
+/// Makes the subject this large, all of it there, and maps it privately without reserving memory.
+fn large(subject: &Subject, len: usize) -> Result<Mapping, Failure> {
+    subject.resize(len as u64)?;
+    let file = subject.file()?;
+    for offset in (0..len).step_by(PAGE) {
+        put_word_in_file(&file, offset, "old")?;
+    }
+    let mapping = MappingBuilder::private().len(len).no_reserve().map(&file)?;
+    Ok(mapping)
+}
+
+fn write_every_page(mapping: &Mapping) -> Answer {
+    for offset in (0..mapping.len()).step_by(PAGE) {
+        put_word(mapping, offset, "mine")?;
+    }
+    Ok(String::new())
+}
+
+fn how_it_ended(status: WaitStatus) -> String {
+    match status.terminating_signal() {
+        Some(libc::SIGKILL) => "killed".into(),
+        Some(libc::SIGBUS) => "SIGBUS".into(),
+        Some(signal) => format!("signal {signal}"),
+        None if status.exit_status() == Some(0) => "done".into(),
+        None => format!("{status:?}"),
+    }
+}
+
+fn advise(mapping: &Mapping, page: usize, advice: i32) -> Result<(), mmap_pool::Errno> {
+    let start = mapping.as_ptr().wrapping_add(page * PAGE);
+    // SAFETY: The page belongs to the mapping.
+    checked(unsafe { libc::madvise(start.cast(), PAGE, advice) }).map(drop)
+}
