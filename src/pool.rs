@@ -357,3 +357,75 @@ fn pages(start: u64, end: u64) -> Range<usize> {
     let end = end.div_ceil(PAGE_SIZE as u64);
     (start >> PAGE_SHIFT) as usize..end as usize
 }
+
+#[kunit_tests(mmap_pool_pool)]
+mod tests {
+    use super::*;
+
+    fn pool(len_bytes: u64, strategy: Strategy) -> Result<ARef<Inode<Pool>>> {
+        let name = CString::try_from_fmt(fmt!("kunit"))?;
+        Pool::new_created(name, len_bytes, strategy, Reserve::new(0)?)
+    }
+
+    #[test]
+    fn bytes_lie_in_pages() {
+        let page = PAGE_SIZE as u64;
+        assert_eq!(pages(0, 0), 0..0);
+        assert_eq!(pages(0, 1), 0..1);
+        assert_eq!(pages(page - 1, page + 1), 0..2);
+        assert_eq!(pages(page, 2 * page), 1..2);
+    }
+
+    #[test]
+    fn a_fault_allocates_once_and_not_past_the_end() -> Result {
+        let pool = pool(4 * PAGE_SIZE as u64, Strategy::Page)?;
+        drop(pool.fault(3)?);
+        drop(pool.fault(3)?);
+        let refused = pool.fault(4).err();
+        let info = pool.info();
+        assert!(refused == Some(ENXIO));
+        assert_eq!(info.nr_resident_pages, 1);
+        assert_eq!(info.nr_allocated_pages, 1);
+        assert_eq!(info.nr_faults, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn a_smaller_pool_has_fewer_pages() -> Result {
+        let pool = pool(64 * PAGE_SIZE as u64, Strategy::Around)?;
+        drop(pool.fault(0)?);
+        drop(pool.fault(63)?);
+        let before = pool.info().nr_resident_pages;
+        pool.lock().resize(PAGE_SIZE as u64)?;
+        let after = pool.info().nr_resident_pages;
+        assert_eq!(before, 32);
+        assert_eq!(after, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_pool_that_is_gone_holds_nothing() -> Result {
+        let before = TOTALS.stat();
+        let pool = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
+        pool.prefault(0, 8 * PAGE_SIZE as u64)?;
+        let within = TOTALS.stat();
+        drop(pool);
+        let after = TOTALS.stat();
+        assert_eq!(within.nr_pools, before.nr_pools + 1);
+        assert_eq!(within.nr_resident_pages, before.nr_resident_pages + 8);
+        assert_eq!(after.nr_pools, before.nr_pools);
+        assert_eq!(after.nr_resident_pages, before.nr_resident_pages);
+        Ok(())
+    }
+
+    #[test]
+    fn a_revoked_pool_answers_nobody() -> Result {
+        let pool = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
+        drop(pool.fault(0)?);
+        pool.lock().revoke()?;
+        assert!(pool.check_alive().err() == Some(ENODEV));
+        assert!(pool.fault(0).err() == Some(ENXIO));
+        assert_eq!(pool.info().nr_resident_pages, 0);
+        Ok(())
+    }
+}

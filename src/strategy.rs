@@ -56,3 +56,27 @@ impl TryFrom<u32> for Strategy {
         }
     }
 }
+
+#[kunit_tests(mmap_pool_strategy)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_a_strategy_of_that_number_or_einval() {
+        for number in 0..16 {
+            match Strategy::try_from(number) {
+                Ok(strategy) => assert_eq!(strategy as u32, number),
+                Err(error) => assert!(number > uapi::STRATEGY_EAGER && error == EINVAL),
+            }
+        }
+        assert!(Strategy::try_from(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn folios_get_no_smaller_from_strategy_to_strategy() {
+        assert_eq!(Strategy::Page.max_order(), 0);
+        assert!(Strategy::Page.max_order() <= Strategy::Around.max_order());
+        assert!(Strategy::Around.max_order() <= Strategy::Huge.max_order());
+        assert_eq!(Strategy::Huge.max_order(), Strategy::Eager.max_order());
+    }
+}

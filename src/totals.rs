@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 use crate::uapi;
-use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::{
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+};
 
 /// Counts of all pools together.
 pub(crate) struct Totals {
@@ -93,5 +96,53 @@ impl Charge<'_> {
 impl Drop for Charge<'_> {
     fn drop(&mut self) {
         self.0.uncharge(self.1);
+    }
+}
+
+#[kunit_tests(mmap_pool_totals)]
+mod tests {
+    use super::*;
+
+    fn limited(nr_pages: u64) -> Totals {
+        let totals = Totals::new();
+        totals.set_limit(nr_pages);
+        totals
+    }
+
+    #[test]
+    fn a_dropped_charge_is_given_back() {
+        let totals = limited(4);
+        drop(totals.charge(4));
+        assert_eq!(totals.stat().nr_resident_pages, 0);
+    }
+
+    #[test]
+    fn a_kept_charge_stays_until_it_is_taken_back() {
+        let totals = limited(4);
+        if let Some(charge) = totals.charge(3) {
+            charge.keep();
+        }
+        assert_eq!(totals.stat().nr_resident_pages, 3);
+        totals.uncharge(3);
+        assert_eq!(totals.stat().nr_resident_pages, 0);
+    }
+
+    #[test]
+    fn the_limit_may_be_reached_and_not_passed() {
+        let totals = limited(4);
+        let held = totals.charge(3);
+        assert!(held.is_some());
+        assert!(totals.charge(2).is_none());
+        assert!(totals.charge(1).is_some());
+        assert_eq!(totals.stat().nr_resident_pages, 3);
+    }
+
+    #[test]
+    fn pools_are_counted_in_and_out() {
+        let totals = Totals::new();
+        totals.pool_created();
+        totals.pool_created();
+        totals.pool_dropped();
+        assert_eq!(totals.stat().nr_pools, 1);
     }
 }

@@ -194,7 +194,10 @@ mod tests {
     fn a_chunk_ends_where_the_pool_or_the_wish_does() {
         assert_eq!(Chunk::at(100, 50, 1000).map(|chunk| chunk.len), Some(50));
         assert_eq!(Chunk::at(100, 5000, 1000).map(|chunk| chunk.len), Some(900));
-        assert_eq!(Chunk::at(999, usize::MAX, 1000).map(|chunk| chunk.len), Some(1));
+        assert_eq!(
+            Chunk::at(999, usize::MAX, 1000).map(|chunk| chunk.len),
+            Some(1)
+        );
     }
 
     #[test]
