@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What moved between two results.
+
+use crate::results::{Figure, Measured};
+
+/// A figure that is not what it was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Move<'a> {
+    /// The figure in the new result, or in the old one if it is gone.
+    pub figure: &'a Figure,
+    /// What it was, if it was measured.
+    pub old: Option<f64>,
+    /// What it is, if it was measured.
+    pub new: Option<f64>,
+}
+
+impl Move<'_> {
+    /// The change as a part of the old figure.
+    #[must_use]
+    pub fn change(&self) -> Option<f64> {
+        let (old, new) = self.old.zip(self.new)?;
+        Some((new - old) / old.abs().max(f64::MIN_POSITIVE))
+    }
+}
+
+/// The figures that changed by more than `threshold`, a part of the old figure, and those that only
+/// one result has. Figures that hold time are compared only within a run.
+#[must_use]
+pub fn moves<'a>(old: &'a Measured, new: &'a Measured, threshold: f64) -> Vec<Move<'a>> {
+    let find = |measured: &'a Measured, figure: &Figure| {
+        measured
+            .figure(&figure.row, figure.subject, figure.point)
+            .map(|figure| figure.median)
+    };
+    let present = new.figures.iter().map(|figure| Move {
+        figure,
+        old: find(old, figure),
+        new: Some(figure.median),
+    });
+    let gone = old.figures.iter().map(|figure| Move {
+        figure,
+        old: Some(figure.median),
+        new: find(new, figure),
+    });
+    present
+        .chain(gone.filter(|figure| figure.new.is_none()))
+        .filter(|figure| figure.figure.unit != crate::row::Unit::PagesPerMs.to_string())
+        .filter(|figure| {
+            figure
+                .change()
+                .is_none_or(|change| change.abs() > threshold)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::results;
+    use crate::row::Row;
+    use crate::subject::Subject;
+
+    fn only(row: &Row, subject: Subject, figure: f64) -> f64 {
+        if (row.name, subject) == ("first-touch", Subject::Memfd) {
+            figure
+        } else {
+            1.0
+        }
+    }
+
+    #[test]
+    fn what_moved_further_than_the_threshold_is_told() {
+        let old = results(|row, subject, _| only(row, subject, 100.0)).measured;
+        for (figure, is_told) in [(102.0, false), (102.1, true), (97.9, true), (98.0, false)] {
+            let new = results(|row, subject, _| only(row, subject, figure)).measured;
+            let moves = moves(&old, &new, 0.02 + 1e-9);
+            assert_eq!(!moves.is_empty(), is_told, "{figure}");
+            for moved in moves {
+                assert_eq!(
+                    (&*moved.figure.row, moved.figure.subject),
+                    ("first-touch", Subject::Memfd)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_and_went_is_told() {
+        let all = results(|_, _, _| 1.0).measured;
+        let mut some = all.clone();
+        some.figures.retain(|figure| figure.row != "fork");
+        let nr_gone = all.figures.len() - some.figures.len();
+        assert_eq!(moves(&all, &some, 0.01).len(), nr_gone);
+        let came = moves(&some, &all, 0.01);
+        assert_eq!(came.len(), nr_gone);
+        assert!(came
+            .iter()
+            .all(|moved| moved.old.is_none() && moved.figure.row == "fork"));
+    }
+
+    #[test]
+    fn time_is_not_compared() {
+        let old = results(|_, _, _| 1.0).measured;
+        let new = results(|row, _, _| {
+            if row.work.needs_processors() {
+                2.0
+            } else {
+                1.0
+            }
+        })
+        .measured;
+        let moves = moves(&old, &new, 0.01);
+        assert!(moves
+            .iter()
+            .all(|moved| moved.figure.row == "lock-fallbacks"));
+    }
+}

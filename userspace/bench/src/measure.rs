@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Takes the figures whose unit is the instruction or the byte, in a guest whose clock counts
+//! instructions, 1 ns each.
+//!
+//! What a thread does is measured by its own clock, so that nobody else's work is in the figure. The
+//! kernel's work in the background has a row of its own.
+
+use std::collections::HashMap;
+use std::fs;
+use std::hint::black_box;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use mmap_pool::{Mapping, MappingBuilder, Pool};
+use rustix::fs::{fallocate, open, seek, FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::io::{pread, pwrite, read, write};
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+use rustix::process::{waitpid, WaitOptions};
+use rustix::time::{clock_gettime, ClockId};
+
+use crate::profile;
+use crate::row::{Unit, Work};
+use crate::subject::{Object, Subject, HUGE_PAGE, PAGE, TWIN};
+use crate::Failure;
+
+/// How large and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Bytes of an object.
+    object_len: usize,
+    /// Bytes that a sequential row reads or writes, at most.
+    sequence_len: usize,
+    /// Pieces in which it does so, at most.
+    nr_chunks: usize,
+    /// Bytes of the object of the memory rows.
+    memory_len: usize,
+    /// Samples taken, after one that does not count.
+    pub nr_samples: usize,
+}
+
+impl Scale {
+    /// For results.
+    pub const FULL: Self = Self {
+        object_len: 64 << 20,
+        sequence_len: 8 << 20,
+        nr_chunks: 1 << 20,
+        memory_len: 512 << 20,
+        nr_samples: 5,
+    };
+
+    /// For a profile.
+    pub const PROFILE: Self = Self {
+        object_len: 16 << 20,
+        nr_samples: 1,
+        ..Self::FULL
+    };
+
+    /// To see that everything can be measured.
+    pub const QUICK: Self = Self {
+        object_len: 2 << 20,
+        sequence_len: 64 << 10,
+        nr_chunks: 1 << 10,
+        memory_len: 8 << 20,
+        nr_samples: 1,
+    };
+}
+
+impl Scale {
+    /// What the cost of a sample is divided by, where the row's unit says what that is.
+    #[must_use]
+    pub fn divisor(self, unit: Unit) -> Option<usize> {
+        match unit {
+            Unit::PerPage => Some(self.object_len / PAGE),
+            Unit::PerCall => Some(NR_CALLS),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of a hole: so many that what was allocated meanwhile for other reasons does not show.
+const HOLE_LEN: usize = 64 << 30;
+/// Bytes at the end of a growing object that are measured.
+const TAIL_LEN: usize = 16 << 20;
+/// Repetitions of a system call in one sample: so many that a tick of the kernel's timer does not
+/// show.
+const NR_CALLS: usize = 2048;
+/// Repetitions of a fork in one sample.
+const NR_FORKS: usize = 32;
+
+/// Takes the samples of `work` on `subject`, at `point` if the row has points.
+///
+/// # Errors
+///
+/// The subject cannot be made, or a call fails.
+///
+/// # Panics
+///
+/// If the row has points and there is none, or it [needs processors](Work::needs_processors).
+pub fn samples(
+    work: Work,
+    subject: Subject,
+    point: Option<u64>,
+    scale: Scale,
+    growth: &mut Growth,
+) -> Result<Vec<f64>, Failure> {
+    let size = || -> Result<usize, Failure> { Ok(point.expect("the row has points").try_into()?) };
+    let full = || full(subject, scale.object_len);
+    match work {
+        Work::MapCall => repeat(scale, || map_call(subject, scale)),
+        Work::FirstTouch => repeat(scale, || first_touch(subject, scale)),
+        Work::FirstTouchSettled => repeat(scale, || first_touch_settled(subject, scale)),
+        Work::WriteAgain => touches(&full()?, scale, Object::shared, write_each_page),
+        Work::ReadAgain => touches(&full()?, scale, Object::shared, read_each_page),
+        Work::RandomFault => touches(&full()?, scale, Object::shared, write_each_page_shuffled),
+        Work::Cow => touches(&full()?, scale, Object::private, write_each_page),
+        Work::Unmap => {
+            let object = full()?;
+            repeat(scale, || unmap(&object))
+        }
+        Work::Fork => {
+            let object = full()?;
+            let mapping = object.shared()?;
+            write_each_page(&mapping);
+            repeat(scale, forks)
+        }
+        Work::OpenMapClose => {
+            let object = full()?;
+            let path = object.path()?;
+            repeat(scale, || calls(|_| open_map_close(&path)))
+        }
+        Work::ReadCall => {
+            let (object, mut buffer) = (full()?, vec![0; size()?]);
+            repeat(scale, || {
+                calls(|turn| {
+                    let offset = offset_in(&object, turn);
+                    Ok(pread(object.file()?, &mut *buffer, offset).map(drop)?)
+                })
+            })
+        }
+        Work::WriteCall => {
+            let (object, buffer) = (full()?, vec![1; size()?]);
+            repeat(scale, || {
+                calls(|turn| {
+                    let offset = offset_in(&object, turn);
+                    Ok(pwrite(object.file()?, &buffer, offset).map(drop)?)
+                })
+            })
+        }
+        Work::GrownFirstTouch => Ok(growth.measure(subject, size()?, scale)?.first),
+        Work::GrownWriteAgain => Ok(growth.measure(subject, size()?, scale)?.again),
+        Work::Overhead => repeat(scale, || overhead(subject, scale)),
+        Work::Hole => repeat(scale, || hole(subject)),
+        Work::WriteMapped => {
+            let sequence = Sequence::new(scale, size()?);
+            repeat(scale, || sequence.write_mapped(subject))
+        }
+        Work::WriteCalled => {
+            let sequence = Sequence::new(scale, size()?);
+            repeat(scale, || sequence.write_called(subject))
+        }
+        Work::ReadMapped => {
+            let sequence = Sequence::new(scale, size()?);
+            let object = sequence.full(subject)?;
+            repeat(scale, || sequence.read_mapped(&object))
+        }
+        Work::ReadCalled => {
+            let sequence = Sequence::new(scale, size()?);
+            let object = sequence.full(subject)?;
+            repeat(scale, || sequence.read_called(&object))
+        }
+        Work::ReadBuffered => {
+            let sequence = Sequence::new(scale, 1);
+            let object = sequence.full(subject)?;
+            repeat(scale, || sequence.read_buffered(&object))
+        }
+        Work::ParallelFirstTouch | Work::ParallelWriteAgain | Work::LockFallbacks => {
+            unreachable!("instructions say nothing about processors")
+        }
+    }
+}
+
+/// Takes a sample that does not count, for caches to be warm, and then those that do.
+fn repeat(
+    scale: Scale,
+    mut sample: impl FnMut() -> Result<f64, Failure>,
+) -> Result<Vec<f64>, Failure> {
+    sample()?;
+    (0..scale.nr_samples).map(|_| sample()).collect()
+}
+
+/// An object all of whose pages hold memory.
+fn full(subject: Subject, len: usize) -> Result<Object, Failure> {
+    let object = Object::new(subject, len)?;
+    write_each_page(&object.shared()?);
+    rest();
+    Ok(object)
+}
+
+fn map_call(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+    let object = Object::new(subject, scale.object_len)?;
+    rest();
+    let (mapping, cost) = cost_of(|| object.shared())?;
+    drop(mapping);
+    Ok(per_page(cost, &object))
+}
+
+fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+    let object = Object::new(subject, scale.object_len)?;
+    let mapping = object.shared()?;
+    rest();
+    Ok(per_page(cost_of_touch(&mapping, write_each_page)?, &object))
+}
+
+fn first_touch_settled(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+    let object = Object::new(subject, scale.object_len)?;
+    rest();
+    let (mapping, own) = cost_of(|| {
+        let mapping = object.shared()?;
+        write_each_page(&mapping);
+        Ok(mapping)
+    })?;
+    let cost = own + cost_of_others_until_rest();
+    drop(mapping);
+    Ok(per_page(cost, &object))
+}
+
+/// The samples of touching the pages of new mappings of an object.
+fn touches(
+    object: &Object,
+    scale: Scale,
+    map: fn(&Object) -> Result<Mapping, Failure>,
+    touch: fn(&Mapping),
+) -> Result<Vec<f64>, Failure> {
+    repeat(scale, || {
+        let mapping = map(object)?;
+        Ok(per_page(cost_of_touch(&mapping, touch)?, object))
+    })
+}
+
+fn unmap(object: &Object) -> Result<f64, Failure> {
+    let mapping = object.shared()?;
+    write_each_page(&mapping);
+    let ((), cost) = cost_of(|| Ok(mapping.unmap()?))?;
+    Ok(per_page(cost, object))
+}
+
+fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+    let (object, used) = memory_of(|| {
+        let object = Object::new(subject, scale.memory_len)?;
+        let len = object.len() as u64;
+        fallocate(object.file()?, FallocateFlags::empty(), 0, len)?;
+        Ok(object)
+    })?;
+    Ok(per_page(used, &object) - PAGE as f64)
+}
+
+fn hole(subject: Subject) -> Result<f64, Failure> {
+    let (object, used) = memory_of(|| Object::new(subject, HOLE_LEN))?;
+    Ok(per_page(used, &object))
+}
+
+/// Writes to the first byte of each page.
+pub fn write_each_page(mapping: &Mapping) {
+    for offset in (0..mapping.len()).step_by(PAGE) {
+        // SAFETY: The byte is within the mapping, which nobody else knows.
+        unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
+    }
+}
+
+fn read_each_page(mapping: &Mapping) {
+    for offset in (0..mapping.len()).step_by(PAGE) {
+        // SAFETY: The byte is within the mapping, which nobody else knows.
+        unsafe { mapping.as_ptr().add(offset).read_volatile() };
+    }
+}
+
+/// Writes to the first byte of each page, no two neighbours one after the other.
+fn write_each_page_shuffled(mapping: &Mapping) {
+    // Odd, so that with a power of two of pages each has its turn.
+    const STRIDE: usize = 0x9e37_79b1;
+    let nr_pages = mapping.len() / PAGE;
+    debug_assert!(nr_pages.is_power_of_two());
+    for turn in 0..nr_pages {
+        let page = turn.wrapping_mul(STRIDE) & (nr_pages - 1);
+        // SAFETY: The byte is within the mapping, which nobody else knows.
+        unsafe { mapping.as_ptr().add(page * PAGE).write_volatile(1) };
+    }
+}
+
+/// Adds up `len` bytes.
+///
+/// # Safety
+///
+/// They can be read, and nobody writes them.
+#[inline(never)]
+unsafe fn sum(start: *const u8, len: usize) -> u64 {
+    // SAFETY: The caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(start, len) };
+    bytes.iter().map(|&byte| u64::from(byte)).sum()
+}
+
+/// Bytes that are read or written one piece after the other.
+#[derive(Clone, Copy)]
+struct Sequence {
+    chunk_len: usize,
+    nr_chunks: usize,
+}
+
+impl Sequence {
+    fn new(scale: Scale, chunk_len: usize) -> Self {
+        Self {
+            chunk_len,
+            nr_chunks: (scale.sequence_len / chunk_len).min(scale.nr_chunks),
+        }
+    }
+
+    fn len(self) -> usize {
+        self.chunk_len * self.nr_chunks
+    }
+
+    fn chunks(self, mapping: &Mapping) -> impl Iterator<Item = *mut u8> {
+        assert!(self.len() <= mapping.len());
+        let start = mapping.as_ptr();
+        // SAFETY: Checked above.
+        (0..self.nr_chunks).map(move |index| unsafe { start.add(index * self.chunk_len) })
+    }
+
+    fn full(self, subject: Subject) -> Result<Object, Failure> {
+        full(subject, self.len())
+    }
+
+    fn write_mapped(self, subject: Subject) -> Result<f64, Failure> {
+        let object = Object::new(subject, self.len())?;
+        let buffer = vec![1; self.chunk_len];
+        rest();
+        let ((), cost) = cost_of(|| {
+            let mapping = object.shared()?;
+            for chunk in self.chunks(&mapping) {
+                // SAFETY: The chunk is within the mapping, which nobody else knows.
+                unsafe { chunk.copy_from_nonoverlapping(buffer.as_ptr(), buffer.len()) };
+                black_box(chunk);
+            }
+            Ok(mapping.unmap()?)
+        })?;
+        Ok(per(cost, self.len()))
+    }
+
+    fn write_called(self, subject: Subject) -> Result<f64, Failure> {
+        let object = Object::new(subject, self.len())?;
+        let buffer = vec![1; self.chunk_len];
+        rest();
+        let ((), cost) = cost_of(|| {
+            for _ in 0..self.nr_chunks {
+                write(object.file()?, &buffer)?;
+            }
+            Ok(())
+        })?;
+        Ok(per(cost, self.len()))
+    }
+
+    fn read_mapped(self, object: &Object) -> Result<f64, Failure> {
+        let ((), cost) = cost_of(|| {
+            let mapping = object.shared()?;
+            for chunk in self.chunks(&mapping) {
+                // SAFETY: The chunk is within the mapping, which nobody else knows.
+                black_box(unsafe { sum(chunk, self.chunk_len) });
+            }
+            Ok(mapping.unmap()?)
+        })?;
+        Ok(per(cost, self.len()))
+    }
+
+    fn read_called(self, object: &Object) -> Result<f64, Failure> {
+        let mut buffer = vec![0; self.chunk_len];
+        seek(object.file()?, SeekFrom::Start(0))?;
+        let ((), cost) = cost_of(|| {
+            for _ in 0..self.nr_chunks {
+                let len = read(object.file()?, &mut *buffer)?;
+                // SAFETY: The buffer has that many bytes.
+                black_box(unsafe { sum(buffer.as_ptr(), len) });
+            }
+            Ok(())
+        })?;
+        Ok(per(cost, self.len()))
+    }
+
+    fn read_buffered(self, object: &Object) -> Result<f64, Failure> {
+        seek(object.file()?, SeekFrom::Start(0))?;
+        let ((), cost) = cost_of(|| {
+            let mut total = 0_u64;
+            // As large a buffer as stdio has.
+            for byte in BufReader::with_capacity(PAGE, object.file()?).bytes() {
+                total = black_box(total + u64::from(byte?));
+            }
+            Ok(())
+        })?;
+        Ok(per(cost, self.len()))
+    }
+}
+
+/// Instructions of one call, of many that are told their number.
+fn calls(mut call: impl FnMut(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
+    let ((), cost) = cost_of(|| (0..NR_CALLS).try_for_each(&mut call))?;
+    Ok(per(cost, NR_CALLS))
+}
+
+/// Offsets that go round in the first MiB of an object.
+fn offset_in(object: &Object, turn: usize) -> u64 {
+    const STEP: usize = 64 << 10;
+    let nr_steps = object.len().min(1 << 20) / STEP;
+    (turn % nr_steps * STEP) as u64
+}
+
+fn open_map_close(path: &Path) -> Result<(), Failure> {
+    let file = open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+    let start = unsafe {
+        mmap(
+            std::ptr::null_mut(),
+            PAGE,
+            protection,
+            MapFlags::SHARED,
+            &file,
+            0,
+        )
+    }?;
+    // SAFETY: The range was mapped just now, and nobody else knows it.
+    Ok(unsafe { munmap(start, PAGE) }?)
+}
+
+/// Instructions of everybody, since the child does its part.
+fn forks() -> Result<f64, Failure> {
+    let before = now(ClockId::Monotonic);
+    for _ in 0..NR_FORKS {
+        fork_and_wait()?;
+    }
+    Ok(per(now(ClockId::Monotonic) - before, NR_FORKS))
+}
+
+fn fork_and_wait() -> Result<(), Failure> {
+    // SAFETY: The process has one thread. The child ends at once.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: Ends the child without running anything of the parent's.
+        unsafe { libc::_exit(0) };
+    }
+    let child = rustix::process::Pid::from_raw(child).ok_or("fork failed")?;
+    waitpid(Some(child), WaitOptions::empty())?;
+    Ok(())
+}
+
+/// Objects that grow from point to point, so that the largest is filled only once.
+#[derive(Debug, Default)]
+pub struct Growth {
+    object: Option<(Subject, Object)>,
+    found: HashMap<(Subject, usize), Grown>,
+}
+
+/// What touching the last 16 MiB of an object costs.
+#[derive(Clone, Debug, Default)]
+struct Grown {
+    first: Vec<f64>,
+    again: Vec<f64>,
+}
+
+impl Growth {
+    /// Measures an object of `len` bytes, no smaller than the one before.
+    fn measure(&mut self, subject: Subject, len: usize, scale: Scale) -> Result<Grown, Failure> {
+        if let Some(grown) = self.found.get(&(subject, len)) {
+            return Ok(grown.clone());
+        }
+        let object = match self.object.take() {
+            Some((of, mut object)) if of == subject => {
+                object.grow(len)?;
+                object
+            }
+            _ => Object::new(subject, len)?,
+        };
+        let tail = (len - TAIL_LEN) as u64;
+        if tail > 0 {
+            fallocate(object.file()?, FallocateFlags::empty(), 0, tail)?;
+        }
+        let mut grown = Grown::default();
+        for turn in 0..=scale.nr_samples {
+            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            fallocate(object.file()?, punch, tail, TAIL_LEN as u64)?;
+            rest();
+            let (first, again) = (touch_tail(&object)?, touch_tail(&object)?);
+            if turn > 0 {
+                grown.first.push(first);
+                grown.again.push(again);
+            }
+        }
+        self.object = Some((subject, object));
+        self.found.insert((subject, len), grown.clone());
+        Ok(grown)
+    }
+
+    /// Gives the memory back.
+    pub fn end(&mut self) {
+        self.object = None;
+    }
+}
+
+fn touch_tail(object: &Object) -> Result<f64, Failure> {
+    let mapping = MappingBuilder::shared()
+        .offset((object.len() - TAIL_LEN) as u64)
+        .len(TAIL_LEN)
+        .map(object.file()?)?;
+    Ok(per(
+        cost_of_touch(&mapping, write_each_page)?,
+        TAIL_LEN / PAGE,
+    ))
+}
+
+/// Instructions that this thread executes in `work`. A profile is of what is done here.
+pub fn cost_of<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, u64), Failure> {
+    let before = now(ClockId::ThreadCPUTime);
+    profile::begin();
+    let result = work()?;
+    profile::end();
+    Ok((result, now(ClockId::ThreadCPUTime) - before))
+}
+
+fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Failure> {
+    let ((), cost) = cost_of(|| {
+        touch(mapping);
+        Ok(())
+    })?;
+    Ok(cost)
+}
+
+/// Instructions that others execute until the reserves of the pools stay as they are.
+fn cost_of_others_until_rest() -> u64 {
+    const QUIET_NS: u64 = 20_000_000;
+
+    let (begin, own_begin) = (now(ClockId::Monotonic), now(ClockId::ThreadCPUTime));
+    let (mut reserve, mut since) = (reserves(), begin);
+    // This thread never sleeps, so whatever time is not its own was somebody's work.
+    while now(ClockId::Monotonic) - since < QUIET_NS {
+        let found = reserves();
+        if found != reserve {
+            (reserve, since) = (found, now(ClockId::Monotonic));
+        }
+    }
+    let elapsed = now(ClockId::Monotonic) - begin;
+    elapsed.saturating_sub(now(ClockId::ThreadCPUTime) - own_begin)
+}
+
+/// Waits until the kernel, which is not done when its first program runs, leaves this thread alone.
+pub fn wait_until_alone() {
+    const WINDOW_NS: u64 = 100_000_000;
+    loop {
+        let (begin, own_begin) = (now(ClockId::Monotonic), now(ClockId::ThreadCPUTime));
+        while now(ClockId::Monotonic) - begin < WINDOW_NS {}
+        let elapsed = now(ClockId::Monotonic) - begin;
+        let others = elapsed.saturating_sub(now(ClockId::ThreadCPUTime) - own_begin);
+        if others * 100 < elapsed {
+            return;
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Waits until the reserves of the pools stay as they are.
+pub fn rest() {
+    let mut reserve = None;
+    loop {
+        // Takes no time: a clock that counts instructions leaps over what nobody does.
+        thread::sleep(Duration::from_millis(50));
+        let found = reserves();
+        if reserve == Some(found) {
+            return;
+        }
+        reserve = Some(found);
+    }
+}
+
+/// Pages in the reserves of the pools and of their twins.
+fn reserves() -> [u64; 2] {
+    [mmap_pool::DEFAULT_PATH, TWIN].map(|node| {
+        Pool::open_path(node)
+            .and_then(|pool| pool.stat())
+            .map_or(0, |stat| stat.nr_reserve_pages)
+    })
+}
+
+/// Bytes of memory that are gone after `make`.
+fn memory_of(make: impl FnOnce() -> Result<Object, Failure>) -> Result<(Object, u64), Failure> {
+    rest();
+    let before = free_pages()?;
+    let object = make()?;
+    rest();
+    let used = before.saturating_sub(free_pages()?);
+    Ok((object, used * PAGE as u64))
+}
+
+/// Pages that are free, those that processors keep for themselves and those in the reserves included.
+fn free_pages() -> Result<u64, Failure> {
+    // Makes the processors tell what they have counted.
+    fs::write("/proc/sys/vm/stat_refresh", "1")?;
+    let mut nr_pages = reserves().iter().sum();
+    for line in fs::read_to_string("/proc/zoneinfo")?.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some("pages"), Some("free"), Some(count)) | (Some("count:"), Some(count), None) => {
+                nr_pages += count.parse::<u64>()?;
+            }
+            _ => {}
+        }
+    }
+    Ok(nr_pages)
+}
+
+fn now(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+fn per_page(cost: u64, object: &Object) -> f64 {
+    per(cost, object.nr_pages())
+}
+
+fn per(cost: u64, count: usize) -> f64 {
+    cost as f64 / count as f64
+}
+
+// A huge page is what the largest row of the quick scale has room for.
+const _: () = assert!(Scale::QUICK.object_len >= HUGE_PAGE);

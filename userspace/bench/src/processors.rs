@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Takes the figures that need several processors, so that a clock of instructions is no use. Time
+//! on an emulator is no use either but for ratios within one run.
+
+use std::fs;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mmap_pool::Mapping;
+
+use crate::measure::{rest, write_each_page};
+use crate::row::Work;
+use crate::subject::{Object, Subject, PAGE};
+use crate::Failure;
+
+/// How large and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Bytes that each thread touches.
+    len: usize,
+    /// Samples taken, after one that does not count.
+    nr_samples: usize,
+}
+
+impl Scale {
+    /// For results.
+    pub const FULL: Self = Self {
+        len: 16 << 20,
+        nr_samples: 9,
+    };
+
+    /// To see that everything can be measured.
+    pub const QUICK: Self = Self {
+        len: 2 << 20,
+        nr_samples: 1,
+    };
+}
+
+/// Takes the samples of `work` on `subject` at each point: by turns, so that whatever else this
+/// machine does meets all of them. Nothing if this kernel does not count what is asked.
+///
+/// # Errors
+///
+/// The subject cannot be made, or a call fails.
+pub fn samples(
+    work: Work,
+    subject: Subject,
+    points: &[Option<u64>],
+    scale: Scale,
+) -> Result<Option<Vec<Vec<f64>>>, Failure> {
+    let mut samples = vec![Vec::new(); points.len()];
+    for turn in 0..=scale.nr_samples {
+        for (samples, point) in samples.iter_mut().zip(points) {
+            let nr_threads = usize::try_from(point.unwrap_or(2))?;
+            let run = Run::new(work, subject, nr_threads, scale.len)?;
+            let sample = match work {
+                Work::LockFallbacks => run.nr_fallbacks.map(|count| count as f64),
+                _ => Some(run.nr_pages as f64 / (run.elapsed.as_secs_f64() * 1000.0)),
+            };
+            let Some(sample) = sample else {
+                return Ok(None);
+            };
+            if turn > 0 {
+                samples.push(sample);
+            }
+        }
+    }
+    Ok(Some(samples))
+}
+
+/// Threads that touched pages, each its own.
+struct Run {
+    nr_pages: usize,
+    elapsed: Duration,
+    /// Faults that were not resolved under the VMA lock alone, if the kernel counts them.
+    nr_fallbacks: Option<u64>,
+}
+
+impl Run {
+    fn new(work: Work, subject: Subject, nr_threads: usize, len: usize) -> Result<Self, Failure> {
+        let object = Object::new(subject, nr_threads * len)?;
+        if work == Work::ParallelWriteAgain {
+            write_each_page(&object.shared()?);
+        }
+        let mapping = object.shared()?;
+        rest();
+        let (ready, done) = (Barrier::new(nr_threads + 1), Barrier::new(nr_threads + 1));
+        thread::scope(|scope| {
+            for part in 0..nr_threads {
+                let (mapping, ready, done) = (&mapping, &ready, &done);
+                scope.spawn(move || {
+                    ready.wait();
+                    touch(mapping, part * len, len);
+                    done.wait();
+                });
+            }
+            let before = lock_fallbacks()?;
+            ready.wait();
+            let begin = Instant::now();
+            done.wait();
+            let elapsed = begin.elapsed();
+            let after = lock_fallbacks()?;
+            Ok(Self {
+                nr_pages: object.nr_pages(),
+                elapsed,
+                nr_fallbacks: after.zip(before).map(|(after, before)| after - before),
+            })
+        })
+    }
+}
+
+fn touch(mapping: &Mapping, start: usize, len: usize) {
+    for offset in (start..start + len).step_by(PAGE) {
+        // SAFETY: The byte is within the mapping, and no other thread touches its page.
+        unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
+    }
+}
+
+/// Faults so far that were not resolved under the VMA lock alone, if the kernel counts them
+/// (`CONFIG_PER_VMA_LOCK_STATS`).
+fn lock_fallbacks() -> Result<Option<u64>, Failure> {
+    let mut found = None;
+    for line in fs::read_to_string("/proc/vmstat")?.lines() {
+        if let Some((name, count)) = line.split_once(' ') {
+            if matches!(name, "vma_lock_abort" | "vma_lock_retry" | "vma_lock_miss") {
+                found = Some(found.unwrap_or(0) + count.parse::<u64>()?);
+            }
+        }
+    }
+    Ok(found)
+}

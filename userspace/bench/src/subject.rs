@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What is measured: pools of each strategy, their C twins, and the kernel's own objects.
+
+use std::ffi::CString;
+use std::fmt;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use mmap_pool::{Mapping, MappingBuilder, Pool, Protection, Strategy};
+use rustix::fs::{fcntl_add_seals, memfd_create, MemfdFlags, SealFlags};
+use rustix::ioctl::{ioctl, opcode, Setter};
+use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
+use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+
+/// Bytes of a page, and of a huge page, on every kernel that the benchmark runs on.
+pub const PAGE: usize = 4096;
+/// See [`PAGE`].
+pub const HUGE_PAGE: usize = 2 << 20;
+
+/// Node of the module in `tests/modules/twin`.
+pub const TWIN: &str = "/dev/mmap_pool_twin";
+
+/// A kind of memory to map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// A pool that allocates each page when it is touched.
+    PoolPage,
+    /// A pool that allocates and maps 64 KiB at a time.
+    PoolAround,
+    /// A pool of huge pages.
+    PoolHuge,
+    /// A pool that allocates and maps everything at `mmap`.
+    PoolEager,
+    /// [`PoolPage`](Self::PoolPage), in C.
+    TwinPage,
+    /// [`PoolAround`](Self::PoolAround), in C.
+    TwinAround,
+    /// [`PoolHuge`](Self::PoolHuge), in C.
+    TwinHuge,
+    /// A memfd.
+    Memfd,
+    /// A memfd of transparent huge pages.
+    MemfdHuge,
+    /// A file on tmpfs.
+    Tmpfs,
+    /// A memfd of hugetlbfs, its huge pages reserved.
+    Hugetlb,
+    /// Anonymous private memory.
+    Anon,
+    /// Anonymous private memory of transparent huge pages.
+    AnonHuge,
+    /// A memfd's pages through the udmabuf driver.
+    Udmabuf,
+}
+
+impl Subject {
+    /// Whether the kernel may be built without it, so that a figure may be missing.
+    #[must_use]
+    pub fn may_be_absent(self) -> bool {
+        matches!(
+            self,
+            Self::MemfdHuge | Self::Hugetlb | Self::AnonHuge | Self::Udmabuf
+        )
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::PoolPage => "pool page",
+            Self::PoolAround => "pool around",
+            Self::PoolHuge => "pool huge",
+            Self::PoolEager => "pool eager",
+            Self::TwinPage => "C page",
+            Self::TwinAround => "C around",
+            Self::TwinHuge => "C huge",
+            Self::Memfd => "memfd",
+            Self::MemfdHuge => "memfd huge",
+            Self::Tmpfs => "tmpfs",
+            Self::Hugetlb => "hugetlbfs",
+            Self::Anon => "anonymous",
+            Self::AnonHuge => "anon huge",
+            Self::Udmabuf => "udmabuf",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An object of some [`Subject`], new and empty.
+#[derive(Debug)]
+pub struct Object {
+    subject: Subject,
+    len: usize,
+    /// Nothing for anonymous memory.
+    file: Option<File>,
+    tmpfs: Option<Tmpfs>,
+    /// Kept for as long as the file.
+    hugetlb: Option<HugetlbPages>,
+}
+
+impl Object {
+    /// Makes an object of `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not have it, or has no memory for it.
+    pub fn new(subject: Subject, len: usize) -> Result<Self, Failure> {
+        let on = |is_on| if is_on { "always" } else { "never" };
+        set_thp("enabled", on(subject == Subject::AnonHuge))?;
+        set_thp("shmem_enabled", on(subject == Subject::MemfdHuge))?;
+
+        let mut object = Self {
+            subject,
+            len,
+            file: None,
+            tmpfs: None,
+            hugetlb: None,
+        };
+        let file = match subject {
+            Subject::PoolPage => pool(mmap_pool::DEFAULT_PATH, Strategy::Page, len)?,
+            Subject::PoolAround => pool(mmap_pool::DEFAULT_PATH, Strategy::Around, len)?,
+            Subject::PoolHuge => pool(mmap_pool::DEFAULT_PATH, Strategy::Huge, len)?,
+            Subject::PoolEager => pool(mmap_pool::DEFAULT_PATH, Strategy::Eager, len)?,
+            Subject::TwinPage => pool(TWIN, Strategy::Page, len)?,
+            Subject::TwinAround => pool(TWIN, Strategy::Around, len)?,
+            Subject::TwinHuge => pool(TWIN, Strategy::Huge, len)?,
+            Subject::Memfd | Subject::MemfdHuge => memfd(MemfdFlags::CLOEXEC, len)?,
+            Subject::Tmpfs => {
+                let tmpfs = object.tmpfs.insert(Tmpfs::mount()?);
+                let file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(tmpfs.file())?;
+                file.set_len(len as u64)?;
+                file
+            }
+            Subject::Hugetlb => {
+                object.hugetlb = Some(HugetlbPages::reserve(len.div_ceil(HUGE_PAGE))?);
+                memfd(MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB, len)?
+            }
+            Subject::Udmabuf => udmabuf(len)?,
+            Subject::Anon | Subject::AnonHuge => return Ok(object),
+        };
+        object.file = Some(file);
+        Ok(object)
+    }
+
+    /// Bytes of the object.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Pages of the object.
+    #[must_use]
+    pub fn nr_pages(&self) -> usize {
+        self.len / PAGE
+    }
+
+    /// The object's file.
+    ///
+    /// # Errors
+    ///
+    /// Anonymous memory has none.
+    pub fn file(&self) -> Result<&File, Failure> {
+        self.file
+            .as_ref()
+            .ok_or_else(|| format!("{} has no file", self.subject).into())
+    }
+
+    /// A path at which the file can be opened again.
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Self::file).
+    pub fn path(&self) -> Result<PathBuf, Failure> {
+        Ok(match &self.tmpfs {
+            Some(tmpfs) => tmpfs.file(),
+            None => format!("/proc/self/fd/{}", self.file()?.as_raw_fd()).into(),
+        })
+    }
+
+    /// Maps all of the object shared; anonymous memory, which would be shared with nobody, privately.
+    ///
+    /// # Errors
+    ///
+    /// What `mmap(2)` answers.
+    pub fn shared(&self) -> Result<Mapping, Failure> {
+        match &self.file {
+            Some(file) => Ok(MappingBuilder::shared().len(self.len).map(file)?),
+            None => anonymous(self.len),
+        }
+    }
+
+    /// Maps all of the object privately.
+    ///
+    /// # Errors
+    ///
+    /// What `mmap(2)` answers.
+    pub fn private(&self) -> Result<Mapping, Failure> {
+        Ok(MappingBuilder::private().len(self.len).map(self.file()?)?)
+    }
+
+    /// Makes the object larger.
+    ///
+    /// # Errors
+    ///
+    /// What `ftruncate(2)` answers.
+    pub fn grow(&mut self, len: usize) -> Result<(), Failure> {
+        self.file()?.set_len(len as u64)?;
+        self.len = len;
+        Ok(())
+    }
+}
+
+fn pool(node: &str, strategy: Strategy, len: usize) -> Result<File, Failure> {
+    let node = Pool::open_path(node)?;
+    let pool = Pool::create()
+        .name("bench")
+        .size_bytes(len as u64)
+        .strategy(strategy)
+        .create_through(&node)?;
+    Ok(pool.as_file().try_clone()?)
+}
+
+fn memfd(flags: MemfdFlags, len: usize) -> Result<File, Failure> {
+    let file = File::from(memfd_create("bench", flags)?);
+    file.set_len(len as u64)?;
+    Ok(file)
+}
+
+fn anonymous(len: usize) -> Result<Mapping, Failure> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), len, protection, MapFlags::PRIVATE) }?;
+    // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
+    Ok(unsafe { Mapping::from_raw_parts(start.cast(), len, Protection::READ_WRITE) })
+}
+
+/// C: `struct udmabuf_create`, `include/uapi/linux/udmabuf.h`.
+#[repr(C)]
+struct UdmabufCreate {
+    memfd: u32,
+    flags: u32,
+    offset: u64,
+    size: u64,
+}
+
+fn udmabuf(len: usize) -> Result<File, Failure> {
+    use std::os::fd::FromRawFd;
+    const CREATE: rustix::ioctl::Opcode = opcode::write::<UdmabufCreate>(b'u', 0x42);
+
+    let driver = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/udmabuf")?;
+    let memfd = memfd(MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING, len)?;
+    fcntl_add_seals(&memfd, SealFlags::SHRINK)?;
+    let create = UdmabufCreate {
+        memfd: memfd.as_raw_fd().try_into()?,
+        flags: 1, // UDMABUF_FLAGS_CLOEXEC
+        offset: 0,
+        size: len as u64,
+    };
+    // SAFETY: The number is that of `struct udmabuf_create`, which the driver only reads.
+    let fd = unsafe { ioctl(&driver, NewFile(Setter::<CREATE, _>::new(create))) }?;
+    // SAFETY: The driver answers with a new descriptor.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// An ioctl that is otherwise `I`, and whose result is a descriptor.
+struct NewFile<I>(I);
+
+// SAFETY: As for `I`; the result is passed on.
+unsafe impl<I: rustix::ioctl::Ioctl> rustix::ioctl::Ioctl for NewFile<I> {
+    type Output = i32;
+
+    const IS_MUTATING: bool = I::IS_MUTATING;
+
+    fn opcode(&self) -> rustix::ioctl::Opcode {
+        self.0.opcode()
+    }
+
+    fn as_ptr(&mut self) -> *mut std::ffi::c_void {
+        self.0.as_ptr()
+    }
+
+    unsafe fn output_from_ptr(
+        output: rustix::ioctl::IoctlOutput,
+        _: *mut std::ffi::c_void,
+    ) -> rustix::io::Result<i32> {
+        Ok(output)
+    }
+}
+
+/// Sets when transparent huge pages are used: `enabled` for anonymous memory, `shmem_enabled` for
+/// memfd. A kernel without them has nothing to set.
+fn set_thp(what: &str, when: &str) -> Result<(), Failure> {
+    let path = Path::new("/sys/kernel/mm/transparent_hugepage").join(what);
+    if path.exists() {
+        fs::write(path, when)?;
+    }
+    Ok(())
+}
+
+/// A tmpfs that is mounted for this object alone.
+#[derive(Debug)]
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount() -> Result<Self, Failure> {
+        let folder = PathBuf::from("/tmp/bench-tmpfs");
+        fs::create_dir_all(&folder)?;
+        let size = CString::new("size=100%")?;
+        mount(
+            "bench",
+            &folder,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(size.as_c_str()),
+        )?;
+        Ok(Self(folder))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("file")
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // The file may still be open, and the mount goes with it.
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+/// Huge pages that hugetlbfs may use.
+#[derive(Debug)]
+struct HugetlbPages;
+
+impl HugetlbPages {
+    const COUNT: &'static str = "/proc/sys/vm/nr_hugepages";
+
+    fn reserve(nr_pages: usize) -> Result<Self, Failure> {
+        fs::write(Self::COUNT, nr_pages.to_string())?;
+        let got: usize = fs::read_to_string(Self::COUNT)?.trim().parse()?;
+        if got < nr_pages {
+            return Err(format!("only {got} of {nr_pages} huge pages could be reserved").into());
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for HugetlbPages {
+    fn drop(&mut self) {
+        let _ = fs::write(Self::COUNT, "0");
+    }
+}
