@@ -111,6 +111,8 @@ fn empty_node() -> Result<(), Failure> {
 /// Starts processes, kills some and starts others, until the round is over.
 fn tend(setup: &Setup, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
+    // Whoever was killed may have left a child, which holds on to the pool a moment longer.
+    sys::adopt_orphans();
     let mut lot = Lot::new(seed);
     let mut next_seed = seed << 16;
     let mut start = || {
@@ -134,6 +136,9 @@ fn tend(setup: &Setup, seed: u64, words: &SharedWords) {
     for pid in pids {
         let _ = sys::kill(pid, libc::SIGKILL);
         note(words, sys::wait(pid));
+    }
+    while let Some(status) = sys::wait_for_any() {
+        note(words, status);
     }
 }
 

@@ -418,6 +418,21 @@ pub fn die_with_parent() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
+/// From now on this process is the parent of those whose own parent has died.
+pub fn adopt_orphans() {
+    // SAFETY: A plain request.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+}
+
+/// Waits for any child and returns its status, or `None` if there is no child.
+#[must_use]
+pub fn wait_for_any() -> Option<i32> {
+    let mut status = -1;
+    // SAFETY: There is room for the status.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+    (pid > 0).then_some(status)
+}
+
 /// Words that this process shares with its children.
 #[derive(Debug)]
 pub struct SharedWords(&'static [AtomicU64]);
