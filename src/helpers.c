@@ -249,5 +249,7 @@ int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 	ctx->ops = ops;
 	/* A pool may hold code, as memfd may. */
 	fc->s_iflags &= ~SB_I_NOEXEC;
+	/* No xattrs, so a write need not look for one to remove. */
+	fc->sb_flags |= SB_NOSEC;
 	return 0;
 }
