@@ -2,7 +2,7 @@
 
 //! What the module's own tests said, which the kernel runs when the module is loaded.
 //!
-//! Needs a kernel with KUnit, started with `kunit.enable=1`.
+//! Needs a kernel with `CONFIG_KUNIT`, started with `kunit.enable=1`.
 
 use std::collections::BTreeSet;
 use std::fs;
