@@ -197,7 +197,7 @@ impl FileExt for LocalFile {
 }
 
 /// Checks and prepares a write: applies `O_APPEND` and limits to the position and the length, and
-/// updates the times of a regular file.
+/// updates the times of a regular file if there is anything to write.
 ///
 /// Returns how many bytes may be written.
 ///
@@ -214,6 +214,9 @@ pub(crate) fn prepare_write<T: ForeignOwnable, D: InodeData>(
     // SAFETY: Both are valid, and the inode is locked.
     let len = unsafe { bindings::generic_write_checks(kiocb.as_raw(), iov.as_raw()) };
     let len = usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))?;
+    if len == 0 {
+        return Ok(0);
+    }
     // SAFETY: The file of a `kiocb` is open.
     unsafe {
         let file = (*kiocb.as_raw()).ki_filp;

@@ -331,6 +331,9 @@ macro_rules! catalogue {
                 "S14" writing_nothing_anywhere_is_no_error:
                     "pwrite and pread 0 bytes inside, at and past the end"
                     => Memfd, "0 0, 0 0, 0 0";
+                "-" an_empty_write_leaves_the_times:
+                    "set the time of the last change, pwrite 0 bytes, then 5"
+                    => Memfd, "kept, changed", Node: "kept, kept";
                 "S14" negative_offsets_are_einval:
                     "pread, pwrite at -1" => Memfd, "EINVAL EINVAL";
                 "S14" a_bad_buffer_is_efault:

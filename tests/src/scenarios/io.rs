@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr;
+use std::time::{Duration, SystemTime};
 
 use mmap_pool::{Errno, Mapping, MappingBuilder};
 use rustix::fs::{fdatasync, fsync};
@@ -122,6 +123,18 @@ pub fn writing_nothing_anywhere_is_no_error(subject: &Subject) -> Answer {
         )
     });
     Ok(pairs.join(", "))
+}
+
+pub fn an_empty_write_leaves_the_times(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    file.set_modified(long_ago)?;
+    let after = |len| {
+        pwrite(&file, &b"bytes"[..len], 0)?;
+        let is_kept = file.metadata()?.modified()? == long_ago;
+        Ok::<_, Failure>(if is_kept { "kept" } else { "changed" })
+    };
+    Ok(format!("{}, {}", after(0)?, after(5)?))
 }
 
 pub fn negative_offsets_are_einval(subject: &Subject) -> Answer {
