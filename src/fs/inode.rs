@@ -18,9 +18,9 @@ use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
 use kernel::{
     bindings,
     error::{from_err_ptr, from_result, to_result},
-    ffi::{c_int, c_uint},
+    ffi::{c_int, c_uint, c_ulong},
     fs::LocalFile,
-    page::PAGE_SHIFT,
+    page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
     types::{NotThreadSafe, Opaque},
@@ -289,6 +289,10 @@ impl<T: InodeData> InodeGuard<'_, T> {
         let new_len_bytes = bindings::loff_t::try_from(len_bytes)?;
         let _guard = self.mapping().invalidate_lock();
         if len_bytes <= old_len_bytes && self.mapping().max_order() > 0 {
+            // Guard regions outlive mapped pages, but not pages that are still mapped when they go.
+            let end = len_bytes.div_ceil(PAGE_SIZE as u64) as c_ulong;
+            // SAFETY: The page cache is valid; 0 pages are all there are.
+            unsafe { bindings::unmap_mapping_pages(self.mapping().as_ptr(), end, 0, false) };
             // A large folio can be split as long as all of it is below the end.
             // SAFETY: The page cache is valid.
             unsafe {

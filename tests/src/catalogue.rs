@@ -790,6 +790,9 @@ macro_rules! catalogue {
                 "S10" shrinking_into_the_middle_frees_the_rest:
                     "shrink 2 huge pages to 8 pages and 8 bytes, grow again"
                     => Memfd, "9 resident; page 9 SIGBUS BUS_ADRERR at +0x9000, private SIGBUS BUS_ADRERR at +0x9000; larger again: pages 7 8 9 1007 1008 0, rest of page 8 0", Node: -;
+                "-" guard_regions_outlive_what_they_cover:
+                    "MADV_GUARD_INSTALL on pages 6 and 8 of 10, shrink to 5, grow again"
+                    => Memfd, "pages 5 6 7 8: ok, SIGSEGV SEGV_MAPERR at +0x6000, ok, SIGSEGV SEGV_MAPERR at +0x8000", Node: -;
                 "-" a_pinned_one_stays_whole_when_punched:
                     "page 0 of a huge page in a pipe: punch pages 7 to 9"
                     => Memfd, "512 resident; pages 0 6 7 9 10 1000 1006 0 0 1010; then new; pipe 1000; unpinned: 509 resident", Node: -;

@@ -147,6 +147,26 @@ pub fn shrinking_into_the_middle_frees_the_rest(subject: &Subject) -> Answer {
     ))
 }
 
+pub fn guard_regions_outlive_what_they_cover(subject: &Subject) -> Answer {
+    const GUARD_INSTALL: i32 = 102;
+    let object = Object::huge(subject, 10 * PAGE)?;
+    object.fill(10 * PAGE)?;
+    let mapping = object.map(MappingBuilder::shared())?;
+    for pages in [6..7, 8..9] {
+        let installed = advise(&mapping, pages, GUARD_INSTALL);
+        if installed != "ok" {
+            fail!("MADV_GUARD_INSTALL: {installed}");
+        }
+    }
+    // Maps what lies between.
+    list_of_words(&mapping, &[0, 5, 7, 9])?;
+    ftruncate(&object.file, 5 * PAGE as u64)?;
+    ftruncate(&object.file, 10 * PAGE as u64)?;
+    let touched = [5, 6, 7, 8].map(|page| touch(mapping.as_ptr(), page * PAGE, Access::Read));
+    let touched = touched.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("pages 5 6 7 8: {}", touched.join(", ")))
+}
+
 pub fn a_pinned_one_stays_whole_when_punched(subject: &Subject) -> Answer {
     let object = Object::huge(subject, HUGE)?;
     object.fill(HUGE)?;
