@@ -48,6 +48,8 @@ impl<T: MappingOwner> Operations<T> {
         release_folio: Some(Self::release_folio),
         free_folio: Some(Self::free_folio),
         migrate_folio: Some(bindings::filemap_migrate_folio),
+        // Lets files be opened with O_DIRECT, as on tmpfs; it is never called.
+        direct_IO: Some(bindings::noop_direct_IO),
         ..pin_init::zeroed()
     };
 

@@ -334,6 +334,9 @@ macro_rules! catalogue {
                 "-" an_empty_write_leaves_the_times:
                     "set the time of the last change, pwrite 0 bytes, then 5"
                     => Memfd, "kept, changed", Node: "kept, kept";
+                "-" o_direct_changes_nothing:
+                    "O_DIRECT: write and read 8 and 16 bytes at 112 and 104"
+                    => Memfd, "wrote 8, mapping written; read 16: stored  written";
                 "S14" negative_offsets_are_einval:
                     "pread, pwrite at -1" => Memfd, "EINVAL EINVAL";
                 "S14" a_bad_buffer_is_efault:

@@ -10,7 +10,7 @@ use std::ptr;
 use std::time::{Duration, SystemTime};
 
 use mmap_pool::{Errno, Mapping, MappingBuilder};
-use rustix::fs::{fdatasync, fsync};
+use rustix::fs::{fdatasync, fsync, OFlags};
 use rustix::io::{pread, pwrite};
 use rustix::mm::{mmap_anonymous, mprotect, msync, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 
@@ -135,6 +135,23 @@ pub fn an_empty_write_leaves_the_times(subject: &Subject) -> Answer {
         Ok::<_, Failure>(if is_kept { "kept" } else { "changed" })
     };
     Ok(format!("{}, {}", after(0)?, after(5)?))
+}
+
+pub fn o_direct_changes_nothing(subject: &Subject) -> Answer {
+    let file = subject.open(OFlags::RDWR | OFlags::DIRECT)?;
+    let mapping = subject.shared()?;
+    put_word(&mapping, 104, "stored")?;
+    let written = pwrite(&file, b"written\0", 112);
+    // Neither addresses nor lengths are a block's.
+    let mut bytes = [0; 17];
+    let read = pread(&file, &mut bytes[1..], 104);
+    Ok(format!(
+        "wrote {}, mapping {}; read {}: {}",
+        count(&written),
+        word(&mapping, 112)?,
+        count(&read),
+        String::from_utf8_lossy(&bytes).replace('\0', " ").trim(),
+    ))
 }
 
 pub fn negative_offsets_are_einval(subject: &Subject) -> Answer {
