@@ -189,6 +189,9 @@ impl MiscDevice for PoolFile {
         seq_print!(m, "pool-size-bytes:\t{}\n", info.size_bytes);
         seq_print!(m, "pool-resident-pages:\t{}\n", info.nr_resident_pages);
         seq_print!(m, "pool-seals:\t{:#x}\n", info.seals);
+        for (name, count) in pool.fault_counts() {
+            seq_print!(m, "pool-{}:\t{}\n", name, count);
+        }
     }
 }
 

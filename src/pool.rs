@@ -57,6 +57,13 @@ pub(crate) struct Pool {
     /// Changed under the inode's lock.
     is_revoked: Atomic<bool>,
     nr_faults: Atomic<u64>,
+    /// Faults that found the page, and those that allocated it.
+    nr_fault_hits: Atomic<u64>,
+    nr_fault_misses: Atomic<u64>,
+    /// Pages that came with the one that a fault was about.
+    nr_batched_pages: Atomic<u64>,
+    /// Faults resolved to a folio that one page-table entry can map.
+    nr_huge_faults: Atomic<u64>,
     nr_allocated_pages: Atomic<u64>,
 }
 
@@ -109,6 +116,10 @@ impl Pool {
             seals: Atomic::new(seals),
             is_revoked: Atomic::new(false),
             nr_faults: Atomic::new(0),
+            nr_fault_hits: Atomic::new(0),
+            nr_fault_misses: Atomic::new(0),
+            nr_batched_pages: Atomic::new(0),
+            nr_huge_faults: Atomic::new(0),
             nr_allocated_pages: Atomic::new(0),
         }
     }
@@ -228,6 +239,20 @@ impl Inode<Pool> {
             self.mapping().next_page(start, end).ok_or(ENXIO)?
         };
         Ok(((found as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
+    }
+
+    /// Returns how page faults were resolved: each count with its name. The sum of hits and misses is
+    /// smaller than the number of all faults by those that were refused.
+    pub(crate) fn fault_counts(&self) -> [(&CStr, u64); 5] {
+        let pool = self.data();
+        [
+            (c"faults", &pool.nr_faults),
+            (c"fault-hits", &pool.nr_fault_hits),
+            (c"fault-misses", &pool.nr_fault_misses),
+            (c"batched-pages", &pool.nr_batched_pages),
+            (c"huge-faults", &pool.nr_huge_faults),
+        ]
+        .map(|(name, count)| (name, count.load(Relaxed)))
     }
 
     /// Describes the pool.

@@ -7,7 +7,10 @@
 use super::{pages, Pool, TOTALS};
 use crate::{
     fs::inode::{Inode, InodeGuard},
-    mm::{fatal_signal_pending, folio::LockedFolio},
+    mm::{
+        fatal_signal_pending,
+        folio::{pmd_order, LockedFolio},
+    },
     reserve::Reserve,
     totals::Charge,
     uapi,
@@ -46,8 +49,20 @@ impl Inode<Pool> {
     ///
     /// As [`Self::folio`].
     pub(crate) fn fault(&self, pgoff: usize) -> Result<LockedFolio> {
-        self.data().nr_faults.add(1, Relaxed);
-        self.folio(pgoff)
+        let pool = self.data();
+        pool.nr_faults.add(1, Relaxed);
+        let (folio, is_new) = self.find_or_add(pgoff, || self.bounds())?;
+        let nr_pages = folio.nr_pages();
+        if is_new {
+            pool.nr_fault_misses.add(1, Relaxed);
+            pool.nr_batched_pages.add(nr_pages as u64 - 1, Relaxed);
+        } else {
+            pool.nr_fault_hits.add(1, Relaxed);
+        }
+        if nr_pages == 1 << pmd_order() {
+            pool.nr_huge_faults.add(1, Relaxed);
+        }
+        Ok(folio)
     }
 
     /// Returns the folio that holds page `pgoff`, allocated if there is none, locked.
@@ -80,11 +95,20 @@ impl Inode<Pool> {
         pgoff: usize,
         bounds: impl Fn() -> Bounds,
     ) -> Result<LockedFolio> {
+        self.find_or_add(pgoff, bounds).map(|(folio, _)| folio)
+    }
+
+    /// As [`Self::locked_folio`]. Returns with the folio whether it was allocated for this.
+    fn find_or_add(
+        &self,
+        pgoff: usize,
+        bounds: impl Fn() -> Bounds,
+    ) -> Result<(LockedFolio, bool)> {
         loop {
             if let Some(folio) = self.mapping().lock_folio(pgoff) {
                 // A folio that is locked cannot be truncated, but may have been about to be.
                 return if pgoff < bounds().end {
-                    Ok(folio)
+                    Ok((folio, false))
                 } else {
                     Err(ENXIO)
                 };
@@ -94,12 +118,12 @@ impl Inode<Pool> {
                 .rev()
                 .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
             if let Some(folio) = large {
-                return Ok(folio);
+                return Ok((folio, true));
             }
             match self.add_folio(pgoff, 0, &bounds) {
                 // Somebody else was faster: take theirs.
                 Err(error) if error == EEXIST => {}
-                result => return result,
+                result => return result.map(|folio| (folio, true)),
             }
         }
     }

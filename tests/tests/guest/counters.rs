@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 
-use mmap_pool::{uapi, Info, Mapping, MappingBuilder, OpenOptions, Pool, Protection};
+use mmap_pool::{uapi, Info, Mapping, MappingBuilder, OpenOptions, Pool, Protection, Strategy};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{nr_minor_faults, put_word, word};
 use mmap_pool_tests::signal::{touch, Access};
@@ -172,19 +172,54 @@ fn fdinfo_tells_size_and_resident_pages() {
     let module = FreshModule::load("size_mb=2").unwrap();
     let pool = Pool::open().unwrap();
     pool.write_all_at(&vec![1; 5 * PAGE], 0).unwrap();
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pool.as_raw_fd())).unwrap();
-    let value = |key: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        line.unwrap_or_else(|| panic!("no {key} in {text:?}"))
-            .trim()
-            .to_owned()
-    };
-    assert_eq!(value("pool-size-bytes"), "2097152");
-    assert_eq!(value("pool-resident-pages"), "5");
+    assert_eq!(fdinfo(&pool, "pool-size-bytes"), 2_097_152);
+    assert_eq!(fdinfo(&pool, "pool-resident-pages"), 5);
     drop(pool);
     module.unload().unwrap();
+}
+
+#[test]
+fn fdinfo_tells_how_faults_were_resolved() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    // Strategy, and what is expected of a write to page 0, one to page 1 through another mapping,
+    // and one past the end: faults, hits, misses, batched pages, huge faults.
+    for (strategy, expected) in [
+        (Strategy::Page, [3, 0, 2, 0, 0]),
+        (Strategy::Around, [3, 1, 1, 15, 0]),
+        (Strategy::Huge, [3, 1, 1, 511, 2]),
+    ] {
+        let size = 2 << 20;
+        let pool = Pool::create().size_bytes(size).strategy(strategy);
+        let pool = pool.create().unwrap();
+        let len = usize::try_from(size).unwrap() + PAGE;
+        let map = || MappingBuilder::shared().len(len).map(&pool).unwrap();
+        let (one, other) = (map(), map());
+        put_word(&one, 0, "first").unwrap();
+        put_word(&other, PAGE, "second").unwrap();
+        // Two processes try it, and both are refused.
+        touch(one.as_ptr(), len - PAGE, Access::Write).unwrap();
+        let counts = ["", "-hits", "-misses"].map(|kind| match kind {
+            "" => fdinfo(&pool, "pool-faults") - 1,
+            kind => fdinfo(&pool, &format!("pool-fault{kind}")),
+        });
+        let others = ["pool-batched-pages", "pool-huge-faults"].map(|key| fdinfo(&pool, key));
+        assert_eq!(
+            [&counts[..], &others[..]].concat(),
+            expected,
+            "{strategy:?}"
+        );
+    }
+    module.unload().unwrap();
+}
+
+/// A number that `/proc/self/fdinfo` has for the pool.
+fn fdinfo(pool: &Pool, key: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pool.as_raw_fd())).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let value = line.unwrap_or_else(|| panic!("no {key} in {text:?}"));
+    value.trim().parse().unwrap()
 }
 
 /// How many faults that took.
