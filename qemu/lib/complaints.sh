@@ -29,7 +29,7 @@ complaints() {
 # Taint that a module from outside the kernel's tree (O) without a signature (E)
 # brings by being what it is.
 # shellcheck disable=SC2034 # qemu/run asks
-readonly expected_taint=$(((1 << 12) | (1 << 13)))
+expected_taint=$(((1 << 12) | (1 << 13)))
 
 # taint_letters MASK: the flags as the kernel prints them.
 taint_letters() {
