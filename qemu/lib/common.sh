@@ -92,7 +92,7 @@ locked() {
 	fi
 }
 
-# recipe_hash FILE…: of what the files say, whatever their comments.
+# recipe_hash FILE…: of what the files say, whatever their comments. - is standard input.
 recipe_hash() { sed '/^[[:space:]]*#/d; /^[[:space:]]*$/d' "$@" | sha256sum | cut -c 1-12; }
 
 # make_once FOLDER COMMAND…: make FOLDER unless it is there.

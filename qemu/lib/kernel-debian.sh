@@ -11,7 +11,7 @@
 : "${package:?}" "${here:?}" "${build:?}" "${name:?}"
 
 # shellcheck disable=SC2034 # qemu/kernel asks
-recipe_files=("$here/root/packages" "$here/root/fill" "$here/lib/debian-tree")
+recipe_files=("$here/lib/debian-tree")
 apt=("$here/enter" "$here/lib/apt")
 
 # resolve: prints the version, then the packages to fetch.

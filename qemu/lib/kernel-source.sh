@@ -9,7 +9,7 @@
 . "$here/arch/$arch"
 
 # shellcheck disable=SC2034 # qemu/kernel asks
-recipe_files=("$here/root/packages" "$here/root/fill" "$here/lib/source-tree")
+recipe_files=("$here/lib/source-tree")
 for fragment in $config; do recipe_files+=("$here/config/$fragment"); done
 apt=("$here/enter" "$here/lib/apt")
 
@@ -29,7 +29,7 @@ resolve() {
 # is done.
 prepare() {
 	local found=$1 into=$2 work
-	work=$cache/kernels/$name-$(sha256sum "$found" "${recipe_files[@]}" | sha256sum | cut -c 1-12).work
+	work=${folder:?}.work
 	if [[ ! -d $work/debs ]]; then
 		mkdir -p "$work.debs" || return
 		step "kernel $name: source $(head -n 1 "$found") (160 MB, once)" \
