@@ -25,7 +25,7 @@ use crate::{
         folio::NewFolio,
         node::Node,
         shrinker::{self, Shrinker},
-        work::CancelOnDrop,
+        work::{system_dfl, CancelOnDrop},
     },
     strategy::Strategy,
     uapi,
@@ -40,7 +40,7 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Arc, SpinLock,
     },
-    workqueue::{self, Work, WorkItem},
+    workqueue::{Work, WorkItem},
 };
 
 /// Folios that were zeroed in advance, for all pools.
@@ -228,7 +228,7 @@ impl Reserve {
 
     fn fill_later(this: &Arc<Self>) {
         // It may be queued already.
-        let _ = workqueue::system_unbound().enqueue(this.clone());
+        let _ = system_dfl().enqueue(this.clone());
     }
 
     /// Adds what there is to say of the reserve to `stat`.

@@ -74,12 +74,8 @@ impl Folio {
     /// Returns the part of the folio that holds the `len` bytes from byte `pos` of the page cache, or
     /// the first of them. Byte `pos` has to be in the folio.
     pub(crate) fn part(&self, pos: u64, len: usize) -> Part<'_> {
-        // SAFETY: By the type invariants the folio is valid. Its position stays, even when it leaves
-        // the page cache, since a reference keeps it from being split.
-        let start = unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) };
         let len_bytes = self.nr_pages() << PAGE_SHIFT;
-        // CAST: A position is never negative.
-        let offset = usize::try_from(pos.wrapping_sub(start as u64)).unwrap_or(usize::MAX);
+        let offset = usize::try_from(pos.wrapping_sub(self.pos())).unwrap_or(usize::MAX);
         debug_assert!(offset < len_bytes);
         // INVARIANT: Clipped to the folio.
         Part {
@@ -93,10 +89,16 @@ impl Folio {
     ///
     /// C: `folio_next_index()`.
     pub(crate) fn end(&self) -> usize {
-        // SAFETY: As in `offset_of`.
-        let start = unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) };
+        (self.pos() >> PAGE_SHIFT) as usize + self.nr_pages()
+    }
+
+    /// Returns the byte of the page cache that the folio begins with. It stays, even when the folio
+    /// leaves the page cache: a reference keeps it from being split.
+    fn pos(&self) -> u64 {
+        // SAFETY: By the type invariants the folio is valid.
+        let pos = unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) };
         // CAST: A position is never negative.
-        (start as usize >> PAGE_SHIFT) + self.nr_pages()
+        pos as u64
     }
 
     /// Returns the number of pages. It stays: a reference keeps the folio from being split.

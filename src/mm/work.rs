@@ -5,8 +5,17 @@
 use kernel::{
     bindings,
     sync::Arc,
-    workqueue::{HasWork, Work, WorkItem},
+    workqueue::{HasWork, Queue, Work, WorkItem},
 };
+
+/// Returns the queue for work that any processor may do, with no promise of when. It is what
+/// `kernel::workqueue::system_unbound()` was before the kernel renamed it.
+///
+/// C: `system_dfl_wq`, `include/linux/workqueue.h`.
+pub(crate) fn system_dfl() -> &'static Queue {
+    // SAFETY: The queue is made when the kernel boots and never destroyed.
+    unsafe { Queue::from_raw(bindings::system_dfl_wq) }
+}
 
 /// A work item that is cancelled when this is dropped: from then on its code does not run, so a module
 /// can go. Nobody may enqueue it after that.

@@ -59,7 +59,8 @@ impl Inode<Pool> {
         } else {
             pool.nr_fault_hits.add(1, Relaxed);
         }
-        if nr_pages == 1 << pmd_order() {
+        // Without huge pages their order is that of a single page.
+        if nr_pages > 1 && nr_pages == 1 << pmd_order() {
             pool.nr_huge_faults.add(1, Relaxed);
         }
         Ok(folio)
