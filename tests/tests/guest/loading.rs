@@ -187,6 +187,50 @@ fn loading_and_unloading_costs_no_memory() {
     drop(without);
 }
 
+#[test]
+fn opening_races_unloading_and_either_wins() {
+    let without = module::without_module().unwrap();
+    let mut child = Child::fork(|link| {
+        let (mut nr_opened, mut nr_missed) = (0, 0);
+        link.say("begins")?;
+        while nr_opened < 200 || nr_missed < 200 {
+            match Pool::open() {
+                Ok(pool) => {
+                    let mapping = MappingBuilder::shared().map(&pool)?;
+                    put_word(&mapping, 0, "there")?;
+                    nr_opened += 1;
+                }
+                // No node, one without a driver, or one whose driver is on its way.
+                Err(error)
+                    if [Errno::NOENT, Errno::NXIO, Errno::NODEV].contains(&error.errno()) =>
+                {
+                    nr_missed += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        link.say("done")?;
+        link.hear()
+    })
+    .unwrap();
+    child.link.hear().unwrap();
+    let done = std::thread::spawn(move || {
+        let said = child.link.hear();
+        (child, said)
+    });
+    while !done.is_finished() {
+        module::load("size_mb=1").unwrap();
+        while module::try_unload().is_err() {
+            std::thread::yield_now();
+        }
+    }
+    let (mut child, said) = done.join().unwrap();
+    assert_eq!(said.unwrap(), "done");
+    child.link.say("end").unwrap();
+    child.finish().unwrap();
+    drop(without);
+}
+
 /// Loads the module, writes every page of its pool, shared, and one privately, and unloads the
 /// module. Returns the counters from before that.
 fn use_all_pages(size_mib: usize) -> [(&'static str, i64); 8] {

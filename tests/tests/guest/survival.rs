@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Processes that die at any moment leave the pool as it should be.
+//! Processes that die at any moment, and processors that go, leave the pools as they should be.
 
-use mmap_pool::{MappingBuilder, Pool};
+use std::fs;
+use std::path::Path;
+
+use mmap_pool::{MappingBuilder, Pool, Protection, Seals, Strategy};
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{put_word, word};
 use mmap_pool_tests::subject::{PAGE, PAGES};
+use mmap_pool_tests::Failure;
+use rustix::fs::{fallocate, FallocateFlags};
 
 #[test]
 fn a_process_killed_while_faulting_leaves_a_working_pool() {
@@ -105,5 +110,120 @@ fn a_child_that_exits_without_unmapping_holds_nothing() {
     let mut bytes = [0; 4];
     Pool::open().unwrap().read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"left");
+    module.unload().unwrap();
+}
+
+/// What a process does when it is killed, on a pool of its own.
+const OPERATIONS: [(&str, fn(&Pool) -> Result<(), Failure>); 9] = [
+    ("create", |_| Ok(drop(Pool::create().create()?))),
+    ("map", |pool| Ok(drop(MappingBuilder::shared().populate().map(pool)?))),
+    ("copy", |pool| {
+        let mapping = MappingBuilder::private().map(pool)?;
+        (0..mapping.len() / PAGE).try_for_each(|page| put_word(&mapping, page * PAGE, "mine"))
+    }),
+    ("write", |pool| Ok(pool.write_all_at(&[1; 40 * PAGE], 100)?)),
+    ("read", |pool| Ok(pool.read_exact_at(&mut [0; 40 * PAGE], 100)?)),
+    ("resize", |pool| {
+        pool.resize(PAGE as u64 + 1)?;
+        Ok(pool.resize(SIZE)?)
+    }),
+    ("punch", |pool| {
+        pool.prefault(0, SIZE)?;
+        Ok(pool.punch(100, SIZE - 200)?)
+    }),
+    ("fallocate", |pool| {
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(pool, FallocateFlags::empty(), 0, SIZE)?;
+        Ok(fallocate(pool, punch, 0, SIZE)?)
+    }),
+    ("seal and revoke", |_| {
+        let pool = Pool::create().size_bytes(SIZE).create()?;
+        let mut mapping = MappingBuilder::shared().populate().map(&pool)?;
+        pool.seal(Seals::SHRINK)?;
+        mapping.protect(Protection::READ)?;
+        Ok(pool.revoke()?)
+    }),
+];
+
+/// Bytes of those pools: some huge pages, and some that are none.
+const SIZE: u64 = (5 << 20) + 12345;
+
+#[test]
+fn a_process_killed_in_any_operation_leaves_nothing_of_it() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    for (name, operation) in OPERATIONS {
+        for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+            for _ in 0..5 {
+                let mut child = Child::fork(|link| {
+                    let pool = Pool::create()
+                        .strategy(strategy)
+                        .size_bytes(SIZE)
+                        .create()?;
+                    link.say("begins")?;
+                    loop {
+                        operation(&pool)?;
+                    }
+                })
+                .unwrap();
+                child.link.hear().unwrap();
+                // A different moment each time.
+                std::thread::yield_now();
+                child.kill().unwrap();
+                let status = child.wait().unwrap();
+                assert_eq!(status.terminating_signal(), Some(libc::SIGKILL), "{name}");
+                let stat = Pool::open().unwrap().stat().unwrap();
+                assert_eq!((stat.nr_pools, stat.nr_resident_pages), (1, 0), "{name}");
+            }
+        }
+    }
+    module.unload().unwrap();
+}
+
+#[test]
+fn processors_go_and_come_while_pools_are_used() {
+    const ONLINE: &str = "/sys/devices/system/cpu/cpu1/online";
+    assert!(Path::new(ONLINE).exists(), "a guest of two processors");
+
+    let module = FreshModule::load("size_mb=1 reserve_mb=4").unwrap();
+    let mut children: Vec<_> = [Strategy::Page, Strategy::Around, Strategy::Huge]
+        .into_iter()
+        .map(|strategy| {
+            Child::fork(move |link| {
+                for number in 0_u64.. {
+                    let pool = Pool::create()
+                        .strategy(strategy)
+                        .size_bytes(SIZE)
+                        .create()?;
+                    let mapping = MappingBuilder::shared().populate().map(&pool)?;
+                    let text = number.to_string();
+                    for page in 0..mapping.len() / PAGE {
+                        put_word(&mapping, page * PAGE, &text)?;
+                    }
+                    for page in 0..mapping.len() / PAGE {
+                        assert_eq!(word(&mapping, page * PAGE)?, text);
+                    }
+                    if number == 0 {
+                        link.say("begins")?;
+                    }
+                }
+                Ok(String::new())
+            })
+            .unwrap()
+        })
+        .collect();
+    for child in &mut children {
+        child.link.hear().unwrap();
+    }
+    for _ in 0..10 {
+        fs::write(ONLINE, "0").unwrap();
+        fs::write(ONLINE, "1").unwrap();
+    }
+    for child in children {
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
+    }
+    let stat = Pool::open().unwrap().stat().unwrap();
+    assert_eq!((stat.nr_pools, stat.nr_resident_pages), (1, 0));
     module.unload().unwrap();
 }
