@@ -99,6 +99,7 @@ impl Drop for Charge<'_> {
     }
 }
 
+#[cfg(CONFIG_KUNIT = "y")]
 #[kunit_tests(mmap_pool_totals)]
 mod tests {
     use super::*;
