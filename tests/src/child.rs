@@ -75,12 +75,12 @@ impl Child {
         let pid = unsafe { libc::fork() };
         if pid != 0 {
             drop(theirs);
-            let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+            if pid < 0 {
                 return Err(std::io::Error::last_os_error().into());
-            };
+            }
             return Ok(Self {
                 link: ours,
-                pid: Some(pid),
+                pid: Pid::from_raw(pid),
             });
         }
         drop(ours);

@@ -11,6 +11,7 @@
 pub mod catalogue;
 pub mod cgroup;
 pub mod child;
+pub mod failures;
 pub mod module;
 pub mod observe;
 pub mod page;

@@ -116,13 +116,17 @@ fn a_child_that_exits_without_unmapping_holds_nothing() {
 /// What a process does when it is killed, on a pool of its own.
 const OPERATIONS: [(&str, fn(&Pool) -> Result<(), Failure>); 9] = [
     ("create", |_| Ok(drop(Pool::create().create()?))),
-    ("map", |pool| Ok(drop(MappingBuilder::shared().populate().map(pool)?))),
+    ("map", |pool| {
+        Ok(drop(MappingBuilder::shared().populate().map(pool)?))
+    }),
     ("copy", |pool| {
         let mapping = MappingBuilder::private().map(pool)?;
         (0..mapping.len() / PAGE).try_for_each(|page| put_word(&mapping, page * PAGE, "mine"))
     }),
     ("write", |pool| Ok(pool.write_all_at(&[1; 40 * PAGE], 100)?)),
-    ("read", |pool| Ok(pool.read_exact_at(&mut [0; 40 * PAGE], 100)?)),
+    ("read", |pool| {
+        Ok(pool.read_exact_at(&mut [0; 40 * PAGE], 100)?)
+    }),
     ("resize", |pool| {
         pool.resize(PAGE as u64 + 1)?;
         Ok(pool.resize(SIZE)?)

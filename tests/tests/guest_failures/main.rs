@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Whatever can fail in an operation, fails once: every allocation, every copy from and to userspace.
+//!
+//! Each operation is tried on a new pool with its first possible failure, then on another with its
+//! second, until it has none left. Each time it has to answer what is documented, the pool has to
+//! hold what it held, the operation has to work when it is tried again, and nothing may be left of
+//! the pool in the end.
+//!
+//! Needs a kernel with `CONFIG_FAULT_INJECTION`.
+
+mod loading;
+
+use std::fmt::Debug;
+use std::io;
+
+use mmap_pool::{Advice, Errno, Mapping, MappingBuilder, Pool, Protection, Seals, Strategy};
+use mmap_pool_tests::child::in_child;
+use mmap_pool_tests::failures::Switch;
+use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::observe::{put_word, put_word_in_file, word, word_in_file};
+use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::Failure;
+use rustix::fs::{fallocate, ftruncate, sendfile, FallocateFlags};
+use rustix::io::dup;
+use rustix::pipe::{pipe, splice, SpliceFlags};
+
+/// What an operation answers.
+type Done = Result<(), Refused>;
+
+/// What an operation answers that was not done.
+#[derive(Debug)]
+enum Refused {
+    /// It was done in part.
+    Rest,
+    All(Errno),
+    /// Something else went wrong than a call.
+    Other(#[expect(dead_code, reason = "it is printed")] Failure),
+}
+
+impl Refused {
+    fn is_one_of(&self, may_be: &[Errno]) -> bool {
+        match self {
+            Self::Rest => true,
+            Self::All(errno) => may_be.contains(errno),
+            Self::Other(_) => false,
+        }
+    }
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self::All(errno)
+    }
+}
+
+impl From<mmap_pool::Error> for Refused {
+    fn from(error: mmap_pool::Error) -> Self {
+        Self::All(error.errno())
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Errno::from_io_error(&error).map_or_else(|| Self::Other(error.into()), Self::All)
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        match failure.downcast::<io::Error>() {
+            Ok(error) => (*error).into(),
+            Err(failure) => match failure.downcast_ref::<Errno>() {
+                Some(&errno) => Self::All(errno),
+                None => Self::Other(failure),
+            },
+        }
+    }
+}
+
+/// A pool of three folios: one page of the first and of the last is in use, there is none in between.
+struct World {
+    pool: Pool,
+    shared: Mapping,
+    private: Mapping,
+}
+
+impl World {
+    /// Pages of a folio.
+    fn folio_pages(strategy: Strategy) -> usize {
+        match strategy {
+            Strategy::Page => 1,
+            Strategy::Around => 16,
+            _ => 512,
+        }
+    }
+
+    fn new(strategy: Strategy) -> Self {
+        let len = 3 * Self::folio_pages(strategy).max(8) * PAGE;
+        let pool = Pool::create()
+            .strategy(strategy)
+            .size_bytes(len as u64)
+            .create()
+            .unwrap();
+        let shared = MappingBuilder::shared().map(&pool).unwrap();
+        let private = MappingBuilder::private().map(&pool).unwrap();
+        let world = Self {
+            pool,
+            shared,
+            private,
+        };
+        put_word(&world.shared, 0, "first").unwrap();
+        put_word(&world.shared, world.last(), "last").unwrap();
+        put_word(&world.private, 0, "mine").unwrap();
+        world
+    }
+
+    fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Of the last page.
+    fn last(&self) -> usize {
+        self.len() - PAGE
+    }
+
+    /// Of a page that is a hole, as are its neighbours.
+    fn middle(&self) -> usize {
+        self.len() / 2
+    }
+
+    /// What no operation touches.
+    fn check(&self) {
+        assert_eq!(word(&self.shared, 0).unwrap(), "first");
+        assert_eq!(word_in_file(self.pool.as_file(), 0).unwrap(), "first");
+        assert_eq!(word(&self.private, 0).unwrap(), "mine");
+        assert_eq!(word(&self.private, 8).unwrap(), "0");
+    }
+}
+
+/// The strategies whose pools operations are tried on; those of `EAGER` have all their pages.
+const STRATEGIES: [Strategy; 3] = [Strategy::Page, Strategy::Around, Strategy::Huge];
+
+/// Pools and pages that there are.
+fn totals() -> (u64, u64) {
+    let stat = Pool::open().unwrap().stat().unwrap();
+    (stat.nr_pools, stat.nr_resident_pages)
+}
+
+/// Lets everything fail in `operation` that can. It may answer `may_be` then, and `holds` has to be
+/// true when it has been done.
+fn fail_all(
+    may_be: &[Errno],
+    operation: impl Fn(&mut World) -> Done,
+    holds: impl Fn(&World) -> bool,
+) {
+    // No page comes from the reserve, where it could not fail.
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let switch = Switch::new().unwrap();
+    let mut nr_failures = 0;
+    for strategy in STRATEGIES {
+        for nth in 1.. {
+            let before = totals();
+            let mut world = World::new(strategy);
+            let (done, has_failed) = switch.fail_nth(nth, || operation(&mut world)).unwrap();
+            let place = format!("{strategy:?}, failure {nth}");
+            if let Err(refused) = done {
+                assert!(has_failed, "{place}: {refused:?} without one");
+                assert!(refused.is_one_of(may_be), "{place}: {refused:?}");
+                world.check();
+                again(&place, operation(&mut world));
+            }
+            world.check();
+            assert!(holds(&world), "{place}");
+            drop(world);
+            assert_eq!(totals(), before, "{place}");
+            if !has_failed {
+                break;
+            }
+            nr_failures += 1;
+        }
+    }
+    assert!(nr_failures > 0, "there is nothing that can fail");
+    module.unload().unwrap();
+}
+
+fn again<T, E: Debug>(place: &str, answer: Result<T, E>) -> T {
+    match answer {
+        Ok(done) => done,
+        Err(error) => panic!("{place}: {error:?} when tried again"),
+    }
+}
+
+/// Turns the bytes that were copied into an answer.
+fn all(copied: usize, wanted: usize) -> Done {
+    if copied == wanted {
+        Ok(())
+    } else {
+        Err(Refused::Rest)
+    }
+}
+
+/// What calls answer that allocate, or copy an argument.
+const REFUSED: &[Errno] = &[Errno::NOMEM, Errno::FAULT];
+
+#[test]
+fn opening_the_node() {
+    fail_all(REFUSED, |_| Ok(drop(Pool::open()?)), |_| true);
+}
+
+#[test]
+fn creating_a_pool() {
+    let create = |_: &mut World| Ok(drop(Pool::create().name("another").create()?));
+    fail_all(REFUSED, create, |_| true);
+}
+
+#[test]
+fn creating_the_first_pool() {
+    // The file system is mounted as long as there is one.
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let switch = Switch::new().unwrap();
+    for nth in 1.. {
+        let (created, has_failed) = switch.fail_nth(nth, || Pool::create().create()).unwrap();
+        match created {
+            Ok(pool) => drop(pool),
+            Err(error) => assert!(REFUSED.contains(&error.errno()), "failure {nth}: {error}"),
+        }
+        assert_eq!(totals(), (1, 0), "failure {nth}");
+        drop(again("without failures", Pool::create().create()));
+        if !has_failed {
+            break;
+        }
+    }
+    module.unload().unwrap();
+}
+
+#[test]
+fn mapping_shared_memory() {
+    let map = |world: &mut World| Ok(drop(MappingBuilder::shared().map(&world.pool)?));
+    fail_all(REFUSED, map, |_| true);
+}
+
+#[test]
+fn mapping_private_memory() {
+    let map = |world: &mut World| Ok(drop(MappingBuilder::private().map(&world.pool)?));
+    fail_all(REFUSED, map, |_| true);
+}
+
+#[test]
+fn mapping_everything_at_once() {
+    let map = |_: &mut World| {
+        let eager = Pool::create().strategy(Strategy::Eager);
+        let pool = eager.size_bytes(3 * PAGE as u64).create()?;
+        Ok(drop(MappingBuilder::shared().map(&pool)?))
+    };
+    fail_all(REFUSED, map, |_| true);
+}
+
+/// A fault without memory is tried again by the core.
+#[test]
+fn writing_to_a_hole_through_a_mapping() {
+    let store = |world: &mut World| Ok(world.shared.write_at(world.middle(), b"new")?);
+    fail_all(&[], store, |world| {
+        word_in_file(world.pool.as_file(), world.middle()).unwrap() == "new"
+    });
+}
+
+#[test]
+fn reading_a_hole_through_a_mapping() {
+    let load = |world: &mut World| Ok(world.shared.read_at(world.middle(), &mut [0; 8])?);
+    fail_all(&[], load, |world| {
+        word(&world.shared, world.middle()).unwrap() == "0"
+    });
+}
+
+#[test]
+fn writing_to_private_memory() {
+    let store = |world: &mut World| Ok(world.private.write_at(world.last(), b"own")?);
+    fail_all(&[], store, |world| {
+        word(&world.private, world.last()).unwrap() == "ownt"
+            && word(&world.shared, world.last()).unwrap() == "last"
+    });
+}
+
+#[test]
+fn populating_a_mapping() {
+    let populate = |world: &mut World| Ok(world.shared.advise(Advice::PopulateWrite)?);
+    fail_all(REFUSED, populate, |world| {
+        let info = world.pool.info().unwrap();
+        info.nr_resident_pages == (world.len() / PAGE) as u64
+    });
+}
+
+#[test]
+fn populating_a_private_mapping() {
+    let populate = |world: &mut World| {
+        let offset = (world.last() - 3 * PAGE) as u64;
+        let end = MappingBuilder::private().offset(offset);
+        let end = end.len(4 * PAGE).map(&world.pool)?;
+        end.advise(Advice::PopulateWrite)?;
+        assert_eq!(word(&end, 3 * PAGE)?, "last");
+        Ok(())
+    };
+    fail_all(REFUSED, populate, |_| true);
+}
+
+#[test]
+fn locking_a_mapping() {
+    let lock = |world: &mut World| Ok(world.shared.lock()?);
+    fail_all(&[Errno::NOMEM, Errno::AGAIN], lock, |_| true);
+}
+
+/// Across three pages, from the end of one to the start of another.
+const PIECE: [u8; PAGE + 200] = [b'w'; PAGE + 200];
+
+fn piece_start(world: &World) -> usize {
+    world.middle() - 100
+}
+
+fn has_piece(world: &World) -> bool {
+    let mut bytes = [0; PIECE.len()];
+    world
+        .shared
+        .read_at(piece_start(world), &mut bytes)
+        .unwrap();
+    bytes == PIECE
+}
+
+#[test]
+fn writing_to_a_hole() {
+    let write = |world: &mut World| {
+        let written = world.pool.write_at(&PIECE, piece_start(world) as u64)?;
+        all(written, PIECE.len())
+    };
+    fail_all(REFUSED, write, has_piece);
+}
+
+#[test]
+fn writing_past_the_end() {
+    let write = |world: &mut World| {
+        let end = world.len() as u64 + 5000;
+        all(world.pool.write_at(&PIECE, end)?, PIECE.len())
+    };
+    fail_all(REFUSED, write, |world| {
+        let mut bytes = [1; 5000];
+        let file = &world.pool;
+        file.read_exact_at(&mut bytes, world.len() as u64).unwrap();
+        let end = (world.len() + 5000 + PIECE.len()) as u64;
+        bytes == [0; 5000] && file.info().unwrap().size_bytes == end
+    });
+}
+
+#[test]
+fn reading() {
+    let read = |world: &mut World| {
+        let mut bytes = [1; 2 * PAGE];
+        let start = world.last() - PAGE;
+        all(world.pool.read_at(&mut bytes, start as u64)?, bytes.len())
+    };
+    fail_all(REFUSED, read, |_| true);
+}
+
+#[test]
+fn asking() {
+    let ask = |world: &mut World| {
+        world.pool.info()?;
+        world.pool.stat()?;
+        Ok(())
+    };
+    fail_all(REFUSED, ask, |_| true);
+}
+
+#[test]
+fn growing() {
+    let grow = |world: &mut World| Ok(world.pool.resize(world.len() as u64 + 12345)?);
+    fail_all(REFUSED, grow, |world| {
+        world.pool.info().unwrap().size_bytes == world.len() as u64 + 12345
+    });
+}
+
+/// In the middle of a folio, which has to be split.
+#[test]
+fn shrinking() {
+    let shrink = |world: &mut World| {
+        let len = world.len() as u64;
+        world.pool.resize(PAGE as u64 + 100)?;
+        Ok(world.pool.resize(len)?)
+    };
+    fail_all(REFUSED, shrink, |world| {
+        word(&world.shared, world.last()).unwrap() == "0"
+            && world.pool.info().unwrap().size_bytes == world.len() as u64
+    });
+}
+
+#[test]
+fn truncating() {
+    let truncate = |world: &mut World| {
+        ftruncate(&world.pool, PAGE as u64 + 100)?;
+        Ok(ftruncate(&world.pool, world.len() as u64)?)
+    };
+    fail_all(REFUSED, truncate, |world| {
+        word(&world.shared, world.last()).unwrap() == "0"
+    });
+}
+
+#[test]
+fn punching_a_hole() {
+    let punch = |world: &mut World| {
+        let len = PAGE as u64 + 100;
+        Ok(world.pool.punch(world.len() as u64 - len, len)?)
+    };
+    fail_all(REFUSED, punch, |world| {
+        word(&world.shared, world.last()).unwrap() == "0"
+    });
+}
+
+#[test]
+fn punching_a_hole_by_fallocate() {
+    let punch = |world: &mut World| {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let len = PAGE as u64 + 100;
+        Ok(fallocate(
+            &world.pool,
+            flags,
+            world.len() as u64 - len,
+            len,
+        )?)
+    };
+    fail_all(REFUSED, punch, |world| {
+        word(&world.shared, world.last()).unwrap() == "0"
+    });
+}
+
+#[test]
+fn allocating() {
+    let prefault = |world: &mut World| Ok(world.pool.prefault(0, world.len() as u64)?);
+    fail_all(REFUSED, prefault, |world| {
+        let info = world.pool.info().unwrap();
+        info.nr_resident_pages == (world.len() / PAGE) as u64
+    });
+}
+
+#[test]
+fn allocating_by_fallocate() {
+    let allocate = |world: &mut World| {
+        let flags = FallocateFlags::empty();
+        Ok(fallocate(&world.pool, flags, 0, world.len() as u64 + 5000)?)
+    };
+    fail_all(REFUSED, allocate, |world| {
+        world.pool.info().unwrap().size_bytes == world.len() as u64 + 5000
+    });
+}
+
+#[test]
+fn sealing() {
+    let seal = |world: &mut World| Ok(world.pool.seal(Seals::GROW)?);
+    fail_all(REFUSED, seal, |world| {
+        world.pool.seals().unwrap().contains(Seals::GROW)
+    });
+}
+
+#[test]
+fn forking() {
+    let fork = |_: &mut World| {
+        in_child(|| Ok(String::new()))?;
+        Ok(())
+    };
+    let may_be = [Errno::NOMEM, Errno::AGAIN, Errno::FAULT, Errno::NFILE];
+    fail_all(&may_be, fork, |_| true);
+}
+
+#[test]
+fn moving_and_splitting_mappings() {
+    let split = |world: &mut World| {
+        let mut mapping = MappingBuilder::shared().map(&world.pool)?;
+        mapping.protect(Protection::READ)?;
+        mapping.unmap()?;
+        Ok(world.shared.flush()?)
+    };
+    fail_all(REFUSED, split, |_| true);
+}
+
+#[test]
+fn sending_to_and_from_a_pipe() {
+    let send = |world: &mut World| {
+        let (from, to) = pipe()?;
+        let (mut first, mut middle) = (0, world.middle() as u64);
+        all(sendfile(&to, &world.pool, Some(&mut first), 8)?, 8)?;
+        let flags = SpliceFlags::empty();
+        all(
+            splice(&from, None, &world.pool, Some(&mut middle), 8, flags)?,
+            8,
+        )
+    };
+    fail_all(&[Errno::NOMEM, Errno::FAULT, Errno::NFILE], send, |world| {
+        word_in_file(world.pool.as_file(), world.middle()).unwrap() == "first"
+    });
+}
+
+#[test]
+fn passing_a_descriptor_on() {
+    let duplicate = |world: &mut World| {
+        let other = dup(&world.pool)?;
+        Ok(put_word_in_file(&other.into(), world.middle(), "other")?)
+    };
+    fail_all(REFUSED, duplicate, |world| {
+        word(&world.shared, world.middle()).unwrap() == "other"
+    });
+}
