@@ -1,0 +1,60 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# The Buildroot tree, as far as it needs no Buildroot.
+
+test_missing_buildroot_is_said_in_a_line() {
+	local path status
+	for path in '' /nonexistent "$tmp"; do
+		status=0
+		BUILDROOT=$path "$top/qemu/image" >"$tmp/out" 2>"$tmp/said" || status=$?
+		((status == 2)) || fail "status $status"
+		(($(wc -l <"$tmp/said") == 1)) || fail 'not one line'
+		[[ ! -s $tmp/out ]] || fail 'an answer'
+	done
+	BUILDROOT='' "$top/qemu/verbs/buildroot" >/dev/null 2>"$tmp/said" || true
+	expect_said 'BUILDROOT=/path/to/buildroot is wanted: unpack .*/buildroot-2026.05.1.tar.xz'
+}
+
+test_image_without_files_is_not_set_up() {
+	guest --image "$tmp" -- true
+	expect_status 125
+	expect_said 'no rootfs.cpio'
+}
+
+test_lost_option_is_named() {
+	printf 'CONFIG_A=y\nCONFIG_C=y\n' >"$tmp/config"
+	printf '# Why.\nCONFIG_A=y\n# CONFIG_B is not set\n' >"$tmp/fragment"
+	"$top/qemu/lib/config-kept" "$tmp/config" "$tmp/fragment" 2>"$tmp/said" || fail 'nothing is lost'
+	printf 'CONFIG_B=y\n# CONFIG_C is not set\n' >>"$tmp/fragment"
+	! "$top/qemu/lib/config-kept" "$tmp/config" "$tmp/fragment" 2>"$tmp/said" || fail 'not noticed'
+	expect_said 'not in the final .config: CONFIG_B=y'
+	expect_said 'still in the final .config: CONFIG_C'
+}
+
+# broken COMMAND…: what the lint says of the tree after COMMAND.
+broken() {
+	rm -rf "$tmp/qemu"
+	mkdir "$tmp/qemu"
+	cp -r "$top"/qemu/{buildroot,config,init,kernels,lib} "$tmp/qemu/"
+	(cd "$tmp/qemu/buildroot" && "$@")
+	"$top/tests/lint/buildroot" "$tmp/qemu" >"$tmp/said" 2>&1 && return 1 || return 0
+}
+
+test_buildroot_lint_finds_what_it_should() {
+	! broken true || fail 'found what is not there'
+	broken rm board/mmap_pool/post-image || fail 'a missing script'
+	expect_said 'there is no /board/mmap_pool/post-image'
+	broken rm package/mmap_pool/mmap_pool.mk || fail 'a package that is not built'
+	expect_said 'no mmap_pool.mk'
+	broken sed -i /_tests/d Config.in || fail 'a package that cannot be chosen'
+	expect_said 'nothing of package/mmap_pool_tests'
+	broken sed -i 's,/config/tests,/config/base,' configs/mmap_pool_full_defconfig || fail 'another kernel'
+	expect_said "configuration is 'base base', and 'base tests'"
+	broken sh -c 'echo CONFIG_FTRACE=y >board/mmap_pool/linux.config' || fail 'options of its own'
+	expect_said 'kernel options of its own'
+	broken chmod -x board/mmap_pool/post-build || fail 'a script that does not run'
+	expect_said 'post-build: not executable'
+	broken sh -c 'echo endef >>external.mk' || fail 'nonsense'
+	expect_said '^make: '
+}
