@@ -30,6 +30,8 @@ pub mod world;
 pub const PAGE: u64 = 4096;
 /// Processes that may exist at a time.
 pub const PROCESSES: usize = 4;
+/// The longest read that is made, in bytes.
+pub const LONGEST: u64 = 1 << 24;
 /// Slots for descriptors that each process has.
 pub const SLOTS: usize = 6;
 

@@ -25,7 +25,7 @@ Does random operations on pools of /dev/mmap_pool, in a guest.
   --ops N          operations to do (default: 1000000)
   --seconds T      end after so long even so
   --length L       operations of a sequence (default: 200)
-  --on KINDS       what to run on, of node,created,around,huge,memfd
+  --on KINDS       what to run on, of node,created,around,huge,eager,memfd
                    (default: all)
   --replay FILE    do what FILE says, and nothing by lot
   --print          do nothing, print the sequence of the seed
