@@ -67,14 +67,8 @@ impl Scale {
 pub fn generate(seed: u64, nr_ops: usize) -> Sequence {
     let mut lot = Lot::new(seed, Scale::of(seed));
     let size = lot.object_size();
-    let mut model = Model::new(Kind::Created, size);
     let mut ops = Vec::with_capacity(nr_ops);
-    while ops.len() < nr_ops {
-        let op = lot.op(&model);
-        if model.predict(&op).is_some() {
-            ops.push(op);
-        }
-    }
+    lot.fill(&mut ops, size, nr_ops);
     Sequence { size, ops }
 }
 
@@ -147,9 +141,33 @@ impl Lot {
         Self::new(self.below(u64::MAX), self.scale)
     }
 
+    /// From now on lots are about so much memory.
+    pub fn set_scale(&mut self, scale: Scale) {
+        self.scale = scale;
+    }
+
+    /// Adds operations that have answers until there are `nr_ops`, on an object of `size` bytes at first.
+    pub fn fill(&mut self, ops: &mut Vec<Op>, size: u64, nr_ops: usize) {
+        let mut model = Model::new(Kind::Created, size);
+        for op in &*ops {
+            model.predict(op);
+        }
+        while ops.len() < nr_ops {
+            let op = self.op(&model);
+            if model.predict(&op).is_some() {
+                ops.push(op);
+            }
+        }
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.rand.rand_range(0..end.max(1))
+    }
+
+    /// The number of one of so many things.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
     }
 
     /// Whether something happens that does so many times in a hundred.
@@ -159,7 +177,7 @@ impl Lot {
 
     /// One of these.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
+        of[self.index(of.len())]
     }
 
     /// An operation.
@@ -291,7 +309,7 @@ impl Lot {
         if nr_mapped == 0 || self.chance(10) {
             return self.arena_page() * PAGE;
         }
-        let index = self.below(nr_mapped as u64) as usize;
+        let index = self.index(nr_mapped);
         let page = model.mapped(process, index).unwrap_or(0);
         if self.scale == Scale::Large && self.chance(40) {
             return page / HUGE * HUGE * PAGE;

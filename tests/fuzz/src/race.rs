@@ -27,7 +27,7 @@ const NR_PROCESSES: usize = 4;
 const NR_THREADS: usize = 2;
 /// Operations of a round, after which everything ends and is made anew.
 const ROUND: u64 = 4000;
-/// Nothing takes a second.
+/// How long a round may go without an operation. Nothing takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long to go on.
@@ -85,10 +85,12 @@ fn one_round(kind: Kind, scale: Scale, seed: u64) -> Result<u64, Failure> {
         }
     });
     let pid = i32::try_from(pid)?;
-    let start = Instant::now();
+    let mut last = (words.get(COUNT), Instant::now());
     while !sys::has_ended(pid) {
-        if start.elapsed() > PATIENCE {
-            return Err(format!("a round with seed {seed} does not end").into());
+        if words.get(COUNT) != last.0 {
+            last = (words.get(COUNT), Instant::now());
+        } else if last.1.elapsed() > PATIENCE {
+            return Err(format!("a round with seed {seed} does not go on").into());
         }
         thread::sleep(Duration::from_millis(5));
     }
