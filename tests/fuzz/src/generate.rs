@@ -4,6 +4,9 @@
 //!
 //! The same seed gives the same sequence on every machine. The model is asked along the way, so that
 //! most operations are about something that exists, and all of them have an answer.
+//!
+//! Most sequences are about a few pages, where operations often meet. One in so many is [`Scale::Large`],
+//! so that there are huge pages too.
 
 use oorandom::Rand64;
 
@@ -15,24 +18,57 @@ use crate::op::{
 };
 use crate::{PAGE, PROCESSES, SLOTS};
 
-/// Pages of the arena that are used.
-const ARENA_PAGES: u64 = 48;
-/// Pages of an object at first, at most.
-const OBJECT_PAGES: u64 = 16;
+/// Pages of a huge page.
+const HUGE: u64 = 512;
+/// One sequence in so many is large.
+const LARGE_EVERY: u64 = 16;
+
+/// How much memory a sequence is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// A few pages.
+    Small,
+    /// A few huge pages.
+    Large,
+}
+
+impl Scale {
+    /// That of the sequence with this seed.
+    #[must_use]
+    pub const fn of(seed: u64) -> Self {
+        if seed % LARGE_EVERY == LARGE_EVERY - 1 {
+            Self::Large
+        } else {
+            Self::Small
+        }
+    }
+
+    /// Pages of the arena that are used.
+    #[must_use]
+    pub const fn arena_pages(self) -> u64 {
+        match self {
+            Self::Small => 48,
+            Self::Large => 4 * HUGE,
+        }
+    }
+
+    /// Pages of an object at first, at most.
+    #[must_use]
+    pub const fn object_pages(self) -> u64 {
+        match self {
+            Self::Small => 16,
+            Self::Large => 2 * HUGE + HUGE / 2,
+        }
+    }
+}
 
 /// A sequence of `nr_ops` operations.
 #[must_use]
 pub fn generate(seed: u64, nr_ops: usize) -> Sequence {
-    let mut lot = Lot::new(seed);
+    let mut lot = Lot::new(seed, Scale::of(seed));
     let size = lot.object_size();
-    let mut model = Model::new(Kind::Created, size);
     let mut ops = Vec::with_capacity(nr_ops);
-    while ops.len() < nr_ops {
-        let op = lot.op(&model);
-        if model.predict(&op).is_some() {
-            ops.push(op);
-        }
-    }
+    lot.fill(&mut ops, size, nr_ops);
     Sequence { size, ops }
 }
 
@@ -83,23 +119,55 @@ type Draw = fn(&mut Lot, &Model, u8) -> Call;
 #[derive(Debug)]
 pub struct Lot {
     rand: Rand64,
+    scale: Scale,
     /// Whose turn it is: a process does some operations in a row.
     process: u8,
 }
 
 impl Lot {
-    /// Lots of this seed.
+    /// Lots of this seed, about so much memory.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, scale: Scale) -> Self {
         Self {
             rand: Rand64::new(seed.into()),
+            scale,
             process: 0,
+        }
+    }
+
+    /// Lots of a seed drawn by this one, about as much memory.
+    #[must_use]
+    pub fn another(&mut self) -> Self {
+        Self::new(self.below(u64::MAX), self.scale)
+    }
+
+    /// From now on lots are about so much memory.
+    pub fn set_scale(&mut self, scale: Scale) {
+        self.scale = scale;
+    }
+
+    /// Adds operations that have answers until there are `nr_ops`, on an object of `size` bytes at first.
+    pub fn fill(&mut self, ops: &mut Vec<Op>, size: u64, nr_ops: usize) {
+        let mut model = Model::new(Kind::Created, size);
+        for op in &*ops {
+            model.predict(op);
+        }
+        while ops.len() < nr_ops {
+            let op = self.op(&model);
+            if model.predict(&op).is_some() {
+                ops.push(op);
+            }
         }
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.rand.rand_range(0..end.max(1))
+    }
+
+    /// The number of one of so many things.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
     }
 
     /// Whether something happens that does so many times in a hundred.
@@ -109,7 +177,7 @@ impl Lot {
 
     /// One of these.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
+        of[self.index(of.len())]
     }
 
     /// An operation.
@@ -138,12 +206,35 @@ impl Lot {
     }
 
     fn object_size(&mut self) -> u64 {
-        let pages = self.below(OBJECT_PAGES + 1) * PAGE;
+        let pages = self.or_huge(2, |lot| lot.below(lot.scale.object_pages() + 1)) * PAGE;
         if self.chance(40) {
             pages + self.within_page()
         } else {
             pages
         }
+    }
+
+    /// As many pages as `draw` says, or now and then, if it is about huge pages, as many as 1 to `end`
+    /// of those have.
+    fn or_huge(&mut self, end: u64, draw: impl FnOnce(&mut Self) -> u64) -> u64 {
+        if self.scale == Scale::Large && self.chance(40) {
+            HUGE * (1 + self.below(end))
+        } else {
+            draw(self)
+        }
+    }
+
+    /// From 1 page to `end`, or many.
+    fn nr_pages(&mut self, end: u64) -> u64 {
+        self.or_huge(2, |lot| {
+            let many = lot.scale == Scale::Large && lot.chance(40);
+            1 + lot.below(if many { HUGE + HUGE / 2 } else { end })
+        })
+    }
+
+    /// Any page of the arena, the first of a huge one likely.
+    fn arena_page(&mut self) -> u64 {
+        self.or_huge(3, |lot| lot.below(lot.scale.arena_pages()))
     }
 
     /// Bytes from the start of a page; the borders are likely.
@@ -164,6 +255,15 @@ impl Lot {
             8..=10 => self.below(PAGE),
             11..=15 => (1 + self.below(4)) * PAGE,
             _ => self.below(4) * PAGE + self.within_page(),
+        }
+    }
+
+    /// As [`Self::len`], or many pages.
+    fn span(&mut self) -> u64 {
+        if self.scale == Scale::Large && self.chance(50) {
+            self.nr_pages(8) * PAGE
+        } else {
+            self.len()
         }
     }
 
@@ -191,7 +291,7 @@ impl Lot {
             0 => size,
             1 => size.saturating_sub(1 + self.below(100)),
             2 => size + self.below(100),
-            _ => self.below(pages + 2) * PAGE + self.within_page(),
+            _ => self.or_huge(2, |lot| lot.below(pages + 2)) * PAGE + self.within_page(),
         }
     }
 
@@ -205,17 +305,22 @@ impl Lot {
 
     /// A page of the arena, most often a mapped one.
     fn page(&mut self, model: &Model, process: u8) -> u64 {
-        let pages: Vec<_> = model.mapped(process).collect();
-        if pages.is_empty() || self.chance(10) {
-            return self.below(ARENA_PAGES) * PAGE;
+        let nr_mapped = model.nr_mapped(process);
+        if nr_mapped == 0 || self.chance(10) {
+            return self.arena_page() * PAGE;
         }
-        self.pick(&pages) * PAGE
+        let index = self.index(nr_mapped);
+        let page = model.mapped(process, index).unwrap_or(0);
+        if self.scale == Scale::Large && self.chance(40) {
+            return page / HUGE * HUGE * PAGE;
+        }
+        page * PAGE
     }
 
     /// A range of pages; now and then it is odd in some way.
     fn pages(&mut self, model: &Model, process: u8) -> (u64, u64) {
         let at = self.page(model, process);
-        let len = (1 + self.below(6)) * PAGE;
+        let len = self.nr_pages(6) * PAGE;
         match self.below(60) {
             0 => (at, 0),
             1 => (at + 1, len),
@@ -274,13 +379,14 @@ impl Lot {
                 flags |= flag;
             }
         }
-        let at = self.below(ARENA_PAGES) * PAGE + u64::from(self.chance(1));
+        let at = self.arena_page() * PAGE + u64::from(self.chance(1));
         let len = match self.below(30) {
             0 => 0,
             1..=3 => 1 + self.below(3 * PAGE),
-            _ => (1 + self.below(8)) * PAGE,
+            _ => self.nr_pages(8) * PAGE,
         };
-        let off = self.below(size / PAGE + 3) * PAGE + u64::from(self.chance(1));
+        let off = self.or_huge(2, |lot| lot.below(size / PAGE + 3));
+        let off = off * PAGE + u64::from(self.chance(1));
         Call::Mmap {
             slot,
             at,
@@ -304,11 +410,11 @@ impl Lot {
 
     fn mremap(&mut self, model: &Model, process: u8) -> Call {
         let at = self.page(model, process) + u64::from(self.chance(1));
-        let old = self.below(6) * PAGE;
+        let old = self.or_huge(2, |lot| lot.below(6)) * PAGE;
         let new = if self.chance(40) {
             old
         } else {
-            self.below(9) * PAGE
+            self.or_huge(2, |lot| lot.below(9)) * PAGE
         };
         let flags = self.pick(&[
             0,
@@ -325,7 +431,7 @@ impl Lot {
             old,
             new,
             flags: RemapFlags(flags.to_bits()),
-            to: self.below(ARENA_PAGES) * PAGE + u64::from(self.chance(1)),
+            to: self.arena_page() * PAGE + u64::from(self.chance(1)),
         }
     }
 
@@ -452,7 +558,7 @@ impl Lot {
 
     fn punch(&mut self, model: &Model, process: u8) -> Call {
         let (slot, size) = self.slot(model, process);
-        let (off, len) = (self.off(size), self.len());
+        let (off, len) = (self.off(size), self.span());
         Call::Punch { slot, off, len }
     }
 
@@ -474,13 +580,13 @@ impl Lot {
             slot,
             mode: AllocMode(mode.to_bits()),
             off: self.signed_off(size),
-            len: self.len().to_signed(),
+            len: self.span().to_signed(),
         }
     }
 
     fn prefault(&mut self, model: &Model, process: u8) -> Call {
         let (slot, size) = self.slot(model, process);
-        let (off, len) = (self.off(size), self.len());
+        let (off, len) = (self.off(size), self.span());
         Call::Prefault { slot, off, len }
     }
 
@@ -581,5 +687,28 @@ impl Lot {
 
     fn kill(_: &mut Self, _: &Model, _: u8) -> Call {
         Call::Kill {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of the longest mapping that the sequence makes.
+    fn longest(seed: u64) -> u64 {
+        let ops = generate(seed, 200).ops;
+        let len = |op: &Op| match op.call {
+            Call::Mmap { len, .. } => len / PAGE,
+            _ => 0,
+        };
+        ops.iter().map(len).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn large_sequences_are_about_huge_pages_and_others_are_not() {
+        for seed in 0..64 {
+            let is_large = Scale::of(seed) == Scale::Large;
+            assert_eq!(longest(seed) >= HUGE, is_large, "{seed}");
+        }
     }
 }

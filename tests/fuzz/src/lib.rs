@@ -7,6 +7,9 @@
 //! time, on a pool or on a memfd, and compares. What differs is made as short as it can be
 //! ([`shrink`]) and written down in the form of [`op`].
 //!
+//! Where the kernel tells what of the module was run ([`coverage`]), sequences that reach something new
+//! are kept, and later ones are made of them ([`mutate`]).
+//!
 //! [`race`] has no oracle: processes and threads do the same operations all at once.
 
 #![allow(
@@ -16,8 +19,10 @@
 )]
 
 pub mod cast;
+pub mod coverage;
 pub mod generate;
 pub mod model;
+pub mod mutate;
 pub mod op;
 pub mod oracle;
 pub mod race;
@@ -30,6 +35,8 @@ pub mod world;
 pub const PAGE: u64 = 4096;
 /// Processes that may exist at a time.
 pub const PROCESSES: usize = 4;
+/// The longest read that is made, in bytes.
+pub const LONGEST: u64 = 1 << 24;
 /// Slots for descriptors that each process has.
 pub const SLOTS: usize = 6;
 

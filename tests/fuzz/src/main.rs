@@ -25,7 +25,7 @@ Does random operations on pools of /dev/mmap_pool, in a guest.
   --ops N          operations to do (default: 1000000)
   --seconds T      end after so long even so
   --length L       operations of a sequence (default: 200)
-  --on KINDS       what to run on, of node,created,around,huge,memfd
+  --on KINDS       what to run on, of node,created,around,huge,eager,memfd
                    (default: all)
   --replay FILE    do what FILE says, and nothing by lot
   --print          do nothing, print the sequence of the seed
@@ -109,7 +109,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
 fn replay(kinds: &[Kind], sequence: &Sequence) -> Result<bool, Failure> {
     let mut is_well = true;
     for &kind in kinds {
-        let outcome = world::run(kind, sequence)?;
+        let outcome = world::run(kind, sequence, None)?;
         match outcome.difference {
             None => println!("{kind}: {} operations, 0 differences", outcome.nr_ops),
             Some(difference) => {
@@ -126,28 +126,38 @@ fn rate(nr_ops: u64, start: Instant) -> u64 {
     nr_ops / start.elapsed().as_secs().max(1)
 }
 
+fn reached(report: &oracle::Report) -> String {
+    let reached = report.reached;
+    reached.map_or(String::new(), |reached| format!(", {reached}"))
+}
+
 fn with_oracle(plan: &oracle::Plan) -> Result<bool, Failure> {
     let start = Instant::now();
     let report = oracle::carry_out(plan, |report| {
         println!(
-            "{} operations, {} a second, next seed {}",
+            "{} operations, {} a second, next seed {}{}",
             report.nr_ops,
             rate(report.nr_ops, start),
-            plan.seed.wrapping_add(report.nr_sequences)
+            plan.seed.wrapping_add(report.nr_sequences),
+            reached(report)
         );
     })?;
     if let Some(found) = &report.found {
         println!("# A regression test, for tests/fuzz/corpus:\n{found}");
     }
     println!(
-        "{} operations, {} a second, {} sequences of {} from seed {}, {} differences",
+        "{} operations, {} a second, {} sequences of {} from seed {}, {} differences{}",
         report.nr_ops,
         rate(report.nr_ops, start),
         report.nr_sequences,
         plan.length,
         plan.seed,
-        u8::from(report.found.is_some())
+        u8::from(report.found.is_some()),
+        reached(&report)
     );
+    if report.reached.is_none() {
+        println!("not guided by what was reached: this kernel has no KCOV");
+    }
     Ok(report.found.is_none())
 }
 

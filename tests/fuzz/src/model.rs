@@ -20,7 +20,7 @@ use mmap_pool::uapi;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
 use crate::sys::{Answer, Fault, ELSEWHERE};
-use crate::{digest, pattern, Seen, PAGE, PROCESSES, SLOTS};
+use crate::{digest, pattern, Seen, LONGEST, PAGE, PROCESSES, SLOTS};
 
 /// What a sequence runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,24 +33,27 @@ pub enum Kind {
     Around,
     /// The same, but it gets memory in large pieces.
     Huge,
+    /// The same, but `mmap` allocates and maps all of it.
+    Eager,
     /// The kernel's own, as a check of the model.
     Memfd,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Node,
         Self::Created,
         Self::Around,
         Self::Huge,
+        Self::Eager,
         Self::Memfd,
     ];
 
     /// Whether it can be told which pages hold memory.
     #[must_use]
     pub fn has_exact_pages(self) -> bool {
-        !matches!(self, Self::Around | Self::Huge)
+        !matches!(self, Self::Around | Self::Huge | Self::Eager)
     }
 }
 
@@ -72,6 +75,7 @@ impl std::fmt::Display for Kind {
             Self::Created => "created",
             Self::Around => "around",
             Self::Huge => "huge",
+            Self::Eager => "eager",
             Self::Memfd => "memfd",
         })
     }
@@ -126,8 +130,12 @@ impl Expected {
 /// The bytes of a page.
 type Bytes = Rc<[u8; PAGE as usize]>;
 
+/// There is one such page, until somebody writes to it.
 fn zeros() -> Bytes {
-    Rc::new([0; PAGE as usize])
+    thread_local! {
+        static ZEROS: Bytes = Rc::new([0; PAGE as usize]);
+    }
+    ZEROS.with(Rc::clone)
 }
 
 /// Bytes as an index or length.
@@ -147,6 +155,8 @@ struct Page {
 enum ObjectKind {
     Node,
     Created,
+    /// Created, and never without a page that was mapped.
+    Eager,
     Memfd,
 }
 
@@ -168,13 +178,20 @@ impl Object {
             size,
             pages: BTreeMap::new(),
             nr_allocated: 0,
-            seals: 0,
+            seals: match kind {
+                ObjectKind::Eager => uapi::SEAL_SHRINK,
+                _ => 0,
+            },
             is_revoked: false,
         }
     }
 
     fn is_pool(&self) -> bool {
         self.kind != ObjectKind::Memfd
+    }
+
+    fn is_eager(&self) -> bool {
+        self.kind == ObjectKind::Eager
     }
 
     fn nr_pages(&self) -> u64 {
@@ -353,6 +370,7 @@ impl Model {
         let object = match kind {
             Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(PAGE)),
             Kind::Created | Kind::Around | Kind::Huge => Object::new(ObjectKind::Created, size),
+            Kind::Eager => Object::new(ObjectKind::Eager, size),
             Kind::Memfd => Object::new(ObjectKind::Memfd, size),
         };
         let mut model = Self {
@@ -482,7 +500,13 @@ impl Model {
     /// that can be read, of every process.
     #[must_use]
     pub fn inspection(&self) -> Vec<Op> {
+        /// Processes with more pages than this are looked at in larger pieces.
+        const MANY: usize = 128;
+        /// An object larger than this is read through one descriptor alone.
+        const LARGE: u64 = 1 << 20;
+
         let mut ops = Vec::new();
+        let mut were_read = Vec::new();
         for (number, process) in (0_u8..).zip(&self.processes) {
             let Some(process) = process else { continue };
             let mut look = |call| {
@@ -491,21 +515,50 @@ impl Model {
                     call,
                 });
             };
-            for &vpage in process.pages.keys() {
-                let at = vpage * PAGE;
-                look(Call::Mincore { at, len: PAGE });
-                look(Call::Load { at, len: PAGE });
+            let piece = if process.pages.len() > MANY { 64 } else { 1 };
+            for (vpage, nr_pages) in self.pieces(process, piece) {
+                let (at, len) = (vpage * PAGE, nr_pages * PAGE);
+                look(Call::Mincore { at, len });
+                look(Call::Load { at, len });
             }
             for (slot, description) in (0_u8..).zip(&process.slots) {
                 let Some(description) = description else {
                     continue;
                 };
-                let len = self.objects[self.descriptions[*description].object].size + 1;
-                look(Call::Pread { slot, off: 0, len });
+                let description = &self.descriptions[*description];
+                let len = (self.objects[description.object].size + 1).min(LONGEST);
+                if len <= LARGE || !were_read.contains(&description.object) {
+                    look(Call::Pread { slot, off: 0, len });
+                    if description.is_readable {
+                        were_read.push(description.object);
+                    }
+                }
                 look(Call::Info { slot });
             }
         }
         ops
+    }
+
+    /// The mapped pages, in pieces of up to so many: an access of a piece is allowed or refused as one.
+    fn pieces(&self, process: &Process, max: u64) -> Vec<(u64, u64)> {
+        let is_past_end = |page: &Mapped| {
+            page.copy.is_none() && page.pgoff >= self.objects[page.object].nr_pages()
+        };
+        let mut pieces: Vec<(u64, u64)> = Vec::new();
+        let mut last = None;
+        for (&vpage, page) in &process.pages {
+            let what = (page.prot, is_past_end(page));
+            match pieces.last_mut() {
+                Some((start, len))
+                    if *start + *len == vpage && *len < max && last == Some(what) =>
+                {
+                    *len += 1;
+                }
+                _ => pieces.push((vpage, 1)),
+            }
+            last = Some(what);
+        }
+        pieces
     }
 
     /// Whether the default pool is not what it was: sealed or revoked for good.
@@ -532,11 +585,18 @@ impl Model {
             })
     }
 
-    /// The pages that a process has mapped.
-    pub fn mapped(&self, process: u8) -> impl Iterator<Item = u64> + '_ {
-        self.processes[usize::from(process)]
-            .iter()
-            .flat_map(|process| process.pages.keys().copied())
+    /// The number of pages that a process has mapped.
+    #[must_use]
+    pub fn nr_mapped(&self, process: u8) -> usize {
+        let process = self.processes[usize::from(process)].as_ref();
+        process.map_or(0, |process| process.pages.len())
+    }
+
+    /// One of the pages that a process has mapped, in their order.
+    #[must_use]
+    pub fn mapped(&self, process: u8, index: usize) -> Option<u64> {
+        let process = self.processes[usize::from(process)].as_ref()?;
+        process.pages.keys().nth(index).copied()
     }
 
     fn describe(&mut self, object: usize, flags: OpenFlags) -> usize {
@@ -583,6 +643,7 @@ impl Model {
         self.slot(p, slot)?;
         let kind = match self.kind {
             Kind::Memfd => ObjectKind::Memfd,
+            Kind::Eager => ObjectKind::Eager,
             _ => ObjectKind::Created,
         };
         self.objects.push(Object::new(kind, size));
@@ -662,7 +723,9 @@ impl Model {
     fn unmap(&mut self, p: usize, start: u64, end: u64) {
         self.split(p, start, end);
         let pages = &mut self.process(p).pages;
-        pages.retain(|vpage, _| !(start..end).contains(vpage));
+        while let Some((&vpage, _)) = pages.range(start..end).next() {
+            pages.remove(&vpage);
+        }
     }
 
     fn run(&self, p: usize, start: u64, end: u64) -> Run {
@@ -846,6 +909,7 @@ impl Model {
             return Expected::error(refused);
         }
         let may_write = !is_shared || description.is_writable && !is_sealed;
+        let is_eager = object.is_eager();
         let is_locked = flags.has(libc::MAP_LOCKED);
         // What the kernel places itself is unmapped at once.
         let is_elsewhere = !is_fixed && !is_free;
@@ -860,11 +924,16 @@ impl Model {
                 is_shared,
                 prot,
                 may_write,
-                is_locked,
+                // The kernel locks no page that was mapped by `mmap`.
+                is_locked: is_locked && !is_eager,
                 stays: false,
                 area,
                 copy: None,
             };
+            let object = &mut self.objects[page.object];
+            if is_eager && page.pgoff < object.nr_pages() {
+                object.allocate(page.pgoff);
+            }
             self.process(p).pages.insert(vpage, page);
         }
         if is_locked || flags.has(libc::MAP_POPULATE) && !flags.has(libc::MAP_NONBLOCK) {
@@ -908,7 +977,7 @@ impl Model {
         }
         self.split(p, start, end);
         for vpage in start..end {
-            let Some(page) = self.process(p).pages.get_mut(&vpage) else {
+            let Some(page) = self.processes[p].as_mut()?.pages.get_mut(&vpage) else {
                 return Expected::error(ENOMEM);
             };
             if prot.is_writable() && !page.may_write {
@@ -916,12 +985,12 @@ impl Model {
             }
             let is_copied = is_copied(page);
             page.prot = prot;
+            // An area has one protection.
+            self.nr_areas += 1;
+            page.area = self.nr_areas;
             if is_copied {
                 let _ = self.populate_page(p, vpage);
             }
-            // An area has one protection.
-            let next = vpage + 1;
-            self.split(p, next, next);
         }
         Expected::of(0)
     }
@@ -929,9 +998,9 @@ impl Model {
     /// Moves pages away from `start`, or lets them stay there without their copies.
     fn relocate(&mut self, p: usize, start: u64, end: u64, to: u64, stay: bool) {
         self.split(p, start, end);
-        let mut areas = BTreeMap::new();
+        let mut moved = Vec::new();
         for vpage in start..end {
-            let Some(mut page) = self.process(p).pages.remove(&vpage) else {
+            let Some(page) = self.process(p).pages.remove(&vpage) else {
                 continue;
             };
             if stay {
@@ -942,8 +1011,16 @@ impl Model {
                 };
                 self.process(p).pages.insert(vpage, stays);
             }
-            let target = to + (vpage - start);
-            self.unmap(p, target, target + 1);
+            moved.push((to + (vpage - start), page));
+        }
+        // Where there was nothing, what is at the target stays.
+        for run in moved.chunk_by(|(target, _), (next, _)| target + 1 == *next) {
+            if let [(first, _), ..] = run {
+                self.unmap(p, *first, first + run.len() as u64);
+            }
+        }
+        let mut areas = BTreeMap::new();
+        for (target, mut page) in moved {
             let new = self.new_area();
             page.area = *areas.entry(page.area).or_insert(new);
             self.process(p).pages.insert(target, page);
@@ -1027,8 +1104,10 @@ impl Model {
             self.relocate(p, start, start + nr_old, target, false);
             target
         } else {
+            // To make a mapping longer, the kernel merges it with a new one, and those of `mmap` do not.
+            let is_alone = self.objects[first.object].is_eager();
             let mut gap = self.process(p).pages.range(start + nr_old..start + nr_new);
-            if nr_old == 0 || gap.next().is_some() {
+            if nr_old == 0 || is_alone || gap.next().is_some() {
                 // Where to, only the kernel knows.
                 return if may_move {
                     None
@@ -1082,7 +1161,8 @@ impl Model {
         let mut result = 0;
         self.split(p, start, end);
         for vpage in start..end {
-            let Some(page) = self.process(p).pages.get_mut(&vpage) else {
+            let process = self.processes[p].as_mut()?;
+            let Some(page) = process.pages.get_mut(&vpage) else {
                 result = ENOMEM;
                 continue;
             };
@@ -1095,6 +1175,9 @@ impl Model {
                     0
                 }
                 libc::MADV_FREE | libc::MADV_WIPEONFORK => EINVAL,
+                libc::MADV_DOFORK | libc::MADV_DODUMP if self.objects[page.object].is_eager() => {
+                    EINVAL
+                }
                 libc::MADV_DONTFORK => {
                     page.stays = true;
                     0
@@ -1124,6 +1207,8 @@ impl Model {
             EACCES
         } else if object.kind == ObjectKind::Node || object.is_revoked {
             ENODEV
+        } else if object.is_eager() {
+            EPERM
         } else {
             object.punch(page.pgoff * PAGE, PAGE);
             0
@@ -1178,11 +1263,15 @@ impl Model {
         };
         self.split(p, start, end);
         for vpage in start..end {
-            let Some(page) = self.process(p).pages.get_mut(&vpage) else {
+            let Some(process) = &mut self.processes[p] else {
                 return -i64::from(ENOMEM);
             };
-            page.is_locked = is_locked;
-            self.split(p, vpage + 1, vpage + 1);
+            let Some(page) = process.pages.get_mut(&vpage) else {
+                return -i64::from(ENOMEM);
+            };
+            page.is_locked = is_locked && !self.objects[page.object].is_eager();
+            self.nr_areas += 1;
+            page.area = self.nr_areas;
         }
         if is_locked && (start..end).any(|vpage| self.populate_page(p, vpage).is_err()) {
             return -i64::from(ENOMEM);
@@ -1519,7 +1608,7 @@ impl Model {
         let object = &mut self.objects[o];
         if object.is_revoked {
             ENODEV
-        } else if object.is_sealed(uapi::SEAL_WRITE) {
+        } else if object.is_sealed(uapi::SEAL_WRITE) || object.is_eager() {
             EPERM
         } else if len == 0 {
             EINVAL
@@ -1654,6 +1743,9 @@ impl Model {
         let o = self.descriptions[d].object;
         if self.objects[o].is_revoked {
             return Expected::error(ENODEV);
+        }
+        if self.objects[o].is_eager() {
+            return Expected::error(EPERM);
         }
         self.objects[o].is_revoked = true;
         self.set_len(o, 0);

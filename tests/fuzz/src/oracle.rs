@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! Sequence after sequence, each compared with the model.
+//!
+//! Where the kernel tells what was reached, every other sequence is made of such that have reached
+//! something new.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use mmap_pool_tests::Failure;
 
-use crate::generate::generate;
+use crate::coverage::Coverage;
+use crate::generate::{generate, Scale};
 use crate::model::Kind;
+use crate::mutate::{mutate, Kept};
 use crate::op::Sequence;
 use crate::shrink::shrink;
 use crate::sys::stay_on_one_processor;
@@ -36,8 +41,31 @@ pub struct Report {
     pub nr_sequences: u64,
     /// Operations that were compared.
     pub nr_ops: u64,
+    /// What was reached, if the kernel tells.
+    pub reached: Option<Reached>,
     /// The first difference, if there is one.
     pub found: Option<Found>,
+}
+
+/// What of the module was reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// Blocks of code.
+    pub nr_blocks: usize,
+    /// Ways from one block to the next.
+    pub nr_edges: usize,
+    /// Sequences that were the first to reach something.
+    pub nr_kept: usize,
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} blocks and {} edges reached, {} sequences kept",
+            self.nr_blocks, self.nr_edges, self.nr_kept
+        )
+    }
 }
 
 /// A difference, as short as it can be.
@@ -74,17 +102,43 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(&Report)) -> Result<Repor
     let start = Instant::now();
     let mut last = start;
     let mut report = Report::default();
+    let mut coverage = Coverage::open()?;
+    let mut kept: Vec<Kept> = Vec::new();
     while report.nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
         let seed = plan.seed.wrapping_add(report.nr_sequences);
-        let sequence = generate(seed, plan.length);
+        let mut new = if !kept.is_empty() && report.nr_sequences % 2 == 1 {
+            mutate(seed, &kept, plan.length)
+        } else {
+            Kept {
+                sequence: generate(seed, plan.length),
+                scale: Scale::of(seed),
+            }
+        };
         report.nr_sequences += 1;
+        let mut nr_reaching = None;
         for &kind in &plan.kinds {
-            let outcome = run(kind, &sequence)?;
+            let outcome = run(kind, &new.sequence, coverage.as_mut())?;
             report.nr_ops += outcome.nr_ops;
             if let Some(difference) = outcome.difference {
-                report.found = Some(shorten(kind, seed, &sequence, difference));
+                report.found = Some(shorten(kind, seed, &new.sequence, difference));
                 return Ok(report);
             }
+            nr_reaching = nr_reaching.max(outcome.nr_reaching);
+        }
+        if let Some(nr_ops) = nr_reaching {
+            new.sequence.ops.truncate(nr_ops);
+            kept.push(new);
+        }
+        if let Some(coverage) = &coverage {
+            let (nr_blocks, nr_edges) = coverage.counts();
+            if nr_blocks == 0 {
+                return Err("the kernel has KCOV, but the module was built without it".into());
+            }
+            report.reached = Some(Reached {
+                nr_blocks,
+                nr_edges,
+                nr_kept: kept.len(),
+            });
         }
         if last.elapsed() > PAUSE {
             last = Instant::now();
@@ -97,7 +151,7 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(&Report)) -> Result<Repor
 /// Makes a failing sequence as short as it can be.
 fn shorten(kind: Kind, seed: u64, sequence: &Sequence, mut difference: Difference) -> Found {
     let sequence = shrink(sequence, |candidate| {
-        let found = run(kind, candidate)
+        let found = run(kind, candidate, None)
             .ok()
             .and_then(|outcome| outcome.difference);
         let fails = found.is_some();

@@ -13,7 +13,7 @@ use mmap_pool::Pool;
 use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
-use crate::generate::Lot;
+use crate::generate::{Lot, Scale};
 use crate::model::{Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
 use crate::sys::{self, SharedWords};
@@ -27,7 +27,7 @@ const NR_PROCESSES: usize = 4;
 const NR_THREADS: usize = 2;
 /// Operations of a round, after which everything ends and is made anew.
 const ROUND: u64 = 4000;
-/// Nothing takes a second.
+/// How long a round may go without an operation. Nothing takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long to go on.
@@ -56,7 +56,8 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
         for kind in Kind::ALL {
             if kind != Kind::Memfd {
-                nr_ops += one_round(kind, plan.seed.wrapping_add(round))?;
+                let scale = [Scale::Small, Scale::Large][usize::from(round % 2 == 1)];
+                nr_ops += one_round(kind, scale, plan.seed.wrapping_add(round))?;
             }
         }
         round += 1;
@@ -72,22 +73,24 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
 const COUNT: usize = 0;
 const MISHAP: usize = 1;
 
-fn one_round(kind: Kind, seed: u64) -> Result<u64, Failure> {
+fn one_round(kind: Kind, scale: Scale, seed: u64) -> Result<u64, Failure> {
     empty_node()?;
     let before = totals()?;
     let words = SharedWords::new(2);
-    let pid = sys::fork(|| match set_up(kind, 16 * PAGE) {
-        Ok(setup) => tend(&setup, seed, &words),
+    let pid = sys::fork(|| match set_up(kind, scale.object_pages() * PAGE) {
+        Ok(setup) => tend(&setup, scale, seed, &words),
         Err(failure) => {
             eprintln!("{failure}");
             sys::exit(5);
         }
     });
     let pid = i32::try_from(pid)?;
-    let start = Instant::now();
+    let mut last = (words.get(COUNT), Instant::now());
     while !sys::has_ended(pid) {
-        if start.elapsed() > PATIENCE {
-            return Err(format!("a round with seed {seed} does not end").into());
+        if words.get(COUNT) != last.0 {
+            last = (words.get(COUNT), Instant::now());
+        } else if last.1.elapsed() > PATIENCE {
+            return Err(format!("a round with seed {seed} does not go on").into());
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -109,15 +112,15 @@ fn empty_node() -> Result<(), Failure> {
 }
 
 /// Starts processes, kills some and starts others, until the round is over.
-fn tend(setup: &Setup, seed: u64, words: &SharedWords) {
+fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
     // Whoever was killed may have left a child, which holds on to the pool a moment longer.
     sys::adopt_orphans();
-    let mut lot = Lot::new(seed);
+    let mut lot = Lot::new(seed, scale);
     let mut next_seed = seed << 16;
     let mut start = || {
         next_seed += NR_THREADS as u64;
-        let pid = sys::fork(|| compete(setup, next_seed, words));
+        let pid = sys::fork(|| compete(setup, scale, next_seed, words));
         i32::try_from(pid).unwrap_or(-1)
     };
     let mut pids: [i32; NR_PROCESSES] = std::array::from_fn(|_| start());
@@ -150,8 +153,8 @@ fn note(words: &SharedWords, status: i32) {
 }
 
 /// What the lots believe to be there. It need not be so.
-fn picture() -> Model {
-    let mut model = Model::new(Kind::Created, 16 * PAGE);
+fn picture(scale: Scale) -> Model {
+    let mut model = Model::new(Kind::Created, scale.object_pages() * PAGE);
     let mut believe = |call| model.predict(&Op { process: 0, call });
     for slot in 1..4 {
         let flags = OpenFlags(libc::O_RDWR.to_bits());
@@ -164,7 +167,7 @@ fn picture() -> Model {
     believe(Call::Mmap {
         slot: 0,
         at: 0,
-        len: 48 * PAGE,
+        len: scale.arena_pages() * PAGE,
         off: 0,
         prot: Prot(3),
         flags: MapFlags((libc::MAP_SHARED | libc::MAP_FIXED).to_bits()),
@@ -173,14 +176,14 @@ fn picture() -> Model {
 }
 
 /// The life of a process: its threads do what the lot says.
-fn compete(setup: &Setup, seed: u64, words: &SharedWords) {
+fn compete(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
     sys::catch_faults();
     thread::scope(|scope| {
         for thread in 0..NR_THREADS as u64 {
             scope.spawn(move || {
-                let picture = picture();
-                let mut lot = Lot::new(seed + thread);
+                let picture = picture(scale);
+                let mut lot = Lot::new(seed + thread, scale);
                 while words.get(COUNT) < ROUND {
                     play(setup, &picture, &mut lot, words, true);
                 }
@@ -194,7 +197,7 @@ fn play(setup: &Setup, picture: &Model, lot: &mut Lot, words: &SharedWords, may_
     let op = lot.op(picture);
     match op.call {
         Call::Fork { .. } if may_fork => {
-            let mut childs_lot = Lot::new(lot.below(u64::MAX));
+            let mut childs_lot = lot.another();
             let pid = sys::fork(|| {
                 for _ in 0..20 {
                     play(setup, picture, &mut childs_lot, words, false);

@@ -9,6 +9,9 @@
 use std::arch::global_asm;
 use std::cell::Cell;
 use std::ffi::{c_int, c_long, c_void, CStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -77,6 +80,8 @@ plain! {
     fallocate = SYS_fallocate(fd: i32, mode: i32, off: i64, len: i64);
     /// `fsync(2)`.
     fsync = SYS_fsync(fd: i32);
+    /// An ioctl whose argument is a number.
+    ioctl_number = SYS_ioctl(fd: i32, number: u32, argument: i64);
     /// `fcntl(2)` with a number.
     fcntl = SYS_fcntl(fd: i32, command: i32, argument: u32);
     /// `kill(2)`.
@@ -445,11 +450,15 @@ impl SharedWords {
     /// There is no memory.
     #[must_use]
     pub fn new(len: usize) -> Self {
+        Self::map(libc::MAP_ANONYMOUS, -1, len)
+    }
+
+    fn map(flags: c_int, fd: c_int, len: usize) -> Self {
         let bytes = len.max(1) * size_of::<AtomicU64>();
         let prot = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let flags = libc::MAP_SHARED | flags;
         // SAFETY: Without MAP_FIXED the kernel takes a place that nothing uses.
-        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, prot, flags, -1, 0) };
+        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, prot, flags, fd, 0) };
         assert_ne!(start, libc::MAP_FAILED);
         // SAFETY: The words are mapped until `drop`, which nobody outlives with them.
         Self(unsafe { std::slice::from_raw_parts(start.cast(), len) })
@@ -477,6 +486,59 @@ impl Drop for SharedWords {
         let bytes = self.0.len().max(1) * size_of::<AtomicU64>();
         // SAFETY: Was mapped by `new`, and nobody can use it any more.
         unsafe { libc::munmap(self.0.as_ptr().cast_mut().cast(), bytes) };
+    }
+}
+
+/// Where KCOV notes what a task runs of the kernel: as many addresses as the first word says.
+#[derive(Debug)]
+pub struct Trace {
+    file: File,
+    words: SharedWords,
+}
+
+impl Trace {
+    const INIT_TRACE: u32 = 0x8008_6301;
+    const ENABLE: u32 = 0x6364;
+    const TRACE_PC: i64 = 0;
+
+    /// Room for so many addresses, in `file`, which is KCOV's, newly opened.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory.
+    pub fn new(file: File, len: usize) -> io::Result<Self> {
+        match ioctl_number(file.as_raw_fd(), Self::INIT_TRACE, len as i64) {
+            0 => Ok(Self {
+                words: SharedWords::map(0, file.as_raw_fd(), len),
+                file,
+            }),
+            errno => Err(io::Error::from_raw_os_error(-errno as i32)),
+        }
+    }
+
+    /// Notes what this task runs, until it ends. Only one can do so at a time.
+    #[must_use]
+    pub fn begin(&self) -> Answer {
+        ioctl_number(self.file.as_raw_fd(), Self::ENABLE, Self::TRACE_PC)
+    }
+
+    /// Notes something else, unless there is no more room.
+    pub fn push(&self, note: u64) {
+        let end = self.words.get(0) as usize + 1;
+        if end < self.words.0.len() {
+            self.words.set(end, note);
+            self.words.set(0, end as u64);
+        }
+    }
+
+    /// What has been noted.
+    pub fn notes(&self) -> impl Iterator<Item = u64> + '_ {
+        (1..=self.words.get(0) as usize).map(|index| self.words.get(index))
+    }
+
+    /// Forgets all that.
+    pub fn clear(&self) {
+        self.words.set(0, 0);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cast::{SignCast, UnsignedCast};
 use crate::model::Kind;
 use crate::op::Call;
 use crate::sys::{self, Answer, Buffer};
-use crate::{digest, pattern, Seen, PROCESSES};
+use crate::{digest, pattern, Seen, LONGEST, PROCESSES};
 
 /// The descriptor of slot 0; the others follow.
 const FIRST_SLOT: i32 = 200;
@@ -68,6 +68,7 @@ impl Setup {
                     strategy: match self.kind {
                         Kind::Around => uapi::STRATEGY_AROUND,
                         Kind::Huge => uapi::STRATEGY_HUGE,
+                        Kind::Eager => uapi::STRATEGY_EAGER,
                         _ => uapi::STRATEGY_PAGE,
                     },
                     ..uapi::Create::default()
@@ -300,9 +301,8 @@ fn range(offset_bytes: u64, len_bytes: u64) -> uapi::Range {
     }
 }
 
-/// Reads beyond this are not made.
 fn buffer_len(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(0).min(1 << 22)
+    len.min(LONGEST) as usize
 }
 
 fn buffer(len: u64) -> Vec<u8> {

@@ -16,6 +16,7 @@ use mmap_pool::Pool;
 use mmap_pool_tests::{module, Failure};
 
 use crate::cast::{SignCast, UnsignedCast};
+use crate::coverage::Coverage;
 use crate::model::{Expected, Kind, Model};
 use crate::op::{Call, Op, Sequence};
 use crate::sys::{self, SharedWords};
@@ -52,6 +53,9 @@ pub struct Outcome {
     pub nr_ops: u64,
     /// The first difference.
     pub difference: Option<Difference>,
+    /// If something of the module was reached for the first time: the number of the sequence's operations
+    /// until then.
+    pub nr_reaching: Option<usize>,
 }
 
 /// One answer that is to be compared.
@@ -62,13 +66,15 @@ struct Step {
     /// The other half of `pass`.
     is_receipt: bool,
     expected: Expected,
+    /// Operations of the sequence up to this.
+    nr_ops: usize,
 }
 
 /// Tells every answer beforehand.
 fn plan(kind: Kind, sequence: &Sequence) -> (Vec<Step>, Model) {
     let mut model = Model::new(kind, sequence.size);
     let mut steps = Vec::new();
-    let mut push = |model: &mut Model, op: &Op| {
+    let mut push = |model: &mut Model, op: &Op, nr_ops| {
         let Some(expected) = model.predict(op) else {
             return;
         };
@@ -78,6 +84,7 @@ fn plan(kind: Kind, sequence: &Sequence) -> (Vec<Step>, Model) {
                 op: op.clone(),
                 is_receipt,
                 expected,
+                nr_ops,
             });
         };
         step(op.process, false);
@@ -85,11 +92,11 @@ fn plan(kind: Kind, sequence: &Sequence) -> (Vec<Step>, Model) {
             step(*receiver, true);
         }
     };
-    for op in &sequence.ops {
-        push(&mut model, op);
+    for (op, nr_ops) in sequence.ops.iter().zip(1..) {
+        push(&mut model, op, nr_ops);
     }
     for op in model.inspection() {
-        push(&mut model, &op);
+        push(&mut model, &op, sequence.ops.len());
     }
     (steps, model)
 }
@@ -158,8 +165,21 @@ pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
 type Lines = [(UnixStream, UnixStream); PROCESSES];
 
 /// A process's life: carries out what it is told to, and says when it is done.
-fn live(mut me: u8, setup: &Setup, steps: &[Step], words: &SharedWords, lines: &Lines) {
-    sys::die_with_parent();
+fn live(
+    mut me: u8,
+    setup: &Setup,
+    steps: &[Step],
+    words: &SharedWords,
+    lines: &Lines,
+    coverage: Option<&Coverage>,
+) {
+    let begin = |me| {
+        sys::die_with_parent();
+        if let Some(coverage) = coverage {
+            coverage.begin(me);
+        }
+    };
+    begin(me);
     sys::catch_faults();
     let mut order = [0; 8];
     'turn: while (&lines[usize::from(me)].1).read_exact(&mut order).is_ok() {
@@ -170,8 +190,8 @@ fn live(mut me: u8, setup: &Setup, steps: &[Step], words: &SharedWords, lines: &
                 Call::Pass { to, .. } if step.is_receipt => Seen::of(setup.receive(me, to)),
                 Call::Fork { child } => match sys::fork_sibling() {
                     0 => {
-                        sys::die_with_parent();
                         me = child;
+                        begin(me);
                         continue 'turn;
                     }
                     pid => Seen::of(pid),
@@ -180,6 +200,9 @@ fn live(mut me: u8, setup: &Setup, steps: &[Step], words: &SharedWords, lines: &
                 ref call => setup.perform(call),
             };
             put(words, index, &seen);
+            if let Some(coverage) = coverage {
+                coverage.mark(me);
+            }
         }
         if (&lines[usize::from(me)].1).write_all(&[0]).is_err() {
             return;
@@ -255,22 +278,30 @@ pub(crate) fn totals() -> Result<(u64, u64), Failure> {
     Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
-/// Carries out a sequence in new processes and compares every answer.
+/// Carries out a sequence in new processes and compares every answer. Notes in `coverage` what it has
+/// reached.
 ///
 /// # Errors
 ///
 /// It could not begin.
-pub fn run(kind: Kind, sequence: &Sequence) -> Result<Outcome, Failure> {
+pub fn run(
+    kind: Kind,
+    sequence: &Sequence,
+    mut coverage: Option<&mut Coverage>,
+) -> Result<Outcome, Failure> {
     let (steps, model) = plan(kind, sequence);
     if kind == Kind::Node {
         renew_node()?;
+        if let Some(coverage) = &mut coverage {
+            coverage.locate()?;
+        }
     }
     let before = if kind == Kind::Memfd {
         (0, 0)
     } else {
         totals()?
     };
-    let mut outcome = carry_out(kind, sequence, &steps)?;
+    let mut outcome = carry_out(kind, sequence, &steps, coverage)?;
     if outcome.difference.is_none() && kind != Kind::Memfd {
         let mut after = totals()?;
         if kind == Kind::Node && !model.has_spoilt_node() {
@@ -305,7 +336,12 @@ pub(crate) fn renew_node() -> Result<(), Failure> {
     Ok(())
 }
 
-fn carry_out(kind: Kind, sequence: &Sequence, steps: &[Step]) -> Result<Outcome, Failure> {
+fn carry_out(
+    kind: Kind,
+    sequence: &Sequence,
+    steps: &[Step],
+    mut coverage: Option<&mut Coverage>,
+) -> Result<Outcome, Failure> {
     let words = SharedWords::new(steps.len() * WORDS);
     let line = || UnixStream::pair();
     let mut family = Family {
@@ -314,7 +350,7 @@ fn carry_out(kind: Kind, sequence: &Sequence, steps: &[Step]) -> Result<Outcome,
     };
     // The object is made in the first process: nobody else is to keep it.
     let pid = sys::fork(|| match set_up(kind, sequence.size) {
-        Ok(setup) => live(0, &setup, steps, &words, &family.lines),
+        Ok(setup) => live(0, &setup, steps, &words, &family.lines, coverage.as_deref()),
         Err(failure) => {
             eprintln!("{failure}");
             sys::exit(5);
@@ -384,6 +420,11 @@ fn carry_out(kind: Kind, sequence: &Sequence, steps: &[Step]) -> Result<Outcome,
             outcome.nr_ops += 1;
         }
         ended?;
+        if let Some(coverage) = &mut coverage {
+            if coverage.collect(process) {
+                outcome.nr_reaching = Some(steps[end - 1].nr_ops);
+            }
+        }
         start = end;
     }
     Ok(outcome)

@@ -13,7 +13,7 @@ macro_rules! corpus {
             let text = include_str!(concat!("../corpus/", stringify!($name), ".ops"));
             let sequence = text.parse().unwrap();
             for kind in Kind::ALL {
-                let outcome = world::run(kind, &sequence).unwrap();
+                let outcome = world::run(kind, &sequence, None).unwrap();
                 assert_eq!(outcome.difference, None);
                 assert!(outcome.nr_ops > 0);
             }

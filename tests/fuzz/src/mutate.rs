@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Sequences made of others that have reached something.
+
+use crate::generate::{Lot, Scale};
+use crate::model::{Kind, Model};
+use crate::op::{Op, Sequence};
+
+/// A sequence that has reached something new in its time.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// What is done, up to the last operation that did.
+    pub sequence: Sequence,
+    /// What the lots of it were about.
+    pub scale: Scale,
+}
+
+/// Changes a few things in one of the `kept`, of which there must be one, and goes on by lot until there
+/// are `nr_ops` operations. Those that have no answer any more are left out.
+#[must_use]
+pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
+    let mut lot = Lot::new(seed, Scale::Small);
+    let pick = |lot: &mut Lot| &kept[lot.index(kept.len())];
+    let base = pick(&mut lot);
+    lot.set_scale(base.scale);
+    let size = base.sequence.size;
+    let mut ops = base.sequence.ops.clone();
+    for _ in 0..=lot.below(3) {
+        let at = lot.index(ops.len() + 1);
+        let end = |len: u64| ops.len().min(at + len as usize);
+        match lot.below(4) {
+            0 => {
+                let new = drawn(&mut lot, size, &ops[..at]);
+                ops.splice(at..at, new);
+            }
+            1 => {
+                let end = end(1 + lot.below(8));
+                ops.drain(at..end);
+            }
+            2 => {
+                let end = end(1);
+                let new = drawn(&mut lot, size, &ops[..at]).into_iter().take(1);
+                ops.splice(at..end, new);
+            }
+            _ => {
+                let other = &pick(&mut lot).sequence.ops;
+                let from = lot.index(other.len());
+                ops.truncate(at);
+                ops.extend_from_slice(&other[from..]);
+            }
+        }
+    }
+    let mut model = Model::new(Kind::Created, size);
+    ops.retain(|op| model.predict(op).is_some());
+    ops.truncate(nr_ops);
+    lot.fill(&mut ops, size, nr_ops);
+    Kept {
+        sequence: Sequence { size, ops },
+        scale: base.scale,
+    }
+}
+
+/// A few operations that are about what there is after `before`.
+fn drawn(lot: &mut Lot, size: u64, before: &[Op]) -> Vec<Op> {
+    let mut ops = before.to_vec();
+    let nr_ops = ops.len() + 1 + lot.index(4);
+    lot.fill(&mut ops, size, nr_ops);
+    ops.split_off(before.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::generate;
+
+    fn kept() -> Vec<Kept> {
+        let kept = |seed| Kept {
+            sequence: generate(seed, 100),
+            scale: Scale::of(seed),
+        };
+        (0..20).map(kept).collect()
+    }
+
+    #[test]
+    fn a_seed_gives_one_mutation_of_which_every_operation_has_an_answer() {
+        let kept = kept();
+        for seed in 0..200 {
+            let Kept { sequence, scale } = mutate(seed, &kept, 120);
+            assert_eq!(sequence, mutate(seed, &kept, 120).sequence);
+            assert_eq!(sequence.ops.len(), 120);
+            assert!(kept
+                .iter()
+                .any(|kept| kept.sequence.size == sequence.size && kept.scale == scale));
+            let mut model = Model::new(Kind::Created, sequence.size);
+            assert!(sequence.ops.iter().all(|op| model.predict(op).is_some()));
+        }
+    }
+
+    #[test]
+    fn a_mutation_is_like_what_it_is_made_of() {
+        let kept = &kept()[..1];
+        let (mut nr_alike, mut nr_same) = (0, 0);
+        for seed in 0..100 {
+            let ops = mutate(seed, kept, 100).sequence.ops;
+            let old = &kept[0].sequence.ops;
+            nr_same += usize::from(ops == *old);
+            nr_alike += ops.iter().filter(|op| old.contains(op)).count();
+        }
+        assert!(nr_same < 5, "{nr_same}");
+        assert!(nr_alike > 50 * 100, "{nr_alike}");
+    }
+}
