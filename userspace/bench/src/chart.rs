@@ -38,8 +38,6 @@ pub struct Axes<'a> {
     pub x: &'a str,
     /// How its numbers are written.
     pub x_format: Format,
-    /// Where it has labels.
-    pub x_ticks: &'a [f64],
     /// Beside the vertical axis.
     pub y: &'a str,
 }
@@ -90,7 +88,7 @@ pub fn bytes(number: f64) -> String {
     format!("{number:.0} B")
 }
 
-/// Curves on logarithmic axes. `marks` are points with a word each, such as where curves cross.
+/// Curves on logarithmic axes, with labels at the points of the first one. `marks` are points with a word each, such as where curves cross.
 ///
 /// # Errors
 ///
@@ -104,6 +102,9 @@ pub fn curves(
     let all = || series.iter().flat_map(|series| &series.points);
     let x_range = range(all().map(|point| point.0), 1.15);
     let y_range = range(all().map(|point| point.1), 1.5);
+    let first = series.first().into_iter();
+    let x_ticks = first.flat_map(|series| &series.points).map(|point| point.0);
+    let x_ticks: Vec<f64> = x_ticks.collect();
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
@@ -115,9 +116,7 @@ pub fn curves(
             .x_label_area_size(48)
             .y_label_area_size(70)
             .build_cartesian_2d(
-                (x_range.0..x_range.1)
-                    .log_scale()
-                    .with_key_points(axes.x_ticks.to_vec()),
+                (x_range.0..x_range.1).log_scale().with_key_points(x_ticks),
                 (y_range.0..y_range.1)
                     .log_scale()
                     .with_key_points(one_two_five(y_range)),
@@ -297,7 +296,6 @@ mod tests {
             title: "a title",
             x: "bytes at a time",
             x_format: bytes,
-            x_ticks: &[1.0, 100.0],
             y: "instructions",
         };
         let curves = curves(axes, &[series], &[(10.0, 3.0, "here".into())]).unwrap();

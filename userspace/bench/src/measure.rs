@@ -46,7 +46,7 @@ impl Scale {
     pub const FULL: Self = Self {
         object_len: 64 << 20,
         sequence_len: 8 << 20,
-        nr_chunks: 1 << 20,
+        nr_chunks: 1 << 18,
         memory_len: 512 << 20,
         nr_samples: 5,
     };
@@ -215,7 +215,8 @@ fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
 }
 
 fn first_touch_settled(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    let object = Object::new(subject, scale.object_len)?;
+    // Half of the huge pages in the reserve, so that each sample makes it be filled up.
+    let object = Object::new(subject, 2 * scale.object_len)?;
     rest();
     let (mapping, own) = cost_of(|| {
         let mapping = object.shared()?;
