@@ -179,7 +179,7 @@ fn page(results: &Results, charts: &[Chart]) -> String {
 fn markdown(results: &Results, charts: &[Chart]) -> String {
     let (nr_met, nr_missed, nr_unknown) = tally(&results.measured);
     let mut text = format!(
-        "# Results\n\nMade by `make bench RECORD=1`; [performance.md](../performance.md) says how to \
+        "# Results\n\nMade by `make bench RECORD=1`; [performance.md](/docs/performance.md) says how to \
          read them.\n\n{}.\n\n{}.\n\n",
         environment(results),
         tally_words(nr_met, nr_missed, nr_unknown)

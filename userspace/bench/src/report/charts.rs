@@ -3,7 +3,7 @@
 //! The charts, and what is in each.
 
 use super::tables::{rows, Sequence, READ, WRITE};
-use crate::chart::{bars, bytes, curves, short, Axes, Series};
+use crate::chart::{bars, bytes, curves, Axes, Series};
 use crate::results::Measured;
 use crate::row::Row;
 use crate::subject::Subject;
@@ -64,19 +64,27 @@ fn series(measured: &Measured, row: &str, subject: Subject, word: &str, is_dashe
     }
 }
 
+/// A row by size, as a part of what memfd takes: the curves themselves lie on each other.
 fn by_size(measured: &Measured, name: &str) -> Result<String, Failure> {
     let row = rows(&[name])[0];
+    let memfd = series(measured, name, Subject::Memfd, "", false);
     let series: Vec<Series> = row
         .subjects
         .iter()
-        .filter(|subject| !matches!(subject, Subject::TwinPage | Subject::TwinHuge))
-        .map(|&subject| series(measured, name, subject, "", false))
+        .map(|&subject| {
+            let is_twin = matches!(subject, Subject::TwinPage | Subject::TwinHuge);
+            let mut series = series(measured, name, subject, "", is_twin);
+            for (point, memfd) in series.points.iter_mut().zip(&memfd.points) {
+                point.1 /= memfd.1;
+            }
+            series
+        })
         .collect();
+    let title = format!("What {} costs, memfd is 1", row.title);
     let axes = Axes {
-        title: row.title,
+        title: &title,
         x: "bytes at a time",
-        x_format: bytes,
-        y: "instructions for each call",
+        y: "instructions, times memfd's",
     };
     curves(axes, &series, &[])
 }
@@ -92,42 +100,40 @@ fn at(points: &[(f64, f64)], x: f64) -> f64 {
 }
 
 fn growth(measured: &Measured) -> Result<String, Failure> {
-    let series = first_and_again(measured, ["grown-first-touch", "grown-write-again"]);
-    let axes = Axes {
-        title: "Touching the last 16 MiB of a pool that grows",
-        x: "size of the pool",
-        x_format: bytes,
-        y: "instructions for each page",
-    };
-    curves(axes, &series, &[])
-}
-
-fn threads(measured: &Measured) -> Result<String, Failure> {
-    let mut series = first_and_again(measured, ["parallel-first-touch", "parallel-write-again"]);
-    for series in &mut series {
-        let alone = series.points.first().map_or(1.0, |point| point.1);
-        for point in &mut series.points {
-            point.1 /= alone;
+    let names = [
+        ("grown-first-touch", "first", true),
+        ("grown-write-again", "again", false),
+    ];
+    let mut all = Vec::new();
+    for (name, word, is_dashed) in names {
+        for &subject in rows(&[name])[0].subjects {
+            all.push(series(measured, name, subject, word, is_dashed));
         }
     }
     let axes = Axes {
-        title: "Pages touched in the same time by several threads",
-        x: "threads",
-        x_format: short,
-        y: "times what one thread does",
+        title: "Touching the last 16 MiB of a pool that grows",
+        x: "size of the pool",
+        y: "instructions for each page",
     };
-    curves(axes, &series, &[])
+    curves(axes, &all, &[])
 }
 
-/// The curves of all subjects of a row of first touches and of one of second ones.
-fn first_and_again(measured: &Measured, [first, again]: [&str; 2]) -> Vec<Series> {
-    let curves = |name, word, is_dashed| {
-        let subjects = rows(&[name])[0].subjects.iter();
-        subjects.map(move |&subject| series(measured, name, subject, word, is_dashed))
+/// What several threads do, as a part of what one does.
+fn threads(measured: &Measured) -> Result<String, Failure> {
+    let group = |row: &'static Row| {
+        let ratio = |&subject: &Subject| {
+            let curve: Vec<_> = measured.curve(row.name, subject).collect();
+            Some((subject, curve.last()?.1 / curve.first()?.1))
+        };
+        (row.title, row.subjects.iter().filter_map(ratio).collect())
     };
-    curves(first, "first", true)
-        .chain(curves(again, "again", false))
-        .collect()
+    let rows = rows(&["parallel-first-touch", "parallel-write-again"]);
+    let groups: Vec<_> = rows.into_iter().map(group).collect();
+    bars(
+        "Pages touched in the same time by two threads, by one is 1",
+        "times one thread",
+        &groups,
+    )
 }
 
 fn by_access(measured: &Measured, sequence: &Sequence) -> Result<String, Failure> {
@@ -144,7 +150,6 @@ fn by_access(measured: &Measured, sequence: &Sequence) -> Result<String, Failure
     let axes = Axes {
         title: sequence.title,
         x: "bytes at a time",
-        x_format: bytes,
         y: "instructions for each byte",
     };
     curves(axes, &all, &marks)
