@@ -108,6 +108,7 @@ impl MiscDevice for PoolFile {
         Ok(())
     }
 
+    #[inline]
     fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let file = file::of_kiocb(&kiocb);
         let done = Self::pool(file)?.read(kiocb.ki_pos().try_into()?, iov)?;
@@ -116,6 +117,7 @@ impl MiscDevice for PoolFile {
         Ok(done)
     }
 
+    #[inline]
     fn write_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let guard = Self::pool(file::of_kiocb(&kiocb))?.lock();
         if file::prepare_write(&guard, &mut kiocb, iov)? == 0 {
@@ -274,6 +276,7 @@ impl VmOperations for PoolVmOps {
 
     const FAULT_AROUND: bool = true;
 
+    #[inline]
     fn fault(pool: &Inode<Pool>, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError> {
         Ok(pool.fault(vmf.pgoff())?)
     }

@@ -96,14 +96,15 @@ unsigned long mmap_pool_folio_nr_pages(const struct folio *folio)
 	return folio_nr_pages(folio);
 }
 
-bool mmap_pool_folio_contain_hwpoisoned_page(struct folio *folio)
+/* 0 if some of the memory is broken. */
+size_t mmap_pool_folio_whole_size(struct folio *folio)
 {
-	return folio_contain_hwpoisoned_page(folio);
+	return folio_contain_hwpoisoned_page(folio) ? 0 : folio_size(folio);
 }
 
-loff_t mmap_pool_folio_pos(const struct folio *folio)
+pgoff_t mmap_pool_folio_next_index(const struct folio *folio)
 {
-	return folio_pos(folio);
+	return folio_next_index(folio);
 }
 
 /* The size rounded up, as __folio_split() does. */
@@ -160,16 +161,22 @@ void mmap_pool_mapping_set_release_always(struct address_space *mapping)
 	mapping_set_release_always(mapping);
 }
 
+/* NULL rather than an error: for Rust to tell them apart is a call. */
 struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,
 					  pgoff_t index)
 {
-	return filemap_get_folio(mapping, index);
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
 }
 
+/* Likewise. */
 struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 					   pgoff_t index)
 {
-	return filemap_lock_folio(mapping, index);
+	struct folio *folio = filemap_lock_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
 }
 
 void mmap_pool_filemap_invalidate_lock(struct address_space *mapping)

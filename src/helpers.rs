@@ -33,8 +33,8 @@ extern "C" {
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;
-    pub(crate) fn mmap_pool_folio_contain_hwpoisoned_page(folio: *mut folio) -> bool;
-    pub(crate) fn mmap_pool_folio_pos(folio: *const folio) -> loff_t;
+    pub(crate) fn mmap_pool_folio_whole_size(folio: *mut folio) -> usize;
+    pub(crate) fn mmap_pool_folio_next_index(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_ends_in_file(folio: *const folio) -> bool;
     pub(crate) fn mmap_pool_folio_page(folio: *mut folio, n: c_ulong) -> *mut page;
     pub(crate) fn mmap_pool_folio_file_page(folio: *mut folio, index: c_ulong) -> *mut page;

@@ -56,10 +56,10 @@ pub(crate) struct Pool {
     seals: Atomic<u32>,
     /// Changed under the inode's lock.
     is_revoked: Atomic<bool>,
-    nr_faults: Atomic<u64>,
-    /// Faults that found the page, and those that allocated it.
+    /// Faults that found the page, those that allocated it, and those that got none.
     nr_fault_hits: Atomic<u64>,
     nr_fault_misses: Atomic<u64>,
+    nr_fault_refusals: Atomic<u64>,
     /// Pages that came with the one that a fault was about.
     nr_batched_pages: Atomic<u64>,
     /// Faults resolved to a folio that one page-table entry can map.
@@ -115,9 +115,9 @@ impl Pool {
             reserve,
             seals: Atomic::new(seals),
             is_revoked: Atomic::new(false),
-            nr_faults: Atomic::new(0),
             nr_fault_hits: Atomic::new(0),
             nr_fault_misses: Atomic::new(0),
+            nr_fault_refusals: Atomic::new(0),
             nr_batched_pages: Atomic::new(0),
             nr_huge_faults: Atomic::new(0),
             nr_allocated_pages: Atomic::new(0),
@@ -246,13 +246,24 @@ impl Inode<Pool> {
     pub(crate) fn fault_counts(&self) -> [(&CStr, u64); 5] {
         let pool = self.data();
         [
-            (c"faults", &pool.nr_faults),
-            (c"fault-hits", &pool.nr_fault_hits),
-            (c"fault-misses", &pool.nr_fault_misses),
-            (c"batched-pages", &pool.nr_batched_pages),
-            (c"huge-faults", &pool.nr_huge_faults),
+            (c"faults", self.nr_faults()),
+            (c"fault-hits", pool.nr_fault_hits.load(Relaxed)),
+            (c"fault-misses", pool.nr_fault_misses.load(Relaxed)),
+            (c"batched-pages", pool.nr_batched_pages.load(Relaxed)),
+            (c"huge-faults", pool.nr_huge_faults.load(Relaxed)),
         ]
-        .map(|(name, count)| (name, count.load(Relaxed)))
+    }
+
+    fn nr_faults(&self) -> u64 {
+        let pool = self.data();
+        [
+            &pool.nr_fault_hits,
+            &pool.nr_fault_misses,
+            &pool.nr_fault_refusals,
+        ]
+        .iter()
+        .map(|count| count.load(Relaxed))
+        .sum()
     }
 
     /// Describes the pool.
@@ -267,7 +278,7 @@ impl Inode<Pool> {
         uapi::Info {
             size_bytes: self.len_bytes(),
             nr_resident_pages: self.mapping().nr_pages() as u64,
-            nr_faults: self.data().nr_faults.load(Relaxed),
+            nr_faults: self.nr_faults(),
             nr_allocated_pages: self.data().nr_allocated_pages.load(Relaxed),
             page_size_bytes: PAGE_SIZE as u32,
             abi_version: uapi::ABI_VERSION,

@@ -17,7 +17,6 @@ use kernel::{
     alloc::AllocError,
     bindings,
     iov::{IovIterDest, IovIterSource},
-    page::PAGE_SHIFT,
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
     types::Opaque,
@@ -55,50 +54,35 @@ impl Folio {
         self.0.get()
     }
 
-    /// Checks that none of the memory is known to be broken. Who maps the folio is told by the core.
+    /// Returns the part of the folio that holds the `len` bytes from byte `pos` of the page cache, or
+    /// the first of them. Byte `pos` has to be in the folio.
     ///
     /// # Errors
     ///
-    /// - `EIO`: a page of the folio is.
+    /// - `EIO`: some of the folio's memory is known to be broken. (Who maps it is told by the core.)
     ///
-    /// C: `folio_contain_hwpoisoned_page()`, `include/linux/page-flags.h`.
-    pub(crate) fn check_whole(&self) -> Result {
+    /// C: `folio_size()`, `offset_in_folio()`, `include/linux/mm.h`.
+    pub(crate) fn part(&self, pos: u64, len: usize) -> Result<Part<'_>> {
         // SAFETY: By the type invariants the folio is valid.
-        if unsafe { helpers::mmap_pool_folio_contain_hwpoisoned_page(self.as_ptr()) } {
-            Err(EIO)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Returns the part of the folio that holds the `len` bytes from byte `pos` of the page cache, or
-    /// the first of them. Byte `pos` has to be in the folio.
-    pub(crate) fn part(&self, pos: u64, len: usize) -> Part<'_> {
-        let len_bytes = self.nr_pages() << PAGE_SHIFT;
-        let offset = usize::try_from(pos.wrapping_sub(self.pos())).unwrap_or(usize::MAX);
-        debug_assert!(offset < len_bytes);
+        let len_bytes = unsafe { helpers::mmap_pool_folio_whole_size(self.as_ptr()) };
+        // A folio begins at a multiple of its size, which is a power of two.
+        let mask = len_bytes.checked_sub(1).ok_or(EIO)?;
+        let offset = pos as usize & mask;
         // INVARIANT: Clipped to the folio.
-        Part {
+        Ok(Part {
             folio: self,
-            offset: offset.min(len_bytes),
-            len: len.min(len_bytes.saturating_sub(offset)),
-        }
+            offset,
+            len: len.min(len_bytes - offset),
+        })
     }
 
-    /// Returns the page of the page cache that follows the folio.
+    /// Returns the page of the page cache that follows the folio. It stays, even when the folio
+    /// leaves the page cache: a reference keeps it from being split.
     ///
     /// C: `folio_next_index()`.
     pub(crate) fn end(&self) -> usize {
-        (self.pos() >> PAGE_SHIFT) as usize + self.nr_pages()
-    }
-
-    /// Returns the byte of the page cache that the folio begins with. It stays, even when the folio
-    /// leaves the page cache: a reference keeps it from being split.
-    fn pos(&self) -> u64 {
         // SAFETY: By the type invariants the folio is valid.
-        let pos = unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) };
-        // CAST: A position is never negative.
-        pos as u64
+        unsafe { helpers::mmap_pool_folio_next_index(self.as_ptr()) }
     }
 
     /// Returns the number of pages. It stays: a reference keeps the folio from being split.
@@ -138,6 +122,7 @@ impl Part<'_> {
     /// May sleep and may fault. Holds no lock that a page fault takes.
     ///
     /// C: `copy_folio_to_iter()`, `include/linux/uio.h`.
+    #[inline]
     pub(crate) fn copy_to_iter(&self, iov: &mut IovIterDest<'_>) -> usize {
         let page = self.folio.head_page();
         // SAFETY: The reference keeps the folio; the bytes are within it. They are read as plain
@@ -153,6 +138,7 @@ impl Part<'_> {
     /// May sleep and may fault. Holds no lock that a page fault takes.
     ///
     /// C: `copy_page_from_iter()`, `include/linux/uio.h`.
+    #[inline]
     pub(crate) fn copy_from_iter(&self, iov: &mut IovIterSource<'_>) -> usize {
         let page = self.folio.head_page();
         // SAFETY: The reference keeps the folio; the bytes are within it. Nobody holds a Rust

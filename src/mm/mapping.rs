@@ -9,7 +9,7 @@ use crate::helpers;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
-    error::{from_err_ptr, to_result},
+    error::to_result,
     prelude::*,
     sync::aref::ARef,
     types::{NotThreadSafe, Opaque},
@@ -145,7 +145,7 @@ impl Mapping {
     pub(crate) fn folio(&self, pgoff: usize) -> Option<ARef<Folio>> {
         // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_get_folio(self.as_ptr(), pgoff) };
-        let folio = NonNull::new(from_err_ptr(folio).ok()?)?;
+        let folio = NonNull::new(folio)?;
         // SAFETY: The look-up has taken a reference; folios enter this page cache as `NewFolio`,
         // initialised.
         Some(unsafe { ARef::from_raw(folio.cast()) })
@@ -161,7 +161,7 @@ impl Mapping {
     pub(crate) fn lock_folio(&self, pgoff: usize) -> Option<LockedFolio> {
         // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_lock_folio(self.as_ptr(), pgoff) };
-        let folio = NonNull::new(from_err_ptr(folio).ok()?)?;
+        let folio = NonNull::new(folio)?;
         // SAFETY: The look-up has taken a reference and the lock, and has checked that the folio
         // still belongs to this page cache.
         Some(unsafe { LockedFolio::from_raw(folio) })

@@ -32,6 +32,7 @@ impl Inode<Pool> {
     /// - `ENODEV`: the pool was revoked.
     /// - `EIO`: the memory is broken.
     /// - `EFAULT`: `iov` cannot be written.
+    #[inline]
     pub(crate) fn read(&self, pos: u64, iov: &mut IovIterDest<'_>) -> Result<usize> {
         self.check_alive()?;
         let mut done = 0;
@@ -40,14 +41,11 @@ impl Inode<Pool> {
                 break;
             };
             let (wanted, copied) = match self.mapping().folio(chunk.pgoff()) {
-                Some(folio) => {
-                    match folio.check_whole() {
-                        Err(_) if done > 0 => break,
-                        result => result?,
-                    }
-                    let part = folio.part(chunk.pos, chunk.len);
-                    (part.len(), part.copy_to_iter(iov))
-                }
+                Some(folio) => match folio.part(chunk.pos, chunk.len) {
+                    Ok(part) => (part.len(), part.copy_to_iter(iov)),
+                    Err(_) if done > 0 => break,
+                    Err(error) => return Err(error),
+                },
                 None if !self.is_hole(chunk.pgoff()) => continue,
                 None => {
                     let len = chunk.within_page();
@@ -94,6 +92,7 @@ impl InodeGuard<'_, Pool> {
     /// - `EIO`: the memory is broken.
     /// - `EFAULT`: `iov` cannot be read.
     /// - `EINTR`: the task is being killed.
+    #[inline]
     pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
         // None of this changes while the lock is held.
         self.check_alive()?;
@@ -117,6 +116,7 @@ impl InodeGuard<'_, Pool> {
     }
 
     /// As [`Self::write`], within a folio.
+    #[inline]
     fn write_folio(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
         if fatal_signal_pending() {
             return Err(EINTR);
@@ -136,8 +136,7 @@ impl InodeGuard<'_, Pool> {
                 self.locked_folio(chunk.pgoff(), || bounds)?.unlock()
             }
         };
-        folio.check_whole()?;
-        let part = folio.part(chunk.pos, chunk.len);
+        let part = folio.part(chunk.pos, chunk.len)?;
         let copied = part.copy_from_iter(iov);
         let copied_to = pos + copied as u64;
         if copied > 0 && copied_to > len_bytes {

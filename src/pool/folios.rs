@@ -48,10 +48,12 @@ impl Inode<Pool> {
     /// # Errors
     ///
     /// As [`Self::folio`].
+    #[inline]
     pub(crate) fn fault(&self, pgoff: usize) -> Result<LockedFolio> {
         let pool = self.data();
-        pool.nr_faults.add(1, Relaxed);
-        let (folio, is_new) = self.find_or_add(pgoff, || self.bounds())?;
+        let (folio, is_new) = self
+            .find_or_add(pgoff, || self.bounds())
+            .inspect_err(|_| pool.nr_fault_refusals.add(1, Relaxed))?;
         let nr_pages = folio.nr_pages();
         if is_new {
             pool.nr_fault_misses.add(1, Relaxed);

@@ -35,7 +35,11 @@ struct pool {
 	u32 strategy;
 	u32 seals;
 	bool is_revoked;
-	atomic64_t nr_faults;
+	atomic64_t nr_fault_hits;
+	atomic64_t nr_fault_misses;
+	atomic64_t nr_fault_refusals;
+	atomic64_t nr_batched_pages;
+	atomic64_t nr_huge_faults;
 	atomic64_t nr_allocated_pages;
 };
 
@@ -55,14 +59,17 @@ static struct pool *pool_of(const struct inode *inode)
 /* Counts pages that are about to enter a pool. */
 static int charge(unsigned long nr_pages)
 {
-	u64 before = atomic64_fetch_add(nr_pages, &nr_resident_pages);
+	u64 limit = READ_ONCE(nr_limit_pages);
+	s64 before = atomic64_read(&nr_resident_pages);
 
-	if (before + nr_pages <= READ_ONCE(nr_limit_pages))
-		return 0;
-	atomic64_sub(nr_pages, &nr_resident_pages);
-	if (nr_pages == 1)
-		atomic64_inc(&nr_refused_pages);
-	return -ENOSPC;
+	do {
+		if (before + nr_pages > limit) {
+			if (nr_pages == 1)
+				atomic64_inc(&nr_refused_pages);
+			return -ENOSPC;
+		}
+	} while (!atomic64_try_cmpxchg_relaxed(&nr_resident_pages, &before, before + nr_pages));
+	return 0;
 }
 
 static void uncharge(unsigned long nr_pages)
@@ -342,13 +349,13 @@ static struct folio *add_folio(struct inode *inode, pgoff_t pgoff, unsigned int 
 }
 
 /* The folio that holds the page, allocated if there is none, locked. */
-static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const struct bounds *bounds)
+static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const struct bounds *bounds,
+				  bool *is_new)
 {
 	struct folio *folio;
 
 	for (;;) {
-		if (pgoff >= end_of(bounds))
-			return ERR_PTR(-ENXIO);
+		*is_new = false;
 		folio = filemap_lock_folio(inode->i_mapping, pgoff);
 		if (!IS_ERR(folio)) {
 			if (pgoff < end_of(bounds))
@@ -357,6 +364,7 @@ static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const stru
 			folio_put(folio);
 			return ERR_PTR(-ENXIO);
 		}
+		*is_new = true;
 		for (int order = mapping_max_folio_order(inode->i_mapping); order >= 0; order--) {
 			folio = add_folio(inode, pgoff, order, bounds);
 			if (!IS_ERR(folio))
@@ -371,12 +379,25 @@ static vm_fault_t pool_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = vmf->vma->vm_file->f_mapping->host;
 	const struct bounds bounds = { .inode = inode };
+	struct pool *pool = pool_of(inode);
+	unsigned long nr_pages;
 	struct folio *folio;
+	bool is_new;
 
-	atomic64_inc(&pool_of(inode)->nr_faults);
-	folio = locked_folio(inode, vmf->pgoff, &bounds);
-	if (IS_ERR(folio))
+	folio = locked_folio(inode, vmf->pgoff, &bounds, &is_new);
+	if (IS_ERR(folio)) {
+		atomic64_inc(&pool->nr_fault_refusals);
 		return vmf_error(PTR_ERR(folio));
+	}
+	nr_pages = folio_nr_pages(folio);
+	if (is_new) {
+		atomic64_inc(&pool->nr_fault_misses);
+		atomic64_add(nr_pages - 1, &pool->nr_batched_pages);
+	} else {
+		atomic64_inc(&pool->nr_fault_hits);
+	}
+	if (nr_pages > 1 && nr_pages == 1UL << max_order(MMAP_POOL_STRATEGY_HUGE))
+		atomic64_inc(&pool->nr_huge_faults);
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
 }
@@ -392,6 +413,8 @@ static int pool_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (READ_ONCE(pool->is_revoked))
 		return -ENODEV;
+	if (READ_ONCE(pool->seals) & MMAP_POOL_SEAL_WRITE && vma->vm_flags & VM_SHARED)
+		return -EPERM;
 	file_accessed(file);
 	vma->vm_ops = &pool_vm_ops;
 	return 0;
@@ -418,6 +441,12 @@ static ssize_t pool_read_iter(struct kiocb *kiocb, struct iov_iter *iov)
 			len = min(len, PAGE_SIZE - offset_in_page(pos));
 			copied = iov_iter_zero(len, iov);
 		} else {
+			if (folio_contain_hwpoisoned_page(folio)) {
+				folio_put(folio);
+				if (!done)
+					return -EIO;
+				break;
+			}
 			offset = offset_in_folio(folio, pos);
 			len = min(len, folio_size(folio) - offset);
 			copied = copy_page_to_iter(&folio->page, offset, len, iov);
@@ -437,16 +466,25 @@ static ssize_t pool_read_iter(struct kiocb *kiocb, struct iov_iter *iov)
 
 static ssize_t write_chunk(struct inode *inode, loff_t pos, struct iov_iter *iov)
 {
-	const struct bounds bounds = bounds_up_to(inode, pos + iov_iter_count(iov));
-	struct folio *folio;
 	size_t offset, len, copied;
+	struct folio *folio;
 
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	folio = locked_folio(inode, pos >> PAGE_SHIFT, &bounds);
-	if (IS_ERR(folio))
-		return PTR_ERR(folio);
-	folio_unlock(folio);
+	folio = filemap_get_folio(inode->i_mapping, pos >> PAGE_SHIFT);
+	if (IS_ERR(folio)) {
+		const struct bounds bounds = bounds_up_to(inode, pos + iov_iter_count(iov));
+		bool is_new;
+
+		folio = locked_folio(inode, pos >> PAGE_SHIFT, &bounds, &is_new);
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		folio_unlock(folio);
+	}
+	if (folio_contain_hwpoisoned_page(folio)) {
+		folio_put(folio);
+		return -EIO;
+	}
 	offset = offset_in_folio(folio, pos);
 	len = min(iov_iter_count(iov), folio_size(folio) - offset);
 	copied = copy_page_from_iter(&folio->page, offset, len, iov);
@@ -503,6 +541,7 @@ static long pool_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 	pgoff_t pgoff = offset >> PAGE_SHIFT;
 	pgoff_t end = DIV_ROUND_UP_ULL(offset + len, PAGE_SIZE);
 	struct folio *folio;
+	bool is_new;
 
 	if (mode)
 		return -EOPNOTSUPP;
@@ -510,7 +549,7 @@ static long pool_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 	while (pgoff < end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		folio = locked_folio(inode, pgoff, &bounds);
+		folio = locked_folio(inode, pgoff, &bounds, &is_new);
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
 		pgoff = folio_next_index(folio);
@@ -663,6 +702,7 @@ static int pool_init_fs_context(struct fs_context *fc)
 	if (!ctx)
 		return -ENOMEM;
 	ctx->ops = &pool_super_ops;
+	fc->sb_flags |= SB_NOSEC;
 	return 0;
 }
 

@@ -26,20 +26,13 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// How numbers on an axis are written.
-pub type Format = fn(f64) -> String;
-
-/// What the axes are.
+/// What the axes are. The horizontal one is of bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Axes<'a> {
     /// Above the chart.
     pub title: &'a str,
     /// Below the horizontal axis.
     pub x: &'a str,
-    /// How its numbers are written.
-    pub x_format: Format,
-    /// Where it has labels.
-    pub x_ticks: &'a [f64],
     /// Beside the vertical axis.
     pub y: &'a str,
 }
@@ -90,7 +83,7 @@ pub fn bytes(number: f64) -> String {
     format!("{number:.0} B")
 }
 
-/// Curves on logarithmic axes. `marks` are points with a word each, such as where curves cross.
+/// Curves on logarithmic axes, with labels at the points of the first one. `marks` are points with a word each, such as where curves cross.
 ///
 /// # Errors
 ///
@@ -103,7 +96,14 @@ pub fn curves(
     const HEIGHT: u32 = 440;
     let all = || series.iter().flat_map(|series| &series.points);
     let x_range = range(all().map(|point| point.0), 1.15);
-    let y_range = range(all().map(|point| point.1), 1.5);
+    let y_range = range(all().map(|point| point.1), 1.1);
+    let mut x_ticks: Vec<f64> = Vec::new();
+    for &(x, _) in series.first().iter().flat_map(|series| &series.points) {
+        // Labels that are closer would overlap.
+        if x_ticks.last().is_none_or(|last| x / last > 1.5) {
+            x_ticks.push(x);
+        }
+    }
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
@@ -115,18 +115,16 @@ pub fn curves(
             .x_label_area_size(48)
             .y_label_area_size(70)
             .build_cartesian_2d(
-                (x_range.0..x_range.1)
-                    .log_scale()
-                    .with_key_points(axes.x_ticks.to_vec()),
+                (x_range.0..x_range.1).log_scale().with_key_points(x_ticks),
                 (y_range.0..y_range.1)
                     .log_scale()
-                    .with_key_points(one_two_five(y_range)),
+                    .with_key_points(round_numbers(y_range)),
             )?;
         chart
             .configure_mesh()
             .x_desc(axes.x)
             .y_desc(axes.y)
-            .x_label_formatter(&|x| (axes.x_format)(*x))
+            .x_label_formatter(&|x| bytes(*x))
             .y_label_formatter(&|y| short(*y))
             .light_line_style(TRANSPARENT)
             .bold_line_style(FAINT)
@@ -258,11 +256,19 @@ pub fn bars(
     Ok(svg)
 }
 
-/// The round numbers in a range.
-fn one_two_five((least, most): (f64, f64)) -> Vec<f64> {
-    (-6..=12)
-        .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
-        .filter(|number| (least..=most).contains(number))
+/// Round numbers in a range: with the digits 1, 2 and 5, or at equal distances if it is narrow.
+fn round_numbers((least, most): (f64, f64)) -> Vec<f64> {
+    let digits =
+        (-6..=12).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
+    let is_within = |number: &f64| (least..=most).contains(number);
+    if most / least > 8.0 {
+        return digits.filter(is_within).collect();
+    }
+    let step = digits.filter(|digit| (most - least) / digit >= 4.0).last();
+    let step = step.unwrap_or(most - least);
+    (1..)
+        .map(|count| (least / step).floor() * step + f64::from(count) * step)
+        .take_while(is_within)
         .collect()
 }
 
@@ -286,6 +292,12 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_has_round_numbers() {
+        assert_eq!(round_numbers((1.5, 30.0)), [2.0, 5.0, 10.0, 20.0]);
+        assert_eq!(round_numbers((3.0, 12.5)), [4.0, 6.0, 8.0, 10.0, 12.0]);
+    }
+
+    #[test]
     fn charts_say_what_they_show_and_load_nothing() {
         let series = Series {
             label: "a pool".into(),
@@ -296,8 +308,6 @@ mod tests {
         let axes = Axes {
             title: "a title",
             x: "bytes at a time",
-            x_format: bytes,
-            x_ticks: &[1.0, 100.0],
             y: "instructions",
         };
         let curves = curves(axes, &[series], &[(10.0, 3.0, "here".into())]).unwrap();

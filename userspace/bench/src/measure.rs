@@ -46,7 +46,7 @@ impl Scale {
     pub const FULL: Self = Self {
         object_len: 64 << 20,
         sequence_len: 8 << 20,
-        nr_chunks: 1 << 20,
+        nr_chunks: 1 << 18,
         memory_len: 512 << 20,
         nr_samples: 5,
     };
@@ -69,7 +69,8 @@ impl Scale {
 }
 
 impl Scale {
-    /// What the cost of a sample is divided by, where the row's unit says what that is.
+    /// What the cost of a sample is divided by, where the row's unit says what that is: of calls, those
+    /// of at most a page.
     #[must_use]
     pub fn divisor(self, unit: Unit) -> Option<usize> {
         match unit {
@@ -85,8 +86,10 @@ const HOLE_LEN: usize = 64 << 30;
 /// Bytes at the end of a growing object that are measured.
 const TAIL_LEN: usize = 16 << 20;
 /// Repetitions of a system call in one sample: so many that a tick of the kernel's timer does not
-/// show.
+/// show. Calls of many bytes take as long when there are fewer.
 const NR_CALLS: usize = 2048;
+/// Bytes that calls of more than a page read or write in one sample.
+const CALLS_LEN: usize = NR_CALLS * PAGE;
 /// Repetitions of a fork in one sample.
 const NR_FORKS: usize = 32;
 
@@ -129,12 +132,12 @@ pub fn samples(
         Work::OpenMapClose => {
             let object = full()?;
             let path = object.path()?;
-            repeat(scale, || calls(|_| open_map_close(&path)))
+            repeat(scale, || calls(PAGE, |_| open_map_close(&path)))
         }
         Work::ReadCall => {
             let (object, mut buffer) = (full()?, vec![0; size()?]);
             repeat(scale, || {
-                calls(|turn| {
+                calls(buffer.len(), |turn| {
                     let offset = offset_in(&object, turn);
                     Ok(pread(object.file()?, &mut *buffer, offset).map(drop)?)
                 })
@@ -143,7 +146,7 @@ pub fn samples(
         Work::WriteCall => {
             let (object, buffer) = (full()?, vec![1; size()?]);
             repeat(scale, || {
-                calls(|turn| {
+                calls(buffer.len(), |turn| {
                     let offset = offset_in(&object, turn);
                     Ok(pwrite(object.file()?, &buffer, offset).map(drop)?)
                 })
@@ -215,7 +218,8 @@ fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
 }
 
 fn first_touch_settled(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    let object = Object::new(subject, scale.object_len)?;
+    // Half of the huge pages in the reserve, so that each sample makes it be filled up.
+    let object = Object::new(subject, 2 * scale.object_len)?;
     rest();
     let (mapping, own) = cost_of(|| {
         let mapping = object.shared()?;
@@ -401,10 +405,11 @@ impl Sequence {
     }
 }
 
-/// Instructions of one call, of many that are told their number.
-fn calls(mut call: impl FnMut(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
-    let ((), cost) = cost_of(|| (0..NR_CALLS).try_for_each(&mut call))?;
-    Ok(per(cost, NR_CALLS))
+/// Instructions of one call about `len` bytes, of many that are told their number.
+fn calls(len: usize, mut call: impl FnMut(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
+    let nr_calls = NR_CALLS.min(CALLS_LEN / len);
+    let ((), cost) = cost_of(|| (0..nr_calls).try_for_each(&mut call))?;
+    Ok(per(cost, nr_calls))
 }
 
 /// Offsets that go round in the first MiB of an object.
