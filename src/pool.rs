@@ -24,7 +24,7 @@ use crate::{
         inode::{Inode, InodeData, InodeGuard},
         pseudo::{FileSystemType, InternalMount, SharedMount},
     },
-    mm::{mapping::MappingOwner, totalram_pages},
+    mm::{folio::pmd_order, mapping::MappingOwner, totalram_pages},
     reserve::Reserve,
     strategy::Strategy,
     totals::Totals,
@@ -51,6 +51,8 @@ pub(crate) static TOTALS: Totals = Totals::new();
 pub(crate) struct Pool {
     kind: Kind,
     strategy: Strategy,
+    /// Pages of a folio that one page-table entry can map; 0 if there are no such folios.
+    nr_huge_pages: usize,
     reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
     seals: Atomic<u32>,
@@ -112,6 +114,10 @@ impl Pool {
         Self {
             kind,
             strategy,
+            nr_huge_pages: match pmd_order() {
+                0 => 0,
+                order => 1 << order,
+            },
             reserve,
             seals: Atomic::new(seals),
             is_revoked: Atomic::new(false),

@@ -7,10 +7,7 @@
 use super::{pages, Pool, TOTALS};
 use crate::{
     fs::inode::{Inode, InodeGuard},
-    mm::{
-        fatal_signal_pending,
-        folio::{pmd_order, LockedFolio},
-    },
+    mm::{fatal_signal_pending, folio::LockedFolio},
     reserve::Reserve,
     totals::Charge,
     uapi,
@@ -61,8 +58,7 @@ impl Inode<Pool> {
         } else {
             pool.nr_fault_hits.add(1, Relaxed);
         }
-        // Without huge pages their order is that of a single page.
-        if nr_pages > 1 && nr_pages == 1 << pmd_order() {
+        if nr_pages == pool.nr_huge_pages {
             pool.nr_huge_faults.add(1, Relaxed);
         }
         Ok(folio)

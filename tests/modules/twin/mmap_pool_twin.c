@@ -43,7 +43,9 @@ struct pool {
 	atomic64_t nr_allocated_pages;
 };
 
+static struct file_system_type pool_fs_type;
 static struct vfsmount *pool_mnt;
+static int pool_mnt_count;
 static const struct file_operations pool_fops;
 
 static atomic64_t nr_pools;
@@ -575,12 +577,19 @@ static struct inode *new_inode_of_pool(const struct mmap_pool_create *create)
 {
 	struct pool *pool = kzalloc_obj(*pool);
 	struct inode *inode;
+	int ret;
 
 	if (!pool)
 		return ERR_PTR(-ENOMEM);
 	pool->strategy = create->strategy;
+	ret = simple_pin_fs(&pool_fs_type, &pool_mnt, &pool_mnt_count);
+	if (ret) {
+		kfree(pool);
+		return ERR_PTR(ret);
+	}
 	inode = alloc_anon_inode(pool_mnt->mnt_sb);
 	if (IS_ERR(inode)) {
+		simple_release_fs(&pool_mnt, &pool_mnt_count);
 		kfree(pool);
 		return inode;
 	}
@@ -614,7 +623,11 @@ static long pool_create(void __user *arg)
 	file = alloc_file_pseudo(inode, pool_mnt, "mmap_pool_twin", O_RDWR | O_LARGEFILE,
 				 &pool_fops);
 	if (IS_ERR(file)) {
+		struct vfsmount *mnt = mntget(pool_mnt);
+
+		/* The mount outlives the inode. */
 		iput(inode);
+		mntput(mnt);
 		return PTR_ERR(file);
 	}
 	__module_get(THIS_MODULE);
@@ -685,9 +698,11 @@ static void pool_evict_inode(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	if (inode->i_private)
-		atomic64_dec(&nr_pools);
+	if (!inode->i_private)
+		return;
+	atomic64_dec(&nr_pools);
 	kfree(inode->i_private);
+	simple_release_fs(&pool_mnt, &pool_mnt_count);
 }
 
 static const struct super_operations pool_super_ops = {
@@ -707,6 +722,7 @@ static int pool_init_fs_context(struct fs_context *fc)
 }
 
 static struct file_system_type pool_fs_type = {
+	.owner = THIS_MODULE,
 	.name = "mmap_pool_twin",
 	.init_fs_context = pool_init_fs_context,
 	.kill_sb = kill_anon_super,
@@ -720,23 +736,15 @@ static int __init twin_init(void)
 	ret = make_reserve();
 	if (ret)
 		return ret;
-	pool_mnt = kern_mount(&pool_fs_type);
-	if (IS_ERR(pool_mnt)) {
-		free_reserve();
-		return PTR_ERR(pool_mnt);
-	}
 	ret = misc_register(&twin_misc);
-	if (ret) {
-		kern_unmount(pool_mnt);
+	if (ret)
 		free_reserve();
-	}
 	return ret;
 }
 
 static void __exit twin_exit(void)
 {
 	misc_deregister(&twin_misc);
-	kern_unmount(pool_mnt);
 	free_reserve();
 }
 
