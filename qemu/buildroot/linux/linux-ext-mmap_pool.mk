@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What Buildroot's linux package lacks for a kernel with Rust. Buildroot reads this file
-# right before it evaluates that package.
+# What Buildroot's linux package lacks for a kernel with Rust, and for one as small as ours.
+# Buildroot reads this file right before it evaluates that package.
 
 # It puts the flags for the build machine's compiler into HOSTCC. The kernel's Rust takes
 # HOSTCC for the name of a linker, which has no blanks; its C takes the flags from here too.
@@ -10,9 +10,16 @@ LINUX_MAKE_FLAGS += \
 	HOSTCFLAGS="$(subst -I/,-isystem /,$(subst -I /,-isystem /,$(HOST_CFLAGS)))" \
 	HOSTLDFLAGS="$(HOST_LDFLAGS)"
 
+# BR2_LINUX_KERNEL_DEFCONFIG="tiny": all configurations but this one end in _defconfig.
+ifeq ($(LINUX_KCONFIG_DEFCONFIG),tiny_defconfig)
+LINUX_KCONFIG_DEFCONFIG = tinyconfig
+endif
+
 # Kconfig drops in silence what it cannot have.
+ifeq ($(BR2_PACKAGE_MMAP_POOL),y)
 define MMAP_POOL_CHECK_KERNEL_CONFIG
-	$(BR2_EXTERNAL_MMAP_POOL_PATH)/../lib/config-kept $(@D)/.config \
-		$(LINUX_KCONFIG_FILE) $(LINUX_KCONFIG_FRAGMENT_FILES)
+	echo CONFIG_RUST=y | $(BR2_EXTERNAL_MMAP_POOL_PATH)/../lib/config-kept \
+		$(@D)/.config - $(LINUX_KCONFIG_FRAGMENT_FILES)
 endef
 LINUX_PRE_BUILD_HOOKS += MMAP_POOL_CHECK_KERNEL_CONFIG
+endif
