@@ -5,10 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::uapi;
-use kernel::{
-    prelude::*,
-    sync::atomic::{Atomic, Relaxed},
-};
+use kernel::sync::atomic::{Atomic, Relaxed};
 
 /// Counts of all pools together.
 pub(crate) struct Totals {
@@ -100,7 +97,7 @@ impl Drop for Charge<'_> {
 }
 
 #[cfg(CONFIG_KUNIT = "y")]
-#[kunit_tests(mmap_pool_totals)]
+#[kernel::prelude::kunit_tests(mmap_pool_totals)]
 mod tests {
     use super::*;
 

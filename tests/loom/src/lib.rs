@@ -10,15 +10,21 @@
 
 extern crate self as kernel;
 
-#[expect(dead_code, unused_imports, reason = "not all of it is of use here")]
+#[expect(
+    clippy::struct_field_names,
+    dead_code,
+    reason = "the kernel's lints apply to this file, and not all of it is of use here"
+)]
 #[path = "../../../src/totals.rs"]
 mod totals;
-#[expect(dead_code, reason = "not all of it is of use here")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::precedence,
+    dead_code,
+    reason = "the kernel's lints apply to this file, and not all of it is of use here"
+)]
 #[path = "../../../src/uapi.rs"]
 mod uapi;
-
-/// C: `rust/kernel/prelude.rs`, of which nothing is needed.
-mod prelude {}
 
 /// `kernel::sync`.
 mod sync {

@@ -2,6 +2,8 @@
 
 //! Charts, as SVG that needs nothing else.
 
+use std::iter;
+
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -266,8 +268,8 @@ fn round_numbers((least, most): (f64, f64)) -> Vec<f64> {
     }
     let step = digits.filter(|digit| (most - least) / digit >= 4.0).last();
     let step = step.unwrap_or(most - least);
-    (1..)
-        .map(|count| (least / step).floor() * step + f64::from(count) * step)
+    let first = (least / step).floor() * step;
+    iter::successors(Some(first + step), |number| Some(number + step))
         .take_while(is_within)
         .collect()
 }
