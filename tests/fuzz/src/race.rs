@@ -27,6 +27,8 @@ const NR_PROCESSES: usize = 4;
 const NR_THREADS: usize = 2;
 /// Operations of a round, after which everything ends and is made anew.
 const ROUND: u64 = 4000;
+/// Operations between one `SIGKILL` and the next, at most.
+const REST: u64 = 200;
 /// How long a round may go without an operation. Nothing takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -54,10 +56,10 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
     let mut nr_ops = 0;
     let mut round = 0;
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
+        let seed = plan.seed.wrapping_add(round);
         for kind in Kind::ALL {
             if kind != Kind::Memfd {
-                let scale = [Scale::Small, Scale::Large][usize::from(round % 2 == 1)];
-                nr_ops += one_round(kind, scale, plan.seed.wrapping_add(round))?;
+                nr_ops += one_round(kind, Scale::of(seed), seed)?;
             }
         }
         round += 1;
@@ -124,16 +126,20 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
         i32::try_from(pid).unwrap_or(-1)
     };
     let mut pids: [i32; NR_PROCESSES] = std::array::from_fn(|_| start());
+    let mut next_kill = lot.below(REST);
     while words.get(COUNT) < ROUND && words.get(MISHAP) == 0 {
-        thread::sleep(Duration::from_millis(1 + lot.below(20)));
-        let victim = &mut pids[usize::try_from(lot.below(NR_PROCESSES as u64)).unwrap_or(0)];
-        if sys::has_ended(*victim) {
-            note(words, sys::wait(*victim));
-            *victim = start();
-        } else if lot.chance(30) {
-            let _ = sys::kill(*victim, libc::SIGKILL);
-            note(words, sys::wait(*victim));
-            *victim = start();
+        thread::sleep(Duration::from_millis(1));
+        let victim = usize::try_from(lot.below(NR_PROCESSES as u64)).unwrap_or(0);
+        let is_due = words.get(COUNT) >= next_kill;
+        for (nr, pid) in pids.iter_mut().enumerate() {
+            if nr == victim && is_due {
+                let _ = sys::kill(*pid, libc::SIGKILL);
+                next_kill = words.get(COUNT) + lot.below(REST);
+            } else if !sys::has_ended(*pid) {
+                continue;
+            }
+            note(words, sys::wait(*pid));
+            *pid = start();
         }
     }
     for pid in pids {
