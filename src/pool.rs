@@ -51,7 +51,7 @@ pub(crate) static TOTALS: Totals = Totals::new();
 pub(crate) struct Pool {
     kind: Kind,
     strategy: Strategy,
-    /// Pages of a folio that one page-table entry can map; 0 if there are no such folios.
+    /// Pages of a folio that one page-table entry can map; 0 if there are none in this pool.
     nr_huge_pages: usize,
     reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
@@ -114,9 +114,9 @@ impl Pool {
         Self {
             kind,
             strategy,
-            nr_huge_pages: match pmd_order() {
-                0 => 0,
-                order => 1 << order,
+            nr_huge_pages: match strategy.max_order() {
+                order if order > 0 && order == pmd_order() => 1 << order,
+                _ => 0,
             },
             reserve,
             seals: Atomic::new(seals),

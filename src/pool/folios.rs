@@ -51,14 +51,14 @@ impl Inode<Pool> {
         let (folio, is_new) = self
             .find_or_add(pgoff, || self.bounds())
             .inspect_err(|_| pool.nr_fault_refusals.add(1, Relaxed))?;
-        let nr_pages = folio.nr_pages();
         if is_new {
             pool.nr_fault_misses.add(1, Relaxed);
-            pool.nr_batched_pages.add(nr_pages as u64 - 1, Relaxed);
+            let nr_others = folio.nr_pages() as u64 - 1;
+            pool.nr_batched_pages.add(nr_others, Relaxed);
         } else {
             pool.nr_fault_hits.add(1, Relaxed);
         }
-        if nr_pages == pool.nr_huge_pages {
+        if pool.nr_huge_pages > 0 && folio.nr_pages() == pool.nr_huge_pages {
             pool.nr_huge_faults.add(1, Relaxed);
         }
         Ok(folio)
