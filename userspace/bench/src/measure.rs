@@ -570,7 +570,13 @@ pub fn wait_until_alone() {
     }
 }
 
-/// Waits until the reserves of the pools stay as they are.
+/// Nanoseconds: a multiple of a tick's length, be it 1, 4 or 10 ms.
+const TICKS: u64 = 20_000_000;
+/// Nanoseconds.
+const AFTER_TICK: u64 = 100_000;
+
+/// Waits until the reserves of the pools stay as they are, and then until after a tick of the kernel's:
+/// what is short ends before the next one.
 pub fn rest() {
     let mut reserve = None;
     loop {
@@ -578,10 +584,12 @@ pub fn rest() {
         thread::sleep(Duration::from_millis(50));
         let found = reserves();
         if reserve == Some(found) {
-            return;
+            break;
         }
         reserve = Some(found);
     }
+    let since_tick = now(ClockId::Monotonic) % TICKS;
+    thread::sleep(Duration::from_nanos(TICKS - since_tick + AFTER_TICK));
 }
 
 /// Pages in the reserves of the pools and of their twins.
