@@ -24,7 +24,7 @@ mod totals;
 pub mod uapi;
 
 use core::borrow::Borrow;
-use kernel::{page::PAGE_SHIFT, prelude::*, sync::Arc};
+use kernel::{page::PAGE_SHIFT, prelude::*, sync::Arc, warn_on};
 use reserve::{Reserve, Upkeep};
 use strategy::Strategy;
 
@@ -64,11 +64,22 @@ struct MmapPool {
     upkeep: Upkeep,
     reserve: Arc<Reserve>,
     mount: fs::pseudo::InternalMount<pool::Pool>,
+    _audit: Audit,
+}
+
+/// The last to be dropped: by then there is no pool, and no page of one.
+struct Audit;
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        warn_on!(!pool::TOTALS.is_empty());
+    }
 }
 
 impl kernel::InPlaceModule for MmapPool {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _audit: Audit,
             mount: fs::pseudo::InternalMount::new()?,
             reserve: {
                 let len_bytes = check_mib("reserve_mb", module_parameters::reserve_mb.value(), 0)?;

@@ -68,6 +68,11 @@ impl Totals {
         self.nr_pools.add(1_u64.wrapping_neg(), Relaxed);
     }
 
+    /// Returns whether nothing is counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nr_pools.load(Relaxed) == 0 && self.nr_resident_pages.load(Relaxed) == 0
+    }
+
     /// Describes the totals.
     pub(crate) fn stat(&self) -> uapi::Stat {
         uapi::Stat {
@@ -142,5 +147,8 @@ mod tests {
         totals.pool_created();
         totals.pool_dropped();
         assert_eq!(totals.stat().nr_pools, 1);
+        assert!(!totals.is_empty());
+        totals.pool_dropped();
+        assert!(totals.is_empty());
     }
 }
