@@ -13,9 +13,9 @@ modules modules_install clean rust-analyzer:
 
 else
 
-.PHONY: module run test fuzz check bench bench-compare profile shell update buildroot clean help
+.PHONY: module run test fuzz coverage check bench bench-compare profile shell update buildroot clean help
 module: ; @qemu/module
-run test fuzz check bench bench-compare profile shell update buildroot: ; @qemu/verbs/$@
+run test fuzz coverage check bench bench-compare profile shell update buildroot: ; @qemu/verbs/$@
 clean: ; rm -rf build
 help: ; @qemu/verbs/help
 

@@ -16,34 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * What is used of QEMU's qemu-plugin.h, which Debian does not package; version 4 is
- * that of QEMU 10.0.
- */
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int qemu_plugin_version = 4;
-
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
-typedef void (*qemu_plugin_vcpu_udata_cb_t)(unsigned int vcpu, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-					   void (*cb)(qemu_plugin_id_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-					  qemu_plugin_vcpu_udata_cb_t cb,
-					  enum qemu_plugin_cb_flags flags, void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    qemu_plugin_vcpu_udata_cb_t cb,
-					    enum qemu_plugin_cb_flags flags, void *data);
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
-				    void (*cb)(qemu_plugin_id_t, void *), void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest, size_t len);
+#include "plugin.h"
 
 /* nopl 0x6d6d7001(%rax) and nopl 0x6d6d7000(%rax), as in userspace/bench/src/profile.rs. */
 static const unsigned char begin_mark[] = { 0x0f, 0x1f, 0x80, 0x01, 0x70, 0x6d, 0x6d };
