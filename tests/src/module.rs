@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use mmap_pool::{Errno, Pool, DEFAULT_PATH};
 use rustix::system::{delete_module, finit_module};
@@ -44,6 +45,22 @@ impl FreshModule {
             is_unloaded: false,
             _turn: without.turn,
         })
+    }
+
+    /// Waits until nothing uses the module, or some seconds: the kernel gives up what a program had
+    /// registered with `io_uring` after the program has ended, in a worker.
+    ///
+    /// # Errors
+    ///
+    /// What reading the count answers.
+    pub fn wait_until_unused(&self) -> Result<(), Failure> {
+        for _ in 0..100 {
+            if fs::read_to_string(REFERENCES)?.trim() == "0" {
+                break;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// Unloads the module, which proves that nothing uses the pool any more.

@@ -36,6 +36,7 @@ impl Given {
         let stat = given.pool.stat().unwrap();
         assert_eq!((stat.nr_pools, stat.nr_resident_pages), (1, 0));
         drop(given);
+        module.wait_until_unused().unwrap();
         module.unload().unwrap();
     }
 
@@ -51,6 +52,7 @@ impl Given {
         };
         test(&given);
         drop(given);
+        module.wait_until_unused().unwrap();
         let stat = Pool::open().unwrap().stat().unwrap();
         assert_eq!((stat.nr_pools, stat.nr_resident_pages), (1, 0));
         module.unload().unwrap();
