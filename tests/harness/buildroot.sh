@@ -16,6 +16,23 @@ test_missing_buildroot_is_said_in_a_line() {
 	expect_said 'BUILDROOT=/path/to/buildroot is wanted: unpack .*/buildroot-2026.05.1.tar.xz'
 }
 
+test_archives_that_cannot_be_had_are_listed() {
+	local made=$cache/buildroot/mmap_pool_rootfs-${tmp##*/} status=0
+	mkdir -p "$tmp/support/kconfig"
+	cat >"$tmp/Makefile" <<-END
+		export BR2_VERSION := ${tmp##*/}
+		%_defconfig: ; cp \$(BR2_EXTERNAL)/configs/\$@ \$(O)/.config
+		.PHONY: source
+		source: one two
+		one two: ; echo "wget -O 'x' 'https://sources.buildroot.net/\$@/\$@-1.0.tar.xz'"; false
+	END
+	DEFCONFIG=mmap_pool_rootfs BUILDROOT=$tmp "$top/qemu/image" >"$tmp/out" 2>"$tmp/said" || status=$?
+	rm -rf "$made"-*
+	expect_status 125
+	expect_said "bring them to $cache/buildroot/dl: one/one-1.0.tar.xz two/two-1.0.tar.xz\$"
+	[[ ! -s $tmp/out ]] || fail 'an answer'
+}
+
 test_image_without_files_is_not_set_up() {
 	guest --image "$tmp" -- true
 	expect_status 125
