@@ -6,7 +6,8 @@
 # start: a guest that stays, as $pid; returns when its command runs.
 start() {
 	set -m
-	"$top/qemu/run" --kernel "$kernel_name" --no-module -- \
+	# Whoever runs the tests may ignore it, and then so would they.
+	env --default-signal=INT "$top/qemu/run" --kernel "$kernel_name" --no-module -- \
 		sh -c 'echo up; sleep 1000' </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	set +m
