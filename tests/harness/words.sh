@@ -13,7 +13,8 @@ test_output_is_exact_to_the_byte() {
 }
 
 test_output_before_death_is_not_lost() {
-	guest --no-module -- sh -c 'echo first words; reboot -f'
+	guest --no-module --copy "$misbehave:/misbehave.ko" -- \
+		sh -c 'echo first words; insmod /misbehave.ko how=panic'
 	expect_status 122
 	expect_out $'first words\n'
 }

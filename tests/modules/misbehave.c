@@ -10,12 +10,13 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/panic.h>
+#include <linux/reboot.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
 static char *how = "";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "oops, warn, panic, hang, sleep, or taint");
+MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, sleep, or taint");
 
 static int __init misbehave_init(void)
 {
@@ -29,6 +30,8 @@ static int __init misbehave_init(void)
 		WARN(1, "on purpose\n");
 	} else if (!strcmp(how, "panic")) {
 		panic("on purpose");
+	} else if (!strcmp(how, "reboot")) {
+		emergency_restart();
 	} else if (!strcmp(how, "hang")) {
 		/* Nobody completes it: the loader waits, unkillable. */
 		DECLARE_COMPLETION_ONSTACK(never);

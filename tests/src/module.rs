@@ -55,7 +55,7 @@ impl FreshModule {
     /// What reading the count answers.
     pub fn wait_until_unused(&self) -> Result<(), Failure> {
         for _ in 0..100 {
-            if fs::read_to_string(REFERENCES)?.trim() == "0" {
+            if references()? == "0" {
                 break;
             }
             thread::sleep(Duration::from_millis(100));
@@ -133,11 +133,16 @@ impl EmptyPool {
     ///
     /// Something does.
     pub fn release(self) -> Result<(), Failure> {
-        match fs::read_to_string(REFERENCES)?.trim() {
+        match &*references()? {
             "0" => Ok(()),
             count => fail!("{count} references to the module are left"),
         }
     }
+}
+
+/// How many use the module.
+fn references() -> Result<String, Failure> {
+    Ok(fs::read_to_string(REFERENCES)?.trim().into())
 }
 
 /// Waits for this test's turn.

@@ -56,10 +56,9 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
     let mut nr_ops = 0;
     let mut round = 0;
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
-        let seed = plan.seed.wrapping_add(round);
         for kind in Kind::ALL {
             if kind != Kind::Memfd {
-                nr_ops += one_round(kind, Scale::of(seed), seed)?;
+                nr_ops += one_round(kind, plan.seed.wrapping_add(round))?;
             }
         }
         round += 1;
@@ -75,7 +74,8 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
 const COUNT: usize = 0;
 const MISHAP: usize = 1;
 
-fn one_round(kind: Kind, scale: Scale, seed: u64) -> Result<u64, Failure> {
+fn one_round(kind: Kind, seed: u64) -> Result<u64, Failure> {
+    let scale = Scale::of(seed);
     empty_node()?;
     let before = totals()?;
     let words = SharedWords::new(2);
@@ -129,7 +129,7 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     let mut next_kill = lot.below(REST);
     while words.get(COUNT) < ROUND && words.get(MISHAP) == 0 {
         thread::sleep(Duration::from_millis(1));
-        let victim = usize::try_from(lot.below(NR_PROCESSES as u64)).unwrap_or(0);
+        let victim = lot.index(NR_PROCESSES);
         let is_due = words.get(COUNT) >= next_kill;
         for (nr, pid) in pids.iter_mut().enumerate() {
             if nr == victim && is_due {

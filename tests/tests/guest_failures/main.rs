@@ -244,22 +244,22 @@ fn creating_the_first_pool() {
     module.unload().unwrap();
 }
 
-#[test]
-fn mapping_shared_memory() {
+fn mapping(builder: fn() -> MappingBuilder) {
     let map = |world: &mut World| {
-        drop(MappingBuilder::shared().map(&world.pool)?);
+        drop(builder().map(&world.pool)?);
         Ok(())
     };
     fail_all(REFUSED, map, |_| true);
 }
 
 #[test]
+fn mapping_shared_memory() {
+    mapping(MappingBuilder::shared);
+}
+
+#[test]
 fn mapping_private_memory() {
-    let map = |world: &mut World| {
-        drop(MappingBuilder::private().map(&world.pool)?);
-        Ok(())
-    };
-    fail_all(REFUSED, map, |_| true);
+    mapping(MappingBuilder::private);
 }
 
 #[test]
