@@ -11,11 +11,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mmap_pool::Mapping;
+use rustix::io::Errno;
+use rustix::thread::{sched_setaffinity, CpuSet};
 
 use crate::measure::{rest, write_each_page};
 use crate::row::Work;
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
+
+/// How long all processors are busy before a run.
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// How large and how often.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +30,15 @@ pub struct Scale {
     /// Samples taken, after one that does not count.
     nr_samples: usize,
     /// Runs of which the one with the largest figure is a sample: whatever else the machine or the
-    /// guest's kernel does meanwhile only makes them slower.
+    /// guest's kernel does meanwhile only makes them slower. A run of the fastest subject takes ten
+    /// milliseconds, and few pass without a disturbance.
     nr_runs: usize,
 }
 
 impl Scale {
     /// For results.
     pub const FULL: Self = Self {
-        len: 32 << 20,
+        len: 48 << 20,
         nr_samples: 9,
         nr_runs: 5,
     };
@@ -106,17 +112,23 @@ impl Run {
                 .map(|part| {
                     let (mapping, ready, done, nr_asleep) = (&mapping, &ready, &done, &nr_asleep);
                     scope.spawn(move || {
+                        let placed = stay_on(part);
                         ready.wait();
-                        // An idle processor takes its time to wake up. This is not about that.
+                        // An idle processor takes its time to wake up, and the host to see that
+                        // several are busy now. This is not about that.
                         nr_asleep.fetch_sub(1, Relaxed);
                         while nr_asleep.load(Relaxed) > 0 {
                             hint::spin_loop();
                         }
+                        let awake = Instant::now();
+                        while awake.elapsed() < WARM_UP {
+                            hint::spin_loop();
+                        }
                         let begin = Instant::now();
                         touch(mapping, part * len, len);
-                        let times = (begin, Instant::now());
+                        let end = Instant::now();
                         done.wait();
-                        times
+                        placed.map(|()| (begin, end))
                     })
                 })
                 .collect();
@@ -126,8 +138,8 @@ impl Run {
             let after = lock_fallbacks()?;
             let times: Vec<_> = threads
                 .into_iter()
-                .map(|thread| thread.join().map_err(|_| "a thread panicked"))
-                .collect::<Result<_, _>>()?;
+                .map(|thread| Ok(thread.join().map_err(|_| "a thread panicked")??))
+                .collect::<Result<_, Failure>>()?;
             let begin = times.iter().map(|&(begin, _)| begin).min();
             let end = times.iter().map(|&(_, end)| end).max();
             Ok(Self {
@@ -139,6 +151,13 @@ impl Run {
             })
         })
     }
+}
+
+/// Keeps this thread on one processor, so that no two share one until the scheduler has seen it.
+fn stay_on(processor: usize) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(None, &set)
 }
 
 fn touch(mapping: &Mapping, start: usize, len: usize) {
