@@ -67,8 +67,8 @@ fn all_at_once_leaves_nothing_behind() {
 
 #[test]
 fn the_same_operations_cost_no_memory() {
-    const NR_WARM_UP: usize = 4;
-    const NR_CYCLES: usize = 12;
+    const NR_WARM_UP: usize = 3;
+    const NR_CYCLES: usize = 8;
     // The last of them is about huge pages.
     let sequences: Vec<_> = (12..16).map(|seed| generate(seed, 200)).collect();
 
