@@ -29,8 +29,11 @@ impl Strategy {
     pub(crate) fn max_order(self) -> u32 {
         match self {
             Self::Page => 0,
-            Self::Around => pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2()),
-            Self::Huge | Self::Eager => pmd_order(),
+            // `map_now()` takes no huge pages (`mm/vm_ops.rs`), and windows wait in the reserve.
+            Self::Around | Self::Eager => {
+                pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2())
+            }
+            Self::Huge => pmd_order(),
         }
     }
 
@@ -73,10 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn folios_get_no_smaller_from_strategy_to_strategy() {
+    fn folios_get_no_smaller_from_page_to_huge() {
         assert_eq!(Strategy::Page.max_order(), 0);
         assert!(Strategy::Page.max_order() <= Strategy::Around.max_order());
         assert!(Strategy::Around.max_order() <= Strategy::Huge.max_order());
-        assert_eq!(Strategy::Huge.max_order(), Strategy::Eager.max_order());
+    }
+
+    #[test]
+    fn an_eager_pool_has_no_huge_pages() {
+        assert!(pmd_order() == 0 || Strategy::Eager.max_order() < pmd_order());
     }
 }

@@ -18,7 +18,10 @@
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::{fatal_signal_pending, folio::LockedFolio};
+use super::{
+    fatal_signal_pending,
+    folio::{pmd_order, LockedFolio},
+};
 use crate::helpers;
 use core::marker::PhantomData;
 use kernel::{
@@ -97,7 +100,11 @@ pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
 /// as many as fit and the object has, which is `nr_pages`. `folio` is asked for each that it has not
 /// returned yet.
 ///
-/// The VMA becomes one with `VM_MIXEDMAP`, which never merges with others.
+/// The VMA becomes one with `VM_MIXEDMAP`, which never merges with others. An object that is mapped
+/// like this must never have a folio as large as a huge page: a later fault would map it by one entry,
+/// and when the core splits such an entry in such a VMA, it takes what is behind it for memory without
+/// a reference count, and drops neither reference nor `mapcount` (`vma_is_special_huge()`,
+/// `mm/huge_memory.c`).
 ///
 /// Nobody can find such a VMA before it is complete, not even a truncation. So this is for objects
 /// that never lose a page.
@@ -109,6 +116,7 @@ pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
 /// # Errors
 ///
 /// Those of `folio`, and:
+/// - `EINVAL`: a folio is as large as a huge page.
 /// - `ENOMEM`: no memory for page tables.
 ///
 /// C: `vm_insert_pages()`, `include/linux/mm.h`.
@@ -131,6 +139,9 @@ pub(crate) fn map_now(
             return Err(EINTR);
         }
         let folio = folio(pgoff + done)?;
+        if folio.nr_pages() > 1 && folio.nr_pages() >= 1 << pmd_order() {
+            return Err(EINVAL);
+        }
         let first = folio.nr_pages() - (folio.end() - (pgoff + done));
         let mut batch = [core::ptr::null_mut(); BATCH];
         let mut nr_batch = 0;

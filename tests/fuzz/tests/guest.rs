@@ -34,6 +34,7 @@ corpus! {
     a_revoked_pool_may_be_mapped_beside_itself
     a_write_seal_holds_through_every_descriptor
     moving_pages_keeps_private_copies
+    part_of_a_huge_page_leaves_an_eager_pool
     punching_spares_copies_of_another_process
     punching_within_pages_zeroes_them
     shrinking_frees_what_is_past_the_end
