@@ -201,20 +201,6 @@ pub fn nr_free_pages() -> Result<i64, Failure> {
     Ok(vmstat()?["nr_free_pages"] + on_lists)
 }
 
-/// The median of the slopes between any two values: single outliers do not move it.
-#[expect(clippy::cast_precision_loss, reason = "page counts are far below 2^52")]
-#[must_use]
-pub fn slope(values: &[i64]) -> f64 {
-    let mut slopes = Vec::new();
-    for (x, first) in values.iter().enumerate() {
-        for (distance, second) in values[x + 1..].iter().enumerate() {
-            slopes.push((second - first) as f64 / (distance + 1) as f64);
-        }
-    }
-    slopes.sort_by(f64::total_cmp);
-    slopes[slopes.len() / 2]
-}
-
 /// The symbol of an error number, as in `errno(3)`.
 #[must_use]
 pub fn symbol(errno: Errno) -> String {

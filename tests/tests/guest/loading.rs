@@ -5,7 +5,7 @@
 use mmap_pool::{Errno, MappingBuilder, Pool};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::observe::{nr_free_pages, put_word, slope, vmstat, word};
+use mmap_pool_tests::observe::{nr_free_pages, put_word, vmstat, word};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
 // What delete_module(2) has for a module in use, when asked not to wait. EBUSY is for modules that
@@ -266,4 +266,17 @@ fn page_counters() -> [(&'static str, i64); 8] {
         "nr_active_file",
     ]
     .map(|name| (name, all[name]))
+}
+
+/// The median of the slopes between any two values: single outliers do not move it.
+#[expect(clippy::cast_precision_loss, reason = "page counts are far below 2^52")]
+fn slope(values: &[i64]) -> f64 {
+    let mut slopes = Vec::new();
+    for (x, first) in values.iter().enumerate() {
+        for (distance, second) in values[x + 1..].iter().enumerate() {
+            slopes.push((second - first) as f64 / (distance + 1) as f64);
+        }
+    }
+    slopes.sort_by(f64::total_cmp);
+    slopes[slopes.len() / 2]
 }
