@@ -96,6 +96,11 @@ unsigned long mmap_pool_folio_nr_pages(const struct folio *folio)
 	return folio_nr_pages(folio);
 }
 
+bool mmap_pool_folio_test_pmd_mappable(struct folio *folio)
+{
+	return folio_test_pmd_mappable(folio);
+}
+
 /* 0 if some of the memory is broken. */
 size_t mmap_pool_folio_whole_size(struct folio *folio)
 {

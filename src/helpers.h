@@ -30,6 +30,7 @@ struct folio *mmap_pool_folio_alloc_node(gfp_t gfp, unsigned int order, int nid)
 void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
 unsigned long mmap_pool_folio_nr_pages(const struct folio *folio);
+bool mmap_pool_folio_test_pmd_mappable(struct folio *folio);
 size_t mmap_pool_folio_whole_size(struct folio *folio);
 pgoff_t mmap_pool_folio_next_index(const struct folio *folio);
 bool mmap_pool_folio_ends_in_file(const struct folio *folio);

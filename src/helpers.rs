@@ -33,6 +33,7 @@ extern "C" {
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;
+    pub(crate) fn mmap_pool_folio_test_pmd_mappable(folio: *mut folio) -> bool;
     pub(crate) fn mmap_pool_folio_whole_size(folio: *mut folio) -> usize;
     pub(crate) fn mmap_pool_folio_next_index(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_ends_in_file(folio: *const folio) -> bool;

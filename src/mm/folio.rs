@@ -91,6 +91,14 @@ impl Folio {
         unsafe { helpers::mmap_pool_folio_nr_pages(self.as_ptr()) }
     }
 
+    /// Returns whether the folio is as large as a huge page, so that one entry may map it.
+    ///
+    /// C: `folio_test_pmd_mappable()`, `include/linux/huge_mm.h`.
+    pub(crate) fn is_pmd_mappable(&self) -> bool {
+        // SAFETY: By the type invariants the folio is valid.
+        unsafe { helpers::mmap_pool_folio_test_pmd_mappable(self.as_ptr()) }
+    }
+
     fn head_page(&self) -> *mut bindings::page {
         // CAST: `struct folio` begins with the `struct page` of its first page.
         self.as_ptr().cast()

@@ -18,10 +18,7 @@
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::{
-    fatal_signal_pending,
-    folio::{pmd_order, LockedFolio},
-};
+use super::{fatal_signal_pending, folio::LockedFolio};
 use crate::helpers;
 use core::marker::PhantomData;
 use kernel::{
@@ -139,7 +136,7 @@ pub(crate) fn map_now(
             return Err(EINTR);
         }
         let folio = folio(pgoff + done)?;
-        if folio.nr_pages() > 1 && folio.nr_pages() >= 1 << pmd_order() {
+        if folio.is_pmd_mappable() {
             return Err(EINVAL);
         }
         let first = folio.nr_pages() - (folio.end() - (pgoff + done));
