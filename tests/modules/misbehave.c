@@ -8,15 +8,20 @@
 #include <linux/bug.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
 #include <linux/module.h>
 #include <linux/panic.h>
 #include <linux/reboot.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
 static char *how = "";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, sleep, or taint");
+MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, sleep, taint, page, memory, or use");
 
 static int __init misbehave_init(void)
 {
@@ -45,6 +50,26 @@ static int __init misbehave_init(void)
 		spin_unlock(&lock);
 	} else if (!strcmp(how, "taint")) {
 		add_taint(TAINT_USER, LOCKDEP_STILL_OK);
+	} else if (!strcmp(how, "page")) {
+		struct page *lost = alloc_page(GFP_KERNEL);
+
+		if (!lost)
+			return -ENOMEM;
+	} else if (!strcmp(how, "memory")) {
+		/* More than the allocator still knows the addresses of. */
+		for (int i = 0; i < 1000; i++) {
+			void *lost = kmalloc(100, GFP_KERNEL);
+
+			if (!lost)
+				return -ENOMEM;
+			OPTIMIZER_HIDE_VAR(lost);
+		}
+	} else if (!strcmp(how, "use")) {
+		/* Never closed: its module stays in use. */
+		struct file *file = filp_open("/dev/mmap_pool", O_RDWR, 0);
+
+		if (IS_ERR(file))
+			return PTR_ERR(file);
 	} else {
 		pr_err("what is '%s'?\n", how);
 		return -EINVAL;

@@ -3,6 +3,7 @@
 //! Hostile ioctls.
 
 use std::fs::File;
+use std::mem::offset_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
@@ -396,6 +397,35 @@ fn info_needs_no_alignment() {
     assert_eq!(buffer[1..9], pool.info().unwrap().size_bytes.to_ne_bytes());
     assert_eq!((buffer[0], buffer[buffer.len() - 1]), (0xa5, 0xa5));
     drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn answers_are_whole_and_what_is_reserved_in_them_is_zero() {
+    // Without a reserve nothing changes by itself.
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let pools = both_kinds();
+    for pool in &pools {
+        for (number, reserved) in [
+            (uapi::INFO, offset_of!(uapi::Info, reserved)),
+            (uapi::STAT, offset_of!(uapi::Stat, reserved)),
+        ] {
+            let len = argument_len(number);
+            // Bytes that the kernel leaves alone differ between the two.
+            let [ones, zeros] = [0xff_u8, 0].map(|fill| {
+                let mut answer = [fill; 256];
+                assert_eq!(ioctl(pool, number, answer.as_mut_ptr()), Ok(0));
+                assert!(answer[len..].iter().all(|&byte| byte == fill));
+                answer
+            });
+            assert_eq!(ones[..len], zeros[..len], "{number:#x}");
+            assert!(
+                ones[reserved..len].iter().all(|&byte| byte == 0),
+                "{number:#x}"
+            );
+        }
+    }
+    drop(pools);
     module.unload().unwrap();
 }
 
