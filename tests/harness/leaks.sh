@@ -19,7 +19,7 @@ test_module_that_stays_in_use_is_a_complaint() {
 	expect_said 'mmap_pool is still in use'
 }
 
-if kernel_has CONFIG_PAGE_OWNER; then
+if want CONFIG_PAGE_OWNER; then
 	test_lost_page_is_a_complaint() {
 		with_misbehaving page
 		expect_status 123
@@ -28,7 +28,7 @@ if kernel_has CONFIG_PAGE_OWNER; then
 	}
 fi
 
-if kernel_has CONFIG_DEBUG_KMEMLEAK; then
+if want CONFIG_DEBUG_KMEMLEAK; then
 	test_lost_memory_is_a_complaint() {
 		with_misbehaving memory
 		expect_status 123
