@@ -3,13 +3,16 @@
 //! Strategies: when a pool gets its pages, and in what pieces. The reserve: where they come from.
 
 use std::fs;
+use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Stat, Strategy};
+use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::observe::put_word;
+use mmap_pool_tests::observe::{put_word, vmstat};
 use mmap_pool_tests::subject::PAGE;
+use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 /// Bytes of a huge page, and pages of one.
 const HUGE: usize = 2 << 20;
@@ -113,6 +116,45 @@ fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
     let pool = Pool::open().unwrap();
     assert_eq!(pool.stat().unwrap().nr_reserve_pages, 0);
     pool.prefault(0, PAGE as u64).unwrap();
+    full_reserve(8);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    let pool = Pool::open().unwrap();
+    pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
+    full_reserve(8);
+    let nr_kills = vmstat().unwrap()["oom_kill"];
+    let child = Child::fork(|_| {
+        // Before anybody else.
+        fs::write("/proc/self/oom_score_adj", "1000")?;
+        loop {
+            // SAFETY: A new mapping, at a place that the kernel chooses. Nobody uses it.
+            unsafe {
+                mmap_anonymous(
+                    ptr::null_mut(),
+                    8 << 20,
+                    ProtFlags::READ | ProtFlags::WRITE,
+                    MapFlags::PRIVATE | MapFlags::POPULATE,
+                )?
+            };
+        }
+    })
+    .unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
+    assert_eq!(vmstat().unwrap()["oom_kill"], nr_kills + 1);
+
+    // What was given back stays away until somebody takes a page.
+    assert_eq!(pool.stat().unwrap().nr_reserve_pages, 0);
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
+    let mut bytes = [0; 4];
+    pool.read_exact_at(&mut bytes, 5 * PAGE as u64).unwrap();
+    assert_eq!(&bytes, b"kept");
+    pool.prefault(0, 1 << 20).unwrap();
     full_reserve(8);
     drop(pool);
     module.unload().unwrap();
