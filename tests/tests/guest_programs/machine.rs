@@ -12,7 +12,7 @@ use crate::given::{compiled, run, Given};
 use crate::on_both;
 
 on_both! {
-    128 a_guest_boots_in_it;
+    256 a_guest_boots_in_it;
 }
 
 /// Until here the kernel has unpacked itself, built page tables and been told about its memory.
@@ -20,14 +20,14 @@ const FAR_ENOUGH: &str = "NX (Execute Disable) protection";
 
 fn a_guest_boots_in_it(given: &Given) {
     let memory = format!(
-        "memory-backend-file,id=pool,size=128M,share=on,mem-path={}",
+        "memory-backend-file,id=pool,size=256M,share=on,mem-path={}",
         given.path
     );
     let mut machine = given
         .program("qemu-system-x86_64")
         .args("-nodefaults -no-user-config -display none -no-reboot -serial stdio".split(' '))
         .args("-machine microvm,rtc=on,memory-backend=pool -accel tcg -cpu max".split(' '))
-        .args(["-m", "128M", "-object", &memory])
+        .args(["-m", "256M", "-object", &memory])
         .args(["-kernel", &compiled("kernel"), "-append"])
         .arg("console=ttyS0 earlyprintk=ttyS0 nokaslr panic=-1")
         .stderr(Stdio::null())
