@@ -68,7 +68,8 @@ impl<T: InodeFile> FileOperations<T> {
         owner: this_module(),
         llseek: Some(Self::llseek),
         fsync: Some(bindings::noop_fsync),
-        // Where a huge page can be mapped, if the mapping is large enough for one.
+        // Where a huge page can be mapped, if the mapping is large enough for one. Only of files with
+        // this very function, and of its own, does the kernel move several VMAs at once.
         #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
         get_unmapped_area: Some(bindings::thp_get_unmapped_area),
         splice_read: Some(bindings::copy_splice_read),

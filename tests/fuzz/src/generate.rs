@@ -16,10 +16,8 @@ use crate::op::{
     Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SealBits, Sequence,
     SyncFlags, Whence,
 };
-use crate::{PAGE, PROCESSES, SLOTS};
+use crate::{HUGE, PAGE, PROCESSES, SLOTS};
 
-/// Pages of a huge page.
-const HUGE: u64 = 512;
 /// One sequence in so many is large.
 const LARGE_EVERY: u64 = 16;
 

@@ -33,6 +33,8 @@ pub mod world;
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
+/// Pages of a huge page.
+pub const HUGE: u64 = 512;
 /// Processes that may exist at a time.
 pub const PROCESSES: usize = 4;
 /// The longest read that is made, in bytes.

@@ -20,7 +20,7 @@ use mmap_pool::uapi;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
 use crate::sys::{Answer, Fault, ELSEWHERE};
-use crate::{digest, pattern, Seen, LONGEST, PAGE, PROCESSES, SLOTS};
+use crate::{digest, pattern, Seen, HUGE, LONGEST, PAGE, PROCESSES, SLOTS};
 
 /// What a sequence runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -909,10 +909,10 @@ impl Model {
             return Expected::error(refused);
         }
         let may_write = !is_shared || description.is_writable && !is_sealed;
-        let is_eager = object.is_eager();
+        let (is_pool, is_eager) = (object.is_pool(), object.is_eager());
         let is_locked = flags.has(libc::MAP_LOCKED);
         // What the kernel places itself is unmapped at once.
-        let is_elsewhere = !is_fixed && !is_free;
+        let is_elsewhere = !is_fixed && !self.has_room(p, start, end, is_pool, off / PAGE);
         let shift = if is_elsewhere { 1 << 40 } else { 0 };
         let (start, end) = (start + shift, end + shift);
         self.unmap(p, start, end);
@@ -944,6 +944,15 @@ impl Model {
             return Expected::of(ELSEWHERE);
         }
         Expected::of(at.to_signed())
+    }
+
+    /// Whether the kernel places a new mapping where it was asked to. For a pool it wants room to align
+    /// huge pages, if one fits in, even where that place needs none.
+    fn has_room(&mut self, p: usize, start: u64, end: u64, is_pool: bool, pgoff: u64) -> bool {
+        let huge_fits = pgoff + (end - start) >= pgoff.next_multiple_of(HUGE) + HUGE;
+        let room = if is_pool && huge_fits { HUGE } else { 0 };
+        let mut there = self.process(p).pages.range(start..end + room);
+        there.next().is_none()
     }
 
     /// Whether a new mapping continues a neighbour. The kernel may make the two one VMA then, without
