@@ -37,7 +37,7 @@ prepare() {
 			"${apt[@]}" fetch "$work.debs" "$(tail -n +2 "$found" | xargs)" || return
 		mkdir -p "$work" && mv "$work.debs" "$work/debs" || return
 	fi
-	step "kernel $name: build (10 minutes on 2 cores, once)" "$build/log/kernel-$name.log" \
+	step "kernel $name: build (10 to 20 minutes on 2 cores, once)" "$build/log/kernel-$name.log" \
 		"$here/enter" "$here/lib/source-tree" "$work" \
 		"${image_in_tree:?}" "$config" "${make_flags-}" || return
 	mv "$work"/* "$into" && rmdir "$work"
