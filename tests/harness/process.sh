@@ -11,8 +11,8 @@ start() {
 		sh -c 'echo up; sleep 1000' </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	set +m
-	local _
-	for _ in {1..300}; do
+	local tenths=$((300 * slowness))
+	while ((tenths--)); do
 		[[ ! -s $tmp/out ]] || return 0
 		sleep 0.1
 	done
