@@ -95,6 +95,9 @@ locked() {
 # recipe_hash FILE…: of what the files say, whatever their comments. - is standard input.
 recipe_hash() { sed '/^[[:space:]]*#/d; /^[[:space:]]*$/d' "$@" | sha256sum | cut -c 1-12; }
 
+# kernel_has KERNEL OPTION: whether the kernel in that folder was configured with it.
+kernel_has() { grep -qx "$2=y" "$1/config"; }
+
 # make_once FOLDER COMMAND…: make FOLDER unless it is there.
 #
 # COMMAND is called with an empty folder, which becomes FOLDER by one rename when
