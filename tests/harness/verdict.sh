@@ -72,6 +72,12 @@ test_hang_in_the_kernel_is_time_up() {
 	expect_said "after $((3 * slowness)) s, in the command"
 }
 
+test_guest_that_does_not_power_off_is_time_up() {
+	misbehave shutdown --boot-timeout 20
+	expect_status 124
+	expect_said "in stage 'power off'; the command's own status was 0"
+}
+
 test_guest_that_does_not_come_up_is_time_up() {
 	guest --no-module --boot-timeout 1 -- true
 	expect_status 124

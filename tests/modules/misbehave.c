@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
 #include <linux/panic.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
@@ -21,7 +22,18 @@
 
 static char *how = "";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, sleep, taint, page, memory, or use");
+MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, shutdown, sleep, taint, page, memory, or use");
+
+/* Nobody completes it: who waits is unkillable. */
+static DECLARE_COMPLETION(never);
+
+static int wait_for_never(struct notifier_block *self, unsigned long action, void *data)
+{
+	wait_for_completion(&never);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block at_shutdown = { .notifier_call = wait_for_never };
 
 static int __init misbehave_init(void)
 {
@@ -38,10 +50,9 @@ static int __init misbehave_init(void)
 	} else if (!strcmp(how, "reboot")) {
 		emergency_restart();
 	} else if (!strcmp(how, "hang")) {
-		/* Nobody completes it: the loader waits, unkillable. */
-		DECLARE_COMPLETION_ONSTACK(never);
-
 		wait_for_completion(&never);
+	} else if (!strcmp(how, "shutdown")) {
+		return register_reboot_notifier(&at_shutdown);
 	} else if (!strcmp(how, "sleep")) {
 		DEFINE_SPINLOCK(lock);
 
