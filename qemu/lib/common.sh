@@ -95,8 +95,8 @@ locked() {
 # recipe_hash FILE…: of what the files say, whatever their comments. - is standard input.
 recipe_hash() { sed '/^[[:space:]]*#/d; /^[[:space:]]*$/d' "$@" | sha256sum | cut -c 1-12; }
 
-# kernel_has KERNEL OPTION: whether the kernel in that folder was configured with it.
-kernel_has() { grep -qx "$2=y" "$1/config"; }
+# has_option CONFIG OPTION: whether a kernel with that configuration has it built in.
+has_option() { grep -qx "$2=y" "$1"; }
 
 # make_once FOLDER COMMAND…: make FOLDER unless it is there.
 #

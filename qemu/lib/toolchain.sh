@@ -7,7 +7,7 @@
 value() { sed -n "s/^$2=//p" "$1" | tr -d '"'; }
 
 has_rust() {
-	[[ $(value "$1" CONFIG_RUST) == y ]] ||
+	has_option "$1" CONFIG_RUST ||
 		{ say "this kernel was built without Rust (CONFIG_RUST): no module of ours can load"; return 1; }
 }
 

@@ -3,6 +3,16 @@
 #
 # However qemu/run ends, QEMU ends; and the other way round.
 
+# within SECONDS COMMAND…: whether it succeeds in that time.
+within() {
+	local tenths=$(($1 * 10))
+	shift
+	until "$@"; do
+		((tenths--)) || return 1
+		sleep 0.1
+	done
+}
+
 # start: a guest that stays, as $pid; returns when its command runs.
 start() {
 	set -m
@@ -11,12 +21,7 @@ start() {
 		sh -c 'echo up; sleep 1000' </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	set +m
-	local tenths=$((300 * slowness))
-	while ((tenths--)); do
-		[[ ! -s $tmp/out ]] || return 0
-		sleep 0.1
-	done
-	fail 'the guest does not come up'
+	within $((30 * slowness)) test -s "$tmp/out" || fail 'the guest does not come up'
 }
 
 # emulators: the processes that belong to run $pid; its number is in the run's name.
@@ -29,14 +34,9 @@ emulators() {
 	done
 }
 
-expect_no_emulator() {
-	local _
-	for _ in {1..30}; do
-		[[ $(emulators) ]] || return 0
-		sleep 0.1
-	done
-	fail 'QEMU is still there'
-}
+no_emulator() { [[ ! $(emulators) ]]; }
+
+expect_no_emulator() { within 3 no_emulator || fail 'QEMU is still there'; }
 
 # ended: waits for $pid and gets its $status.
 ended() {

@@ -51,7 +51,7 @@ test_unexpected_taint_is_a_complaint() {
 	expect_status 123
 	# A kernel that knows signatures says that there is none.
 	local unsigned=''
-	! kernel_has "$kernel" CONFIG_MODULE_SIG || unsigned=E
+	! has_option "$kernel/config" CONFIG_MODULE_SIG || unsigned=E
 	expect_said "tainted: UO$unsigned;"
 }
 

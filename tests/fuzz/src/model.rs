@@ -194,6 +194,17 @@ impl Object {
         self.kind == ObjectKind::Eager
     }
 
+    /// The pages that have to be free after a mapping of `nr_pages` pages from page `pgoff` on, or the
+    /// kernel does not place it where it was asked to: for a pool it wants room to align huge pages, if
+    /// one fits in, even where that place needs none.
+    fn room_beside(&self, pgoff: u64, nr_pages: u64) -> u64 {
+        if self.is_pool() && pgoff + nr_pages >= pgoff.next_multiple_of(HUGE) + HUGE {
+            HUGE
+        } else {
+            0
+        }
+    }
+
     fn nr_pages(&self) -> u64 {
         self.size.div_ceil(PAGE)
     }
@@ -871,8 +882,7 @@ impl Model {
             };
         }
         let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
-        let is_free = self.process(p).pages.range(start..end).next().is_none();
-        if is_noreplace && !is_free {
+        if is_noreplace && !self.is_free(p, start, end) {
             return Expected::error(EEXIST);
         }
         let is_shared = match flags.0.to_signed() & 0xf {
@@ -909,10 +919,11 @@ impl Model {
             return Expected::error(refused);
         }
         let may_write = !is_shared || description.is_writable && !is_sealed;
-        let (is_pool, is_eager) = (object.is_pool(), object.is_eager());
+        let is_eager = object.is_eager();
         let is_locked = flags.has(libc::MAP_LOCKED);
+        let room = object.room_beside(off / PAGE, end - start);
         // What the kernel places itself is unmapped at once.
-        let is_elsewhere = !is_fixed && !self.has_room(p, start, end, is_pool, off / PAGE);
+        let is_elsewhere = !is_fixed && !self.is_free(p, start, end + room);
         let shift = if is_elsewhere { 1 << 40 } else { 0 };
         let (start, end) = (start + shift, end + shift);
         self.unmap(p, start, end);
@@ -946,13 +957,9 @@ impl Model {
         Expected::of(at.to_signed())
     }
 
-    /// Whether the kernel places a new mapping where it was asked to. For a pool it wants room to align
-    /// huge pages, if one fits in, even where that place needs none.
-    fn has_room(&mut self, p: usize, start: u64, end: u64, is_pool: bool, pgoff: u64) -> bool {
-        let huge_fits = pgoff + (end - start) >= pgoff.next_multiple_of(HUGE) + HUGE;
-        let room = if is_pool && huge_fits { HUGE } else { 0 };
-        let mut there = self.process(p).pages.range(start..end + room);
-        there.next().is_none()
+    /// Whether nothing is mapped there.
+    fn is_free(&mut self, p: usize, start: u64, end: u64) -> bool {
+        self.process(p).pages.range(start..end).next().is_none()
     }
 
     /// Whether a new mapping continues a neighbour. The kernel may make the two one VMA then, without
