@@ -480,7 +480,8 @@ macro_rules! catalogue {
                 "-" a_seal_against_growing:
                     "seal GROW, then grow, write across and past the end, shrink"
                     => Memfd, "ok; grow EPERM, write across the end EPERM, past it EPERM, shrink ok, 1044480 bytes",
-                    Node: "ok; grow EPERM, write across the end 4, past it ENOSPC, shrink ok, 1044480 bytes";
+                    Node: "ok; grow EPERM, write across the end 4, past it ENOSPC, shrink ok, 1044480 bytes",
+                    Created: "ok; grow EPERM, write across the end 4, past it EPERM, shrink ok, 1044480 bytes";
                 "-" a_seal_against_growing_holds_for_fallocate:
                     "seal GROW, fallocate() inside, past the end, past it with KEEP_SIZE"
                     => Memfd, "ok EPERM EPERM", Node: "ENODEV ENODEV ENODEV";
@@ -840,8 +841,8 @@ macro_rules! catalogue {
                     "windows of 64 KiB, 21 pages: write pages 17 and 20"
                     => Memfd, "mincore 16 17 18 19 20; past the end SIGBUS BUS_ADRERR at +0x15000", Node: -, Oracle: -;
                 "S15" eager_mappings_never_fault:
-                    "eager (memfd: MAP_POPULATE): map 64 pages, then write each"
-                    => Memfd, "64 resident, 64 in the page table; then 0 faults", Node: -;
+                    "eager: map 64 pages with MAP_POPULATE, then write each"
+                    => Memfd, "64 resident when created; 64 in the page table; then 0 faults", Node: -, Oracle: "0 resident when created; 64 in the page table; then 0 faults";
                 "S15" lazy_mappings_fault_for_each_page:
                     "lazy: map 64 pages, then write each"
                     => Memfd, "0 resident, 0 in the page table; then 64 faults", Node: -;
@@ -850,7 +851,7 @@ macro_rules! catalogue {
                     => Memfd, "object shared, private shared; page 9 0, private mine; child shared; past the end SIGBUS BUS_ADRERR at +0x38000", Node: -;
                 "S15" eager_pools_keep_their_pages:
                     "eager: shrink, punch, MADV_REMOVE, grow, revoke"
-                    => Memfd, "shrink EPERM, punch EPERM, MADV_REMOVE EPERM, grow ok, revoke EPERM; 64 resident", Node: -, Oracle: -;
+                    => Memfd, "shrink EPERM, punch EPERM, MADV_REMOVE EPERM, grow ok, revoke EPERM; 65 resident", Node: -, Oracle: -;
             }
         }
     };
