@@ -58,7 +58,7 @@ INFO: (task|rcu)
 rcu: .*(detected (expedited )?stalls|kthread starved|wakeup didn't happen)
 (soft lockup|hard LOCKUP|workqueue lockup)
 need_resched set for > 
-non-responsive CSD lock
+CSD lock \(#
 psi: (task underflow|inconsistent task state)
 # Memory.
 Bad (page (state|map|cache)|rss-counter|swap (file|offset) entry)
@@ -75,7 +75,7 @@ tree is corrupted:
 not lowest: t: 
 vma iterator [0-9]
 Thread overran stack|corrupted (shadow )?stack
-Kernel memory (exposure|overwrite) attempt
+Kernel memory .* attempt detected
 Trying to free nonexistent 
 (Read|Write)-error on swap-device
 Decompression error from zswap
@@ -97,6 +97,7 @@ Leaked .*locks? on dev
 EXT4-fs error
 init suspiciously returned
 Fatal kernel bug
+capable\(\) called with invalid cap
 Fixing recursive fault
 unregister_netdevice: waiting
 # Processor and interrupts.
@@ -104,6 +105,7 @@ kernel tried to execute|unable to execute userspace code
 nobody cared
 Disabling IRQ #
 bogus return value
+Failed to broadcast timer tick
 NMI received for unknown reason|Dazed and confused
 END
 )
@@ -112,13 +114,14 @@ END
 readonly no_memory=' page allocation failure: |vmalloc error: |page allocation stall |allocation failed, size=|VM_FAULT_OOM leaked out'
 readonly complaint="$complaint|$no_memory"
 
-# What explains a stack that follows in the next lines: somebody has asked for it, or the kernel
-# shows how memory came to an end.
+# What explains a stack that follows in the next lines: somebody has asked for it, the kernel shows
+# how memory came to an end, or the machine lacks what the kernel looked for.
 explanation=$(joined <<'END'
  invoked oom-killer: 
 FAULT_INJECTION: forcing a failure
 sysrq: Show 
 task:[^ ]+ +state:
+MSR access error: 
 END
 )
 readonly explanation
