@@ -139,7 +139,7 @@ complaints() {
 # is_whole LOG RUN: whether it has all that the kernel said in that run: to init's last words and the
 # kernel's own, and without what it had no room for.
 is_whole() {
-	awk -v words="mmap_pool: run $2 ends" '
+	LC_ALL=C awk -v words="mmap_pool: run $2 ends" '
 		/[0-9]+ printk messages dropped/ { is_dropped = 1 }
 		index($0, words) { ends = 1 }
 		ends && /Power down/ { is_off = 1 }

@@ -395,7 +395,7 @@ test_test_that_the_kernel_cannot_run_is_said() {
 	cp -r "$top/qemu/lib" "$top/qemu/cargo-runner" "$qemu/"
 	printf '#!/bin/sh\necho "$@"\n' | tee "$qemu/run" "$qemu/programs/disk" >"$qemu/programs/compile"
 	printf '#!/bin/sh\necho %s\n' "$tmp/kernel" >"$qemu/kernel"
-	printf '#!/bin/sh\necho "gup_test_pins_pages: test"\n' >"$tmp/guest_programs-1"
+	printf '#!/bin/sh\necho "selftests::node::gup_test_pins_pages: test"\n' >"$tmp/guest_programs-1"
 	chmod +x "$qemu/run" "$qemu/kernel" "$qemu"/programs/* "$tmp/guest_programs-1"
 	echo '# CONFIG_GUP_TEST is not set' >"$tmp/kernel/config"
 	"$qemu/cargo-runner" "$tmp/guest_programs-1" >"$tmp/out" 2>"$tmp/said"

@@ -80,9 +80,10 @@ test_kill_ends_the_emulator() {
 
 # In a checkout of its own, as the oldest runs are removed.
 test_run_that_goes_on_keeps_its_folder() {
-	local top=$tmp/top run
-	mkdir "$top"
-	cp -a "${BASH_SOURCE[0]%/*}/../../qemu" "$top/"
+	local run
+	mkdir "$tmp/top"
+	cp -a "$top/qemu" "$tmp/top/"
+	local top=$tmp/top
 	start
 	run=$(echo "$top"/build/runs/*-"$pid")
 	mkdir "$top"/build/runs/99990101-000000-{1..50}
