@@ -92,6 +92,7 @@ sysctl (duplicate entry|table check failed)
 Driver '.*' (was unable to register|is already registered)
 class .* was not registered yet
 the system may be unstable
+ODEBUG disabled
 Busy inodes after unmount
 Leaked .*locks? on dev
 EXT4-fs error
@@ -111,7 +112,7 @@ END
 )
 
 # What says that there was no memory. It is no complaint of a guest in which memory is made to fail.
-readonly no_memory=' page allocation failure: |vmalloc error: |page allocation stall |allocation failed, size=|VM_FAULT_OOM leaked out'
+readonly no_memory=' page allocation failure: |vmalloc error: |page allocation stall |allocation failed, size=|VM_FAULT_OOM leaked out|Out of memory. ODEBUG disabled'
 readonly complaint="$complaint|$no_memory"
 
 # What explains a stack that follows in the next lines: somebody has asked for it, the kernel shows
@@ -136,10 +137,10 @@ complaints() {
 		awk -f "${BASH_SOURCE[0]%/*}/complaints.awk" "$1"
 }
 
-# is_whole LOG RUN: whether it has all that the kernel said in that run: to init's last words and the
-# kernel's own, and without what it had no room for.
+# is_whole LOG TOKEN: whether it has all that the kernel said: to init's last words, which have the
+# token of the run, and to the kernel's own. Messages for which the kernel had no room are missing.
 is_whole() {
-	LC_ALL=C awk -v words="mmap_pool: run $2 ends" '
+	LC_ALL=C awk -v words="mmap_pool: end of run $2" '
 		/[0-9]+ printk messages dropped/ { is_dropped = 1 }
 		index($0, words) { ends = 1 }
 		ends && /Power down/ { is_off = 1 }
