@@ -101,12 +101,13 @@ static int __init misbehave_init(void)
 		if (IS_ERR(file))
 			return PTR_ERR(file);
 	} else if (!strcmp(how, "stale")) {
+		bool is_stale = false;
+
 		/* Another task may take the page in between. */
-		for (int i = 0; i < 100; i++) {
-			if (sees_stale_page())
-				return 0;
-		}
-		return -ENODATA;
+		for (int i = 0; i < 100 && !is_stale; i++)
+			is_stale = sees_stale_page();
+		if (!is_stale)
+			return -ENODATA;
 	} else {
 		pr_err("what is '%s'?\n", how);
 		return -EINVAL;
