@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_fault_allocates_once_and_not_past_the_end() -> Result {
-        let (pool, _mount) = pool(4 * PAGE_SIZE as u64, Strategy::Page)?;
+        let (_mount, pool) = pool(4 * PAGE_SIZE as u64, Strategy::Page)?;
         drop(pool.fault(3)?);
         drop(pool.fault(3)?);
         let refused = pool.fault(4).err();
@@ -465,7 +465,7 @@ mod tests {
 
     #[test]
     fn a_smaller_pool_has_fewer_pages() -> Result {
-        let (pool, _mount) = pool(64 * PAGE_SIZE as u64, Strategy::Around)?;
+        let (_mount, pool) = pool(64 * PAGE_SIZE as u64, Strategy::Around)?;
         drop(pool.fault(0)?);
         drop(pool.fault(63)?);
         let before = pool.info().nr_resident_pages;
@@ -479,7 +479,7 @@ mod tests {
     #[test]
     fn a_pool_that_is_gone_holds_nothing() -> Result {
         let before = TOTALS.stat();
-        let (pool, _mount) = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
+        let (_mount, pool) = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
         pool.prefault(0, 8 * PAGE_SIZE as u64)?;
         let within = TOTALS.stat();
         drop(pool);
@@ -493,11 +493,11 @@ mod tests {
 
     #[test]
     fn a_revoked_pool_has_no_pages() -> Result {
-        let (pool, _mount) = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
+        let (_mount, pool) = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
         drop(pool.fault(0)?);
         pool.revoke_pool()?;
         assert!(pool.check_alive().err() == Some(ENODEV));
-        assert!(pool.fault(0).err() == Some(ENXIO));
+        assert!(pool.fault(0).err() == Some(ENODEV));
         assert_eq!(pool.info().nr_resident_pages, 0);
         Ok(())
     }
