@@ -103,6 +103,24 @@ bool mmap_pool_folio_is_broken(struct folio *folio)
 	return folio_contain_hwpoisoned_page(folio);
 }
 
+/*
+ * Looks at each page: memory_failure() marks nothing else. The first one is
+ * marked as well, since none is to be used.
+ */
+bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
+{
+	unsigned long flags = 0;
+
+	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
+		return false;
+	for (unsigned long i = 0; i < folio_nr_pages(folio); i++)
+		flags |= READ_ONCE(folio_page(folio, i)->flags.f);
+	if (likely(!(flags & __PG_HWPOISON)))
+		return false;
+	SetPageHWPoison(&folio->page);
+	return true;
+}
+
 /* A folio in no list of the kernel's uses its own link. */
 void mmap_pool_folio_set_next(struct folio *folio, struct folio *next)
 {

@@ -33,6 +33,7 @@ void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
 unsigned long mmap_pool_folio_nr_pages(const struct folio *folio);
 bool mmap_pool_folio_is_broken(struct folio *folio);
+bool mmap_pool_folio_set_aside_if_broken(struct folio *folio);
 void mmap_pool_folio_set_next(struct folio *folio, struct folio *next);
 struct folio *mmap_pool_folio_next(const struct folio *folio);
 size_t mmap_pool_folio_whole_size(struct folio *folio);

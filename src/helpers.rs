@@ -34,6 +34,7 @@ extern "C" {
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_is_broken(folio: *mut folio) -> bool;
+    pub(crate) fn mmap_pool_folio_set_aside_if_broken(folio: *mut folio) -> bool;
     pub(crate) fn mmap_pool_folio_set_next(folio: *mut folio, next: *mut folio);
     pub(crate) fn mmap_pool_folio_next(folio: *const folio) -> *mut folio;
     pub(crate) fn mmap_pool_folio_whole_size(folio: *mut folio) -> usize;

@@ -49,6 +49,8 @@ pub(crate) struct Reserve {
     nodes: KVec<Pin<KBox<NodeReserve>>>,
     /// Pages.
     nr_misses: Atomic<u64>,
+    /// Whether the worker is to stop.
+    is_closed: Atomic<bool>,
     #[pin]
     work: Work<Self>,
 }
@@ -134,8 +136,7 @@ impl NodeReserve {
     /// Takes a folio of `1 << order` pages, if there is one. Returns with it whether it is time to
     /// fill its list up.
     ///
-    /// A folio whose memory broke while it waited is not used: nothing finds it here when that
-    /// happens (`memory_failure()`, `mm/memory-failure.c`), it is only marked.
+    /// A folio whose memory broke while it waited is not used.
     fn take(&self, order: u32) -> (Option<NewFolio>, bool) {
         loop {
             let mut free = self.free.lock();
@@ -160,15 +161,15 @@ impl NodeReserve {
         }
     }
 
-    /// Fills up all lists, as long as there is memory that nothing else asks for.
-    fn fill(&self) {
+    /// Fills up all lists, as long as `goes_on` and there is memory that nothing else asks for.
+    fn fill(&self, goes_on: impl Fn() -> bool) {
         let missing = || {
             let free = self.free.lock();
             let lists = free.lists.iter().enumerate();
             let (index, list) = lists.rev().find(|(_, list)| !list.is_full())?;
             Some((index, list.order))
         };
-        while let Some((index, order)) = missing() {
+        while let Some((index, order)) = missing().filter(|_| goes_on()) {
             let Ok(folio) = NewFolio::zeroed_in_advance(self.node, order) else {
                 return;
             };
@@ -200,6 +201,7 @@ impl Reserve {
             pin_init!(Self {
                 nodes,
                 nr_misses: Atomic::new(0),
+                is_closed: Atomic::new(false),
                 work <- new_work!("mmap_pool reserve"),
             }),
             GFP_KERNEL,
@@ -253,7 +255,7 @@ impl WorkItem for Reserve {
 
     fn run(this: Arc<Self>) {
         for reserve in &this.nodes {
-            reserve.fill();
+            reserve.fill(|| !this.is_closed.load(Relaxed));
         }
     }
 }
@@ -281,7 +283,14 @@ impl Shrinker for Reserve {
 /// user.
 pub(crate) struct Upkeep {
     _shrinker: shrinker::Registration<Reserve>,
-    _worker: DisableOnDrop<Reserve>,
+    worker: DisableOnDrop<Reserve>,
+}
+
+impl Drop for Upkeep {
+    /// Waits for one folio to be zeroed at most.
+    fn drop(&mut self) {
+        self.worker.0.is_closed.store(true, Relaxed);
+    }
 }
 
 impl Upkeep {
@@ -291,7 +300,7 @@ impl Upkeep {
     pub(crate) fn new(reserve: &Arc<Reserve>) -> Result<Self> {
         let upkeep = Self {
             _shrinker: shrinker::Registration::new(c"mmap_pool", reserve.clone())?,
-            _worker: DisableOnDrop(reserve.clone()),
+            worker: DisableOnDrop(reserve.clone()),
         };
         Reserve::fill_later(reserve);
         Ok(upkeep)

@@ -239,7 +239,9 @@ impl NewFolio {
         unsafe { helpers::mmap_pool_folio_mark_uptodate(folio.as_ptr()) };
         // INVARIANT: As the allocation's only owner, all of the above holds.
         // SAFETY: The allocation comes with one reference, handed over here.
-        Ok(Self(unsafe { ARef::from_raw(folio.cast()) }))
+        Self(unsafe { ARef::from_raw(folio.cast()) })
+            .intact()
+            .ok_or(AllocError)
     }
 
     /// Returns the number of pages.
@@ -249,16 +251,20 @@ impl NewFolio {
 
     /// Returns the folio unless some of its memory is known to be broken.
     ///
-    /// A broken page is kept by nobody: the page allocator takes it out when it is freed by itself.
-    /// A large folio with one would come back from there, so it is left as it is, in no use.
+    /// Of a folio that is in no page cache nothing is told when its memory breaks: the page is marked,
+    /// and that is all (`memory_failure()`, `mm/memory-failure.c`). When the page is freed by itself,
+    /// the page allocator keeps it out of use. A page of a large folio would come back from there
+    /// (`free_pages_prepare()`, `mm/page_alloc.c`), so such a folio is never freed.
     pub(crate) fn intact(self) -> Option<Self> {
-        if self.0.check_intact().is_ok() {
-            return Some(self);
+        // SAFETY: By the type invariants the folio is ours alone.
+        if unsafe { helpers::mmap_pool_folio_set_aside_if_broken(self.as_ptr()) } {
+            if self.nr_pages() > 1 {
+                core::mem::forget(self);
+            }
+            None
+        } else {
+            Some(self)
         }
-        if self.nr_pages() > 1 {
-            core::mem::forget(self);
-        }
-        None
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::folio {
