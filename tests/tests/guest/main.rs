@@ -7,6 +7,7 @@
 mod counters;
 mod created;
 mod ioctl;
+mod killed;
 mod library;
 mod loading;
 mod page;
