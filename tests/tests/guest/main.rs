@@ -11,6 +11,7 @@ mod killed;
 mod library;
 mod loading;
 mod page;
+mod shortage;
 mod strategies;
 mod survival;
 mod trace;
