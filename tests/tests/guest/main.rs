@@ -11,6 +11,7 @@ mod killed;
 mod library;
 mod loading;
 mod page;
+mod races;
 mod shortage;
 mod strategies;
 mod survival;
