@@ -118,6 +118,7 @@ fn a_revoked_pool_is_gone_for_everybody() {
     assert_eq!(library(pool.punch(0, 4096)), gone);
     assert_eq!(library(pool.prefault(0, 4096)), gone);
     assert_eq!(library(pool.seal(Seals::GROW)), gone);
+    assert_eq!(library(pool.seal(Seals::from_bits(1 << 20))), gone);
     let builder = MappingBuilder::shared().len(PAGE);
     assert_eq!(library(builder.map(&pool).map(drop)), gone);
 

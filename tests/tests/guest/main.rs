@@ -7,9 +7,12 @@
 mod counters;
 mod created;
 mod ioctl;
+mod killed;
 mod library;
 mod loading;
 mod page;
+mod races;
+mod shortage;
 mod strategies;
 mod survival;
 mod trace;

@@ -16,8 +16,8 @@ use rustix::fs::{fallocate, FallocateFlags};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 /// Bytes of a huge page, and pages of one.
-const HUGE: usize = 2 << 20;
-const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
+pub(crate) const HUGE: usize = 2 << 20;
+pub(crate) const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
 
 #[test]
 fn a_pool_has_the_strategy_it_was_created_with_and_page_is_the_default() {
@@ -251,13 +251,13 @@ fn nothing_of_one_pool_is_seen_in_the_next() {
     module.unload().unwrap();
 }
 
-fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
+pub(crate) fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
     let pool = Pool::create().strategy(strategy);
     pool.size_bytes(size_bytes as u64).create().unwrap()
 }
 
 /// Waits until the reserve has all of its `mib` MiB.
-fn full_reserve(mib: u64) -> Stat {
+pub(crate) fn full_reserve(mib: u64) -> Stat {
     for _ in 0..6000 {
         let stat = totals().unwrap();
         if stat.nr_reserve_pages == mib << 8 {
