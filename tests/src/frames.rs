@@ -17,17 +17,11 @@ use crate::Failure;
 pub struct Flags(u64);
 
 impl Flags {
-    const BUDDY: u64 = 1 << 10;
+    const UPTODATE: u64 = 1 << 3;
     const COMPOUND_HEAD: u64 = 1 << 15;
     const COMPOUND_TAIL: u64 = 1 << 16;
     const HWPOISON: u64 = 1 << 19;
     const THP: u64 = 1 << 22;
-
-    /// Whether the frame is free.
-    #[must_use]
-    pub fn is_free(self) -> bool {
-        self.0 & Self::BUDDY != 0
-    }
 
     /// Whether the frame is broken.
     #[must_use]
@@ -35,17 +29,17 @@ impl Flags {
         self.0 & Self::HWPOISON != 0
     }
 
-    /// Whether the frame is a page of its own in use by the kernel, of which nothing else is known.
+    /// Whether the frame is a folio of its own that is filled, mapped by nobody and in no page cache.
     #[must_use]
-    pub fn is_plain(self) -> bool {
-        self.0 == 0
+    pub fn is_unused_page(self) -> bool {
+        self.0 == Self::UPTODATE
     }
 
-    /// Whether the frame is the first of a large folio in use by the kernel, which is in no page
-    /// cache and not mapped.
+    /// Whether the frame is the first of a large folio that is filled, mapped by nobody and in no page
+    /// cache.
     #[must_use]
     pub fn is_first_of_unused_folio(self) -> bool {
-        self.0 == Self::COMPOUND_HEAD | Self::THP
+        self.0 == Self::COMPOUND_HEAD | Self::THP | Self::UPTODATE
     }
 
     /// Whether the frame belongs to a large folio, and is not the first.

@@ -291,6 +291,9 @@ fn write_again_and_again(
         if is_enough {
             break;
         }
+        if matches!(until, Until::Acts(nr_acts) if stage.nr_refused.load(Relaxed) > 100 * nr_acts) {
+            fail!("the kernel refuses to act");
+        }
         if is_alone() {
             fail!("the thread that lets the kernel act has ended");
         }

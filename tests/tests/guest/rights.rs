@@ -29,7 +29,7 @@ fn a_created_pool_knows_neither_create_nor_stat() {
         // Whether there is an argument or not.
         for number in [uapi::CREATE, uapi::STAT] {
             // SAFETY: A refused number touches no argument, and there is none at this address.
-            let answer = checked(unsafe { libc::ioctl(pool.as_raw_fd(), number.into(), 0) });
+            let answer = checked(unsafe { libc::ioctl(pool.as_raw_fd(), number.into(), 0_usize) });
             assert_eq!(answer, Err(Errno::NOTTY));
         }
     }

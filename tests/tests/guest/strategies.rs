@@ -126,8 +126,9 @@ fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
 fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     let pool = Pool::open().unwrap();
-    pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
+    // A page that is taken leaves the reserve short until half of the others are gone, too.
     full_reserve(8);
+    pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
     let nr_kills = vmstat().unwrap()["oom_kill"];
     let child = Child::fork(|_| {
         // Before anybody else.
@@ -155,7 +156,8 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     let mut bytes = [0; 4];
     pool.read_exact_at(&mut bytes, 5 * PAGE as u64).unwrap();
     assert_eq!(&bytes, b"kept");
-    pool.prefault(0, 1 << 20).unwrap();
+    // It is empty, so this page comes from elsewhere: none is taken while the worker fills it.
+    pool.prefault(0, PAGE as u64).unwrap();
     full_reserve(8);
     drop(pool);
     module.unload().unwrap();
