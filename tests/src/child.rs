@@ -154,7 +154,10 @@ impl Child {
     /// The child has ended.
     pub fn state(&self) -> Result<char, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.raw_pid()?))?;
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
         state.ok_or_else(|| "a process without a state".into())
     }
 

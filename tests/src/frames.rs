@@ -64,7 +64,9 @@ pub fn all() -> Result<Vec<Flags>, Failure> {
             return Ok(flags);
         }
         let words = bytes[..len].chunks_exact(8);
-        flags.extend(words.map(|word| Flags(u64::from_ne_bytes(word.try_into().unwrap_or_default()))));
+        flags.extend(
+            words.map(|word| Flags(u64::from_ne_bytes(word.try_into().unwrap_or_default()))),
+        );
     }
 }
 

@@ -68,8 +68,7 @@ impl SlowPage {
         let start =
             unsafe { mmap_anonymous(ptr::null_mut(), PAGE, protection, MapFlags::PRIVATE) }?;
         // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
-        let page =
-            unsafe { Mapping::from_raw_parts(start.cast(), PAGE, Protection::READ_WRITE) };
+        let page = unsafe { Mapping::from_raw_parts(start.cast(), PAGE, Protection::READ_WRITE) };
         let mut register = Register {
             start: start.addr() as u64,
             len: PAGE as u64,

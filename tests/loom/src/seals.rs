@@ -89,10 +89,7 @@ fn seal_beside_mmap(orders: Orders) {
         });
         let is_sealed = pool.seal();
         let is_mapped = mapper.join().unwrap();
-        assert!(
-            !(is_sealed && is_mapped),
-            "a sealed pool can be written to"
-        );
+        assert!(!(is_sealed && is_mapped), "a sealed pool can be written to");
     });
 }
 

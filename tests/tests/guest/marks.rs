@@ -2,40 +2,49 @@
 
 //! Marks of `inotify(7)` on the files of pools: a mark holds the inode, and no file of it.
 
+use std::hint;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::mpsc::channel;
+use std::sync::atomic::{
+    AtomicI32, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::thread;
 use std::time::Duration;
 
-use mmap_pool::Pool;
+use mmap_pool::{Errno, Pool};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::scenario::Oracle;
+use mmap_pool_tests::subject::{Subject, PAGE};
 use mmap_pool_tests::{Answer, Failure};
 use rustix::fs::inotify::{add_watch, init, remove_watch, CreateFlags, WatchFlags};
 use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 
 /// Each time there is another order of the two.
-const NR_ROUNDS: usize = 3000;
+const NR_ROUNDS: u32 = 2000;
 
-/// Seconds that all rounds may take: many times of what they need.
-const PATIENCE: Duration = Duration::from_secs(200);
+/// How long a round may take: many times of what it needs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_mark_that_goes_while_the_only_created_pool_is_closed_hangs_nobody() {
     let module = FreshModule::load("size_mb=1").unwrap();
-    for (name, make) in [("memfd", memfd as fn() -> _), ("pool", pool)] {
-        let mut child = Child::fork(|link| {
-            link.say("begins")?;
-            remove_marks_beside_closing(make)
-        })
+    let shared = Subject::oracle(Oracle::Anonymous)
+        .unwrap()
+        .shared()
         .unwrap();
-        child.link.hear().unwrap();
-        if !child.has_ended_within(PATIENCE).unwrap() {
-            let state = child.state().unwrap();
-            // Nothing ends it.
-            std::mem::forget(child);
-            panic!("{name}: a process hangs in state {state}");
+    let round = shared.atomic_u32(0).unwrap();
+    for (name, make) in [("memfd", memfd as fn() -> _), ("pool", pool)] {
+        let child = Child::fork(|_| remove_marks_beside_closing(make, round)).unwrap();
+        let mut before = u32::MAX;
+        while !child.has_ended_within(PATIENCE).unwrap() {
+            let now = round.load(Relaxed);
+            if now == before {
+                // Nothing ends it.
+                std::mem::forget(child);
+                panic!("{name}: a process hangs in round {now}");
+            }
+            before = now;
         }
         child.finish().unwrap();
     }
@@ -55,30 +64,57 @@ fn a_mark_holds_the_inode_and_not_the_module() {
 }
 
 /// Marks a new file, then closes it while another thread removes the mark, again and again.
-fn remove_marks_beside_closing(make: fn() -> Result<OwnedFd, Failure>) -> Answer {
+fn remove_marks_beside_closing(
+    make: fn() -> Result<OwnedFd, Failure>,
+    current_round: &AtomicU32,
+) -> Answer {
+    /// What the other thread finds instead of a mark.
+    const NONE: i32 = -1;
+    const END: i32 = -2;
+
     let marks = init(CreateFlags::CLOEXEC)?;
+    let next = AtomicI32::new(NONE);
     thread::scope(|scope| {
-        let (to_closer, files) = channel::<OwnedFd>();
-        let (to_remover, closed) = channel();
-        scope.spawn(move || {
-            for file in files {
-                drop(file);
-                let _ = to_remover.send(());
+        let remover = scope.spawn(|| {
+            for round in 0.. {
+                let mark = loop {
+                    match next.load(Acquire) {
+                        NONE => hint::spin_loop(),
+                        mark => break mark,
+                    }
+                };
+                if mark == END {
+                    break;
+                }
+                wait_a_moment(round);
+                // A mark goes with the file's last name, and these have none.
+                match remove_watch(&marks, mark) {
+                    Ok(()) | Err(Errno::INVAL) => next.store(NONE, Release),
+                    Err(error) => panic!("{error}"),
+                }
             }
         });
         for round in 0..NR_ROUNDS {
+            current_round.store(round, Relaxed);
             let file = make()?;
             let mark = add_watch(&marks, path(&file), WatchFlags::DELETE_SELF)?;
-            to_closer.send(file)?;
-            // Not always at the same moment.
-            for _ in 0..round % 100 {
-                std::hint::spin_loop();
+            next.store(mark, Release);
+            wait_a_moment(round / 16);
+            drop(file);
+            while next.load(Acquire) != NONE && !remover.is_finished() {
+                hint::spin_loop();
             }
-            remove_watch(&marks, mark)?;
-            closed.recv()?;
         }
+        next.store(END, Release);
         Ok("done".into())
     })
+}
+
+/// One of 16 short times.
+fn wait_a_moment(round: u32) {
+    for _ in 0..round % 16 * 40 {
+        hint::spin_loop();
+    }
 }
 
 fn pool() -> Result<OwnedFd, Failure> {

@@ -16,7 +16,10 @@ fn the_reserve_may_have_any_size_up_to_the_machines_memory() {
         // Whatever it has by now, pages are there.
         pool.prefault(0, SIZE as u64).unwrap();
         let stat = pool.stat().unwrap();
-        assert!(stat.nr_reserve_pages <= mib << 8, "reserve_mb={mib}: {stat:?}");
+        assert!(
+            stat.nr_reserve_pages <= mib << 8,
+            "reserve_mb={mib}: {stat:?}"
+        );
         drop(pool);
         module.unload().unwrap();
     }
@@ -46,7 +49,14 @@ fn sizes_and_limits_may_be_anything_up_to_the_machines_memory() {
 /// The machine's memory, in whole MiB.
 fn memory_mib() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
-    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib: u64 = total.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let total = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib: u64 = total
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
     kib >> 10
 }

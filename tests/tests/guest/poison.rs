@@ -118,7 +118,9 @@ fn of_reserve(strategy: Strategy, frames: &[frames::Flags]) -> Vec<usize> {
         _ => HUGE / PAGE,
     };
     let is_of_reserve = |first: usize| {
-        let nr_tails = frames[first + 1..].iter().take_while(|flags| flags.is_tail());
+        let nr_tails = frames[first + 1..]
+            .iter()
+            .take_while(|flags| flags.is_tail());
         match nr_pages {
             1 => frames[first].is_unused_page(),
             _ => frames[first].is_first_of_unused_folio() && nr_tails.count() == nr_pages - 1,

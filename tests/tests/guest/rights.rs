@@ -102,5 +102,8 @@ fn take_all_through(pool: &Pool) -> Answer {
         fail!("there is no limit");
     };
     let nr_pages = created.info()?.nr_resident_pages;
-    Ok(format!("CREATE ok, {nr_pages} pages, then {}", error.errno()))
+    Ok(format!(
+        "CREATE ok, {nr_pages} pages, then {}",
+        error.errno()
+    ))
 }

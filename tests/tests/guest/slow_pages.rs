@@ -57,7 +57,9 @@ const OPERATIONS: [(&str, Operation); 7] = [
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         Ok(fallocate(pool, punch, 0, PAGE as u64)?)
     }),
-    ("write", |pool| Ok(pool.write_all_at(b"beside", PAGE as u64)?)),
+    ("write", |pool| {
+        Ok(pool.write_all_at(b"beside", PAGE as u64)?)
+    }),
 ];
 
 #[test]
