@@ -122,7 +122,7 @@ impl FromStr for Act {
 }
 
 impl Object {
-    fn new(self) -> Result<File, Failure> {
+    fn make(self) -> Result<File, Failure> {
         Ok(match self {
             Self::Pool(strategy) => OwnedFd::from(
                 Pool::create()
@@ -234,7 +234,7 @@ struct Stage {
 ///
 /// The object could not be made, or not be written or read.
 pub fn count(object: Object, act: Act, until: Until) -> Result<Tally, Failure> {
-    let file = object.new()?;
+    let file = object.make()?;
     let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
     let stage = Stage {
         offset: AtomicUsize::new(0),

@@ -25,7 +25,7 @@ pub struct SlowPage {
 /// `struct uffdio_api`.
 #[repr(C)]
 struct Api {
-    api: u64,
+    version: u64,
     features: u64,
     ioctls: u64,
 }
@@ -56,17 +56,17 @@ impl SlowPage {
         // SAFETY: The descriptor is new.
         let faults = unsafe { OwnedFd::from_raw_fd(i32::try_from(faults)?) };
         let mut api = Api {
-            api: UFFD_API,
+            version: UFFD_API,
             features: 0,
             ioctls: 0,
         };
         // SAFETY: The kernel reads and writes `api`.
         checked(unsafe { libc::ioctl(faults.as_raw_fd(), UFFDIO_API, &raw mut api) })?;
 
+        let (any, flags) = (ptr::null_mut(), MapFlags::PRIVATE);
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-        let start =
-            unsafe { mmap_anonymous(ptr::null_mut(), PAGE, protection, MapFlags::PRIVATE) }?;
+        let start = unsafe { mmap_anonymous(any, PAGE, protection, flags) }?;
         // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
         let page = unsafe { Mapping::from_raw_parts(start.cast(), PAGE, Protection::READ_WRITE) };
         let mut register = Register {

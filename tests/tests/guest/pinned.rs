@@ -33,7 +33,7 @@ fn a_punched_page_that_is_pinned_is_counted_no_more() {
 }
 
 #[test]
-fn a_punched_page_of_a_huge_page_that_is_pinned_stays_and_is_counted() {
+fn part_of_a_pinned_huge_page_stays_when_punched_and_all_of_it_goes() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let pool = pool(Strategy::Huge, HUGE);
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -43,12 +43,12 @@ fn a_punched_page_of_a_huge_page_that_is_pinned_stays_and_is_counted() {
     let pipe = pin(&mapping);
     pool.punch(0, PAGE as u64).unwrap();
     assert_eq!(stat().nr_resident_pages, nr_pages);
+    // All of it leaves whole, and is counted no more.
+    pool.punch(0, HUGE as u64).unwrap();
+    assert_eq!(stat().nr_resident_pages, 0);
     let mut bytes = [0xff; 6];
     std::fs::File::from(pipe).read_exact(&mut bytes).unwrap();
     assert_eq!(bytes, [0; 6]);
-    // All of it leaves whole.
-    pool.punch(0, HUGE as u64).unwrap();
-    assert_eq!(stat().nr_resident_pages, 0);
     drop((mapping, pool));
     module.unload().unwrap();
 }
