@@ -18,7 +18,7 @@ const OBJECTS: [Object; 4] = [
 #[test]
 fn no_write_is_lost_while_the_frame_goes_out_of_use() {
     // Whatever the strategy was, the kernel splits a folio before it moves the page that it wants.
-    no_write_is_lost(Act::SoftOffline, [1000, 200, 200, 200]);
+    no_write_is_lost(Act::SoftOffline, [1000, 100, 100, 100]);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn no_write_is_lost_while_the_folio_is_split() {
     let nr_split = || vmstat().unwrap()["thp_split_page"];
     let before = nr_split();
     // Most of the times there is nothing to split any more.
-    no_write_is_lost(Act::Split, [100, 20_000, 20_000, 100]);
+    no_write_is_lost(Act::Split, [100, 10_000, 10_000, 100]);
     assert!(nr_split() > before || Act::Split.is_missing().is_some());
 }
 
