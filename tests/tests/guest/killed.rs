@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use mmap_pool::{MappingBuilder, Pool, Strategy};
+use mmap_pool::{Pool, Strategy};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::subject::PAGE;
@@ -39,42 +39,65 @@ fn a_killed_process_does_not_finish_its_write() {
     });
 }
 
+/// What it has allocated goes back: such a pool has all its pages or does not grow.
 #[test]
-fn a_killed_process_does_not_finish_mapping_an_eager_pool() {
-    is_cut_short(Strategy::Eager, |pool| {
-        drop(MappingBuilder::shared().map(pool)?);
-        Ok(())
-    });
+fn a_killed_process_does_not_finish_growing_an_eager_pool() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let mut was_cut_short = false;
+    for _ in 0..NR_ATTEMPTS {
+        let pool = create(Strategy::Eager, PAGE);
+        kill_after_the_first_page(&pool, 1, |pool| Ok(pool.resize(SIZE as u64)?));
+        was_cut_short = pool.info().unwrap().size_bytes < SIZE as u64;
+        if was_cut_short {
+            assert_eq!(nr_resident(&pool), 1);
+            break;
+        }
+    }
+    assert!(was_cut_short, "{NR_ATTEMPTS} times, the pool has grown");
+    module.unload().unwrap();
+}
+
+fn create(strategy: Strategy, size_bytes: usize) -> Pool {
+    let pool = Pool::create().strategy(strategy);
+    pool.size_bytes(size_bytes as u64).create().unwrap()
+}
+
+fn nr_resident(pool: &Pool) -> u64 {
+    pool.info().unwrap().nr_resident_pages
+}
+
+/// Kills a process as soon as its `operation` has allocated something beyond `nr_pages` pages.
+fn kill_after_the_first_page(
+    pool: &Pool,
+    nr_pages: u64,
+    operation: impl Fn(&Pool) -> Result<(), Failure>,
+) {
+    let child = Child::fork(|_| {
+        operation(pool)?;
+        Ok(String::new())
+    })
+    .unwrap();
+    while nr_resident(pool) == nr_pages {
+        thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// Kills a process while `operation`, which allocates all pages of a pool, is under way, and expects
 /// fewer pages.
 fn is_cut_short(strategy: Strategy, operation: impl Fn(&Pool) -> Result<(), Failure>) {
     let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
-    let create = || {
-        let pool = Pool::create().strategy(strategy);
-        pool.size_bytes(SIZE as u64).create().unwrap()
-    };
-    let nr_resident = |pool: &Pool| pool.info().unwrap().nr_resident_pages;
 
-    let whole = create();
+    let whole = create(strategy, SIZE);
     operation(&whole).unwrap();
     assert_eq!(nr_resident(&whole), PAGES);
     drop(whole);
 
     let mut was_cut_short = false;
     for _ in 0..NR_ATTEMPTS {
-        let pool = create();
-        let child = Child::fork(|_| {
-            operation(&pool)?;
-            Ok(String::new())
-        })
-        .unwrap();
-        while nr_resident(&pool) == 0 {
-            thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let pool = create(strategy, SIZE);
+        kill_after_the_first_page(&pool, 0, &operation);
         was_cut_short = nr_resident(&pool) < PAGES;
         if was_cut_short {
             break;
