@@ -7,7 +7,6 @@
 mod counters;
 mod created;
 mod ioctl;
-mod kernel_acts;
 mod killed;
 mod library;
 mod loading;
