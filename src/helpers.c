@@ -255,16 +255,6 @@ void mmap_pool_i_size_write(struct inode *inode, loff_t size)
 	i_size_write(inode, size);
 }
 
-int mmap_pool_inode_lock_killable(struct inode *inode)
-{
-	return inode_lock_killable(inode);
-}
-
-void mmap_pool_inode_unlock(struct inode *inode)
-{
-	inode_unlock(inode);
-}
-
 struct inode *mmap_pool_d_inode(const struct dentry *dentry)
 {
 	return d_inode(dentry);

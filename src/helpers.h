@@ -63,8 +63,6 @@ void mmap_pool_mapping_allow_writable(struct address_space *mapping);
 
 loff_t mmap_pool_i_size_read(const struct inode *inode);
 void mmap_pool_i_size_write(struct inode *inode, loff_t size);
-int mmap_pool_inode_lock_killable(struct inode *inode);
-void mmap_pool_inode_unlock(struct inode *inode);
 struct inode *mmap_pool_d_inode(const struct dentry *dentry);
 void mmap_pool_iov_iter_truncate(struct iov_iter *iter, u64 count);
 struct shrinker *mmap_pool_shrinker_alloc(const char *name);

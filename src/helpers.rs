@@ -70,8 +70,6 @@ extern "C" {
 
     pub(crate) fn mmap_pool_i_size_read(inode: *const inode) -> loff_t;
     pub(crate) fn mmap_pool_i_size_write(inode: *mut inode, size: loff_t);
-    pub(crate) fn mmap_pool_inode_lock_killable(inode: *mut inode) -> c_int;
-    pub(crate) fn mmap_pool_inode_unlock(inode: *mut inode);
     pub(crate) fn mmap_pool_d_inode(dentry: *const dentry) -> *mut inode;
     pub(crate) fn mmap_pool_iov_iter_truncate(iter: *mut iov_iter, count: u64);
     pub(crate) fn mmap_pool_shrinker_alloc(name: *const c_char) -> *mut shrinker;

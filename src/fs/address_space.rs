@@ -131,6 +131,7 @@ impl<T: InodeData> AddressSpaceOperations<T> {
 /// Both are valid. The page cache of the file has [`AddressSpaceOperations`], and its inode is locked.
 ///
 /// C: `generic_perform_write()`, `mm/filemap.c`.
+#[inline]
 pub(super) unsafe fn perform_write(
     kiocb: *mut bindings::kiocb,
     iov: *mut bindings::iov_iter,

@@ -240,11 +240,17 @@ pub(crate) fn write<T: InodeFile>(
         == bindings::S_IFREG
     {
         // SAFETY: The file is open, and its inode is locked.
-        to_result(unsafe { bindings::file_modified(file.as_ptr()) })?;
+        let ret = unsafe { bindings::file_modified(file.as_ptr()) };
+        // Asked here, since to ask in `to_result()` is a call.
+        if ret != 0 {
+            return Err(Error::from_errno(ret));
+        }
     }
     let allowed = T::Data::check_write(&guard, kiocb.ki_pos().try_into()?, len)?;
-    // SAFETY: `iov` is valid.
-    unsafe { helpers::mmap_pool_iov_iter_truncate(iov.as_raw(), allowed as u64) };
+    if allowed < len {
+        // SAFETY: `iov` is valid.
+        unsafe { helpers::mmap_pool_iov_iter_truncate(iov.as_raw(), allowed as u64) };
+    }
     // SAFETY: Both are valid. All inodes that carry a `T::Data` have the operations that this asks
     // for, and this one is locked.
     let written = unsafe { perform_write(kiocb.as_raw(), iov.as_raw()) };

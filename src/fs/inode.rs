@@ -235,10 +235,13 @@ impl<T: InodeData> Inode<T> {
     ///
     /// - `EINTR`: the task is being killed.
     ///
-    /// C: `inode_lock_killable()`.
+    /// C: `inode_lock_killable()`, `include/linux/fs.h`.
+    #[inline]
     pub(crate) fn lock(&self) -> Result<InodeGuard<'_, T>> {
-        // SAFETY: The inode is valid.
-        to_result(unsafe { helpers::mmap_pool_inode_lock_killable(self.as_ptr()) })?;
+        // SAFETY: The inode is valid, and so is the lock in it.
+        if unsafe { bindings::down_write_killable(&raw mut (*self.as_ptr()).i_rwsem) } != 0 {
+            return Err(EINTR);
+        }
         // INVARIANT: The lock was taken above.
         Ok(InodeGuard(self, NotThreadSafe))
     }
@@ -500,8 +503,10 @@ impl<T: InodeData> core::ops::Deref for InodeGuard<'_, T> {
 }
 
 impl<T: InodeData> Drop for InodeGuard<'_, T> {
+    /// C: `inode_unlock()`, `include/linux/fs.h`.
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariants the lock is held.
-        unsafe { helpers::mmap_pool_inode_unlock(self.0.as_ptr()) };
+        unsafe { bindings::up_write(&raw mut (*self.0.as_ptr()).i_rwsem) };
     }
 }

@@ -14,6 +14,7 @@ use kernel::{
     iov::IovIterDest,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
+    sync::atomic::Relaxed,
 };
 
 impl Inode<Pool> {
@@ -84,13 +85,14 @@ impl InodeGuard<'_, Pool> {
     #[inline]
     pub(super) fn check_write(&self, pos: u64, len: usize) -> Result<usize> {
         self.check_alive()?;
-        if self.is_write_sealed() {
+        let seals = self.data().seals.load(Relaxed);
+        if seals & uapi::SEAL_WRITE != 0 {
             return Err(EPERM);
         }
         let len_bytes = self.len_bytes();
         let (end, error) = if self.is_default() {
             (len_bytes, ENOSPC)
-        } else if self.data().is_sealed(uapi::SEAL_GROW) {
+        } else if seals & uapi::SEAL_GROW != 0 {
             (len_bytes, EPERM)
         } else {
             (i64::MAX as u64, ENOSPC)
@@ -113,9 +115,15 @@ impl InodeGuard<'_, Pool> {
     /// - `EIO`: the memory is broken.
     #[inline]
     pub(super) fn write_begin(&self, pos: u64, len: usize) -> Result<LockedFolio> {
-        self.check_alive()?;
-        let bounds = Bounds::up_to(self.len_bytes().max(pos + len as u64));
-        let folio = self.locked_folio((pos >> PAGE_SHIFT) as usize, || bounds)?;
+        let pgoff = (pos >> PAGE_SHIFT) as usize;
+        // Nothing but `revoke()` takes the page away meanwhile, and that waits for the folio.
+        let folio = match self.mapping().lock_folio(pgoff) {
+            Some(folio) => folio,
+            None => {
+                let bounds = Bounds::up_to(self.len_bytes().max(pos + len as u64));
+                self.locked_folio(pgoff, || bounds)?
+            }
+        };
         folio.check_intact()?;
         Ok(folio)
     }
