@@ -10,7 +10,10 @@ readonly DIED=122 COMPLAINED=123 TIMED_OUT=124 NOT_SET_UP=125
 
 top=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mmap_pool
-build=$top/build
+# The first script makes a relative BUILD absolute, before any script goes elsewhere.
+build=${BUILD:+$(realpath -m -- "$BUILD")}
+build=${build:-$top/build}
+[[ ! ${BUILD-} ]] || export BUILD=$build
 kernel_name=${KERNEL:-stock}
 
 say() { printf 'mmap_pool: %s\n' "$*" >&2; }
@@ -19,6 +22,44 @@ say() { printf 'mmap_pool: %s\n' "$*" >&2; }
 die() {
 	say "$1"
 	exit "${2:-$NOT_SET_UP}"
+}
+
+# writable FOLDER HINT: makes FOLDER. Dies with one line if it cannot be written.
+writable() {
+	{ mkdir -p "$1" && [[ -w $1 ]]; } 2>/dev/null || die "$1 cannot be written: $2"
+}
+
+# plain PATH: the name that PATH has for programs that take no spaces, as make does. PATH
+# lies in the checkout, the cache or the build folder; qemu/enter mounts these a second time.
+plain() {
+	if [[ ! ${MMAP_POOL_ROOT-} && ${HOST_TOOLS-} == 1 ]]; then
+		[[ $1 != *[[:space:]:]* ]] || die "HOST_TOOLS=1: make takes no path with a space or colon: $1"
+		printf '%s\n' "$1"
+		return
+	fi
+	case $1/ in
+	"$build"/*) printf '%s\n' "/mmap_pool.build${1#"$build"}" ;;
+	"$cache"/*) printf '%s\n' "/mmap_pool.cache${1#"$cache"}" ;;
+	"$top"/*) printf '%s\n' "/mmap_pool.checkout${1#"$top"}" ;;
+	*) die "$1 is neither in the checkout nor in the cache nor in the build folder" ;;
+	esac
+}
+
+# plain_module FOLDER: the same for the folder that `qemu/enter --module` gets.
+plain_module() {
+	if [[ ! ${MMAP_POOL_ROOT-} && ${HOST_TOOLS-} == 1 ]]; then plain "$1"; else echo /mmap_pool.module; fi
+}
+
+# real_paths MODULE COMMAND…: COMMAND, whose messages name real paths for plain ones. MODULE
+# is the folder that `qemu/enter --module` gets.
+real_paths() {
+	local pair path script=()
+	for pair in "build|$build" "cache|$cache" "checkout|$top" "module|$1"; do
+		path=$(printf '%s' "${pair#*|}" | sed 's/[&|\\]/\\&/g')
+		script+=(-e "s|/mmap_pool\\.${pair%%|*}\\b|$path|g")
+	done
+	shift
+	"$@" 2>&1 | sed -u "${script[@]}"
 }
 
 # Ends a whole process group, politely and then for certain.
@@ -49,7 +90,7 @@ step() {
 	local what=$1 log=$2 began=$SECONDS pid status=0 tick=0 tty=
 	shift 2
 	[[ -t 2 && ${TERM:-dumb} != dumb ]] && tty=1
-	mkdir -p "${log%/*}"
+	{ mkdir -p "${log%/*}" && : >"$log"; } 2>/dev/null || { say "$what: $log cannot be written"; return "$NOT_SET_UP"; }
 
 	set -m
 	"$@" </dev/null >"$log" 2>&1 &
@@ -98,21 +139,49 @@ recipe_hash() { sed '/^[[:space:]]*#/d; /^[[:space:]]*$/d' "$@" | sha256sum | cu
 # has_option CONFIG OPTION: whether a kernel with that configuration has it built in.
 has_option() { grep -qx "$2=y" "$1"; }
 
-# make_once FOLDER COMMAND…: make FOLDER unless it is there.
+# contents FOLDER: a line for each file in FOLDER and some levels below, with its size, and
+# one with a checksum for those at the top, which a guest boots. It takes 50 ms.
+contents() (
+	cd "$1" || exit
+	{
+		find . -maxdepth "${depth:-4}" ! -type d ! -name '.*.cmd' -printf '%s %p\n'
+		find . -maxdepth 1 -type f -size -64M -exec cksum {} +
+	} | LC_ALL=C sort
+)
+
+# intact FOLDER: whether FOLDER has what it had when it was made, as far as contents tells;
+# one line with what to remove if not. What an older version has made counts as intact.
+intact() {
+	local lost
+	if [[ ! -s $1.contents ]]; then
+		contents "$1" >"$1.contents.$$"
+		mv "$1.contents.$$" "$1.contents"
+	fi
+	lost=$(contents "$1" | LC_ALL=C comm -23 "$1.contents" - | sed -n 's/^[^.]* \.\///p' | head -n 1)
+	[[ ! $lost ]] || {
+		say "the cache is damaged: $1/$lost is not what it was; remove the folder: rm -rf $(printf %q "$1")"
+		return "$NOT_SET_UP"
+	}
+}
+
+# make_once FOLDER COMMAND…: make FOLDER unless it is there and intact. With
+# MMAP_POOL_LOOK=1 nothing is made, and the status is 1 if FOLDER is not there.
 #
 # COMMAND is called with an empty folder, which becomes FOLDER by one rename when
 # COMMAND succeeds: what exists is finished, and of two makers one waits.
 make_once() (
 	folder=$1
 	shift
-	[[ ! -d $folder ]] || exit 0
+	[[ ! -d $folder ]] || { intact "$folder"; exit; }
+	[[ ! ${MMAP_POOL_LOOK-} ]] || exit 1
 	locked "$folder.lock"
-	[[ ! -d $folder ]] || exit 0
+	[[ ! -d $folder ]] || { intact "$folder"; exit; }
 	# We hold the lock, so whatever lies here was left by an interrupted run.
 	rm -rf "$folder".new.*
 	new=$folder.new.$$
 	mkdir -p "$new"
 	trap 'rm -rf "$new"' EXIT
 	"$@" "$new" || exit
+	contents "$new" >"$folder.contents" || exit
 	mv -T "$new" "$folder"
 )

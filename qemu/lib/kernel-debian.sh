@@ -8,7 +8,7 @@
 # against it. But the source of the same version, with the headers package's
 # .config and Module.symvers and made with the same compilers, gives the same tree.
 
-: "${package:?}" "${here:?}" "${build:?}" "${name:?}"
+: "${package:?}" "${here:?}" "${top:?}" "${build:?}" "${name:?}"
 
 # shellcheck disable=SC2034 # qemu/kernel asks
 recipe_files=("$here/lib/debian-tree")
@@ -38,5 +38,5 @@ prepare() {
 	step "kernel $name: packages of $(head -n 1 "$found") (210 MB, once)" "$build/log/kernel-$name-fetch.log" \
 		"${apt[@]}" fetch "$into/debs" "$(tail -n +2 "$found" | xargs)" || return
 	step "kernel $name: build tree (once)" "$build/log/kernel-$name.log" \
-		"$here/enter" "$here/lib/debian-tree" "$into"
+		real_paths "$top" "$here/enter" "$(plain "$here")/lib/debian-tree" "$(plain "$into")"
 }

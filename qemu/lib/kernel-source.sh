@@ -4,7 +4,7 @@
 # A kernel of our own: Debian's newest kernel source, tinyconfig, and the fragments in
 # qemu/config that the description names.
 
-: "${here:?}" "${build:?}" "${cache:?}" "${name:?}" "${config:?}" "${arch:?}"
+: "${here:?}" "${top:?}" "${build:?}" "${cache:?}" "${name:?}" "${config:?}" "${arch:?}"
 # shellcheck source=qemu/arch/x86_64
 . "$here/arch/$arch"
 
@@ -38,7 +38,7 @@ prepare() {
 		mkdir -p "$work" && mv "$work.debs" "$work/debs" || return
 	fi
 	step "kernel $name: build (10 to 20 minutes on 2 cores, once)" "$build/log/kernel-$name.log" \
-		"$here/enter" "$here/lib/source-tree" "$work" \
+		real_paths "$top" "$here/enter" "$(plain "$here")/lib/source-tree" "$(plain "$work")" \
 		"${image_in_tree:?}" "$config" "${make_flags-}" || return
 	mv "$work"/* "$into" && rmdir "$work"
 }
