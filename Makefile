@@ -2,21 +2,20 @@
 #
 # What one types; `make help` lists it. The work is done by the scripts in qemu/.
 
-ifdef KDIR
+ifneq ($(origin KDIR),undefined)
 
 # The module alone, for the kernel whose build tree KDIR is, with this machine's own
-# tools and with Kbuild's usual verbs.
+# tools and with Kbuild's usual verbs. An empty KDIR is refused.
 .PHONY: modules modules_install clean rust-analyzer
 modules modules_install clean rust-analyzer:
 	@qemu/verbs/kdir "$(KDIR)"
-	+@$(MAKE) -C "$(KDIR)" M="$(CURDIR)" $@
+	+@MAKEFILES="$(CURDIR)/qemu/lib/module.mk" \
+		$(MAKE) -C "$(KDIR)" KDIR="$(realpath $(KDIR))" M="$(CURDIR)" $@
 
 else
 
-.PHONY: module run test fuzz coverage check bench bench-compare profile shell update buildroot clean help
+.PHONY: module run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help
 module: ; @qemu/module
-run test fuzz coverage check bench bench-compare profile shell update buildroot: ; @qemu/verbs/$@
-clean: ; rm -rf build
-help: ; @qemu/verbs/help
+run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help: ; @qemu/verbs/$@
 
 endif

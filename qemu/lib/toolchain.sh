@@ -15,17 +15,24 @@ has_rust() {
 as_number() {
 	local major minor patch
 	IFS=. read -r major minor patch <<<"$1"
+	patch=${patch%%[!0-9]*}
 	printf '%d\n' $((major * 10000 * ${2:-1} + minor * 100 + ${patch:-0}))
 }
 
-same_toolchain() {
+# same_rustc CONFIG RUSTC: rustc reads what it has compiled itself, and nothing else.
+same_rustc() {
 	local config=$1 want have
 	want=$(value "$config" CONFIG_RUSTC_VERSION)
-	have=$(rustc --version | cut -d ' ' -f 2)
+	have=$("$2" --version | cut -d ' ' -f 2)
 	[[ $want == "$(as_number "$have" 10)" ]] || {
 		say "this kernel was built with rustc number $want ($(value "$config" CONFIG_RUSTC_VERSION_TEXT)), here is rustc $have"
 		return 1
 	}
+}
+
+same_toolchain() {
+	local config=$1 want have
+	same_rustc "$config" rustc || return
 	want=$(value "$config" CONFIG_GCC_VERSION)
 	[[ ${want:-0} == 0 ]] && return
 	have=$(gcc -dumpfullversion)

@@ -330,9 +330,7 @@ test_missing_symbol_is_named() {
 
 test_kernel_without_rust_is_refused() {
 	local status=0
-	mkdir -p "$tmp/tree/include/generated"
-	touch "$tmp/tree/Makefile" "$tmp/tree/include/generated/autoconf.h"
-	echo '# CONFIG_RUST is not set' >"$tmp/tree/.config"
+	kernel_tree 459264 '# CONFIG_RUST is not set'
 	"$top/qemu/verbs/kdir" "$tmp/tree" 2>"$tmp/said" || status=$?
 	((status == 3)) || fail "status $status"
 	expect_said 'without Rust (CONFIG_RUST)'

@@ -1,0 +1,275 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a user does who has read little: odd paths, a damaged cache, a wrong kernel tree, a
+# module of one's own. Each is done, or refused in one line.
+
+# answer COMMAND…: its output is in $tmp/out, what it said in $tmp/said, its $status.
+answer() {
+	status=0
+	"$@" </dev/null >"$tmp/out" 2>"$tmp/said" || status=$?
+}
+
+# refused STATUS WORDS: the last answer was that status and one line with those words.
+refused() {
+	expect_status "$1"
+	(($(wc -l <"$tmp/said") == 1)) || fail 'not one line'
+	expect_said "$2"
+	[[ ! -s $tmp/out ]] || fail 'an answer'
+}
+
+# as_root_of_mounts COMMAND…: COMMAND may mount, and nobody else sees it.
+as_root_of_mounts() {
+	local user=()
+	((EUID == 0)) || user=(--user --map-root-user)
+	unshare "${user[@]}" --mount "$@"
+}
+
+# checkout FOLDER: a copy of this one in FOLDER, without what was built.
+checkout() {
+	mkdir -p "$1"
+	tar -c -C "$top" --exclude=./build --exclude=./.git . | tar -x -C "$1"
+}
+
+test_module_is_built_where_paths_have_spaces() {
+	local copy="$tmp/a b's & c:d"
+	checkout "$copy"
+	mkdir "$tmp/e f"
+	ln -s "$cache" "$tmp/e f/mmap_pool"
+	XDG_CACHE_HOME="$tmp/e f" answer "$copy/qemu/module" "$kernel_name" "$copy/tests/modules/example" example
+	expect_status 0
+	expect_out "$copy/build/module/$kernel_name/example/example.ko"$'\n'
+	[[ -s $(cat "$tmp/out") ]] || fail 'no module'
+	answer "$copy/qemu/run" --kernel "$kernel_name" --no-module --copy "$(cat "$tmp/out"):/x y.ko" -- insmod '/x y.ko'
+	expect_status 0
+	# What is wrong with it is said with the path that the user knows.
+	echo 'nonsense' >>"$copy/tests/modules/example/example.rs"
+	answer "$copy/qemu/module" "$kernel_name" "$copy/tests/modules/example" example
+	expect_status 125
+	grep -qF -e "$copy/tests/modules/example/example.rs:" "$tmp/said" || fail 'the source has another name'
+	! grep -q -e '/mmap_pool\.' "$tmp/said" || fail 'a path that is not there'
+}
+
+test_build_folder_can_be_elsewhere() {
+	BUILD="$tmp/some where" answer "$top/qemu/module" "$kernel_name" "$top/tests/modules/example" example
+	expect_status 0
+	expect_out "$tmp/some where/module/$kernel_name/example/example.ko"$'\n'
+	[[ -s "$tmp/some where/log/module-$kernel_name-example.log" ]] || fail 'the log is not there'
+	# It is removed as it was made; other folders stay.
+	answer make -C "$top" clean BUILD="$tmp/some where"
+	expect_status 0
+	[[ ! -e "$tmp/some where" ]] || fail 'still there'
+	mkdir "$tmp/mine"
+	answer make -C "$top" clean BUILD="$tmp/mine"
+	expect_status 2
+	expect_said 'was not made by this project'
+	[[ -e $tmp/mine ]] || fail 'removed'
+}
+
+test_read_only_checkout_is_said_in_a_line() {
+	checkout "$tmp/copy"
+	# shellcheck disable=SC2016 # the inner shell's
+	answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$1/qemu/run" -- true' sh "$tmp/copy"
+	refused 125 "$tmp/copy/build cannot be written: BUILD=DIR puts the build folder elsewhere"
+	# shellcheck disable=SC2016 # the inner shell's
+	BUILD=$tmp/made answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
+		exec "$1/qemu/module" "$2" "$1/tests/modules/example" example' sh "$tmp/copy" "$kernel_name"
+	expect_status 0
+	expect_out "$tmp/made/module/$kernel_name/example/example.ko"$'\n'
+}
+
+# attacked: a cache of its own, on the same file system, with links to what ours has.
+attacked() {
+	local thing
+	spoilt=$(mktemp -d "$cache/attacked.XXXXXX")
+	# shellcheck disable=SC2064 # the folder of now is meant
+	trap "rm -rf '$spoilt'" EXIT
+	mkdir -p "$spoilt/mmap_pool/kernels"
+	for thing in "$cache"/root-* "$cache"/guest-*; do
+		[[ $thing == *.lock ]] || cp -al "$thing" "$spoilt/mmap_pool/"
+	done
+}
+
+test_cut_archive_of_the_guest_is_noticed() {
+	local base
+	attacked
+	base=$(XDG_CACHE_HOME=$spoilt "$top/qemu/enter" "$top/qemu/lib/base") || fail 'not intact to begin with'
+	head -c 100000 "$base" >"$tmp/cut"
+	rm "$base"
+	cp "$tmp/cut" "$base"
+	XDG_CACHE_HOME=$spoilt answer "$top/qemu/run" --kernel "$kernel_name" --no-module -- true
+	refused 125 "damaged: $base is not what it was; remove the folder: rm -rf ${base%/*}\$"
+	# As long, and something else.
+	truncate -s "$(awk '/base.cpio/ { print $1; exit }' "${base%/*}.contents")" "$base"
+	XDG_CACHE_HOME=$spoilt answer "$top/qemu/run" --kernel "$kernel_name" --no-module -- true
+	refused 125 "damaged: $base"
+}
+
+test_missing_compiler_is_noticed() {
+	local root
+	attacked
+	root=$(XDG_CACHE_HOME=$spoilt "$top/qemu/root/build") || fail 'not intact to begin with'
+	mv "$root/usr/bin/rustc" "$tmp/rustc"
+	XDG_CACHE_HOME=$spoilt answer "$top/qemu/enter" true
+	refused 125 "damaged: $root/usr/bin/rustc is not what it was; remove the folder: rm -rf $root\$"
+	XDG_CACHE_HOME=$spoilt answer "$top/qemu/verbs/doctor"
+	expect_status 1
+	grep -q "^WRONG   build root: the cache is damaged: .* rm -rf $root\$" "$tmp/out" || fail "$(cat "$tmp/out")"
+	# And a link to one.
+	mv "$tmp/rustc" "$root/usr/bin/rustc"
+	rm "$root/usr/bin/gcc"
+	XDG_CACHE_HOME=$spoilt answer "$top/qemu/enter" true
+	refused 125 "damaged: $root/usr/bin/gcc is not"
+}
+
+test_garbage_instead_of_a_version_is_noticed() {
+	local found
+	attacked
+	found=$(echo "$cache"/kernels/"$kernel_name".*.found)
+	found=${found##* }
+	head -c 300 "$kernel/image" | tail -c 200 >"$spoilt/mmap_pool/kernels/${found##*/}"
+	XDG_CACHE_HOME=$spoilt MMAP_POOL_LOOK=1 answer "$top/qemu/kernel" "$kernel_name"
+	refused 1 "${found##*/} is damaged: looking again"
+	[[ ! -e $spoilt/mmap_pool/kernels/${found##*/} ]] || fail 'it stays'
+}
+
+test_doctor_looks_and_makes_nothing() {
+	mkdir "$tmp/cache"
+	XDG_CACHE_HOME=$tmp/cache BUILD=$tmp/made answer "$top/qemu/verbs/doctor"
+	grep -q '^ok      build root: not there yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
+	[[ ! -e $tmp/cache/mmap_pool && ! -e $tmp/made ]] || fail 'something was made'
+	BUILD=/proc/1/nowhere answer "$top/qemu/verbs/doctor"
+	expect_status 1
+	grep -q "^ok      kernel $kernel_name: $kernel\$" "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -q '^WRONG   build folder: .* cannot be written; BUILD=DIR' "$tmp/out" || fail "$(cat "$tmp/out")"
+}
+
+# kernel_tree VERSION-CODE OPTION…: what looks like a prepared one, in $tmp/tree.
+kernel_tree() {
+	rm -rf "$tmp/tree"
+	mkdir -p "$tmp/tree"/{rust,include/generated/uapi/linux}
+	touch "$tmp/tree"/{Makefile,include/generated/autoconf.h,rust/libkernel.rmeta}
+	echo "#define LINUX_VERSION_CODE $1" >"$tmp/tree/include/generated/uapi/linux/version.h"
+	printf '%s\n' "${@:2}" >"$tmp/tree/.config"
+}
+
+test_unfit_kernel_trees_are_refused_in_a_line() {
+	local rust=(CONFIG_RUST=y CONFIG_RUSTC_VERSION=108501)
+	printf '#!/bin/sh\necho "rustc 1.85.1 (abc 2025-03-15)"\n' >"$tmp/rustc"
+	printf '#!/bin/sh\necho "rustc 1.99.0-nightly"\n' >"$tmp/other"
+	chmod +x "$tmp/rustc" "$tmp/other"
+	kernel_tree 459264 "${rust[@]}"
+	RUSTC=$tmp/rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	expect_status 0
+	RUSTC=no-rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	refused 4 'no-rustc is needed and is not on PATH'
+	RUSTC=$tmp/rustc CC=no-gcc answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	refused 4 'no-gcc is needed and is not on PATH'
+	RUSTC=$tmp/other CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	refused 4 'built with rustc number 108501 .*, here is rustc 1.99.0-nightly'
+	kernel_tree 459264 "${rust[@]}" CONFIG_CC_IS_CLANG=y
+	RUSTC=$tmp/rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	refused 4 'was built by clang: say LLVM=1 too'
+	kernel_tree 459263 "${rust[@]}"
+	answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	refused 5 'is Linux 7.1: the module needs 7.2 or newer'
+	mkdir "$tmp/a b"
+	touch "$tmp/a b/Makefile"
+	answer "$top/qemu/verbs/kdir" "$tmp/a b"
+	refused 2 'no path with a space'
+}
+
+test_buildroot_where_paths_have_spaces_is_refused() {
+	mkdir -p "$tmp/a b/support/kconfig"
+	touch "$tmp/a b/Makefile"
+	BUILDROOT="$tmp/a b" answer "$top/qemu/image"
+	refused 2 "Buildroot takes no path with a space or colon: $tmp/a b"
+}
+
+test_empty_kernel_tree_is_refused() {
+	answer make -s -C "$top" KDIR=
+	expect_status 2
+	expect_said 'KDIR is empty: say KDIR=/path'
+	[[ ! -s $tmp/out ]] || fail 'a module'
+}
+
+# example WHERE: a folder with a module of one's own.
+example() { cp -r "$top/tests/modules/example" "$1"; }
+
+test_own_module_is_built_and_loaded() {
+	example "$tmp/own"
+	touch "$tmp/before"
+	(cd "$tmp/own" && BUILD=../made answer "$top/qemu/module" "$kernel_name" . example && expect_status 0) || exit
+	[[ ! $(find "$tmp/own" -newer "$tmp/before") ]] || fail 'the source folder was written'
+	guest --no-module --copy "$(cat "$tmp/out"):/example.ko" -- \
+		sh -c 'insmod /example.ko && rmmod example && dmesg | grep -oE "example: (hello|goodbye)"'
+	expect_status 0
+	expect_out $'example: hello\nexample: goodbye\n'
+}
+
+test_module_folder_may_be_named_in_any_way() {
+	local name
+	mkdir "$tmp/work"
+	example "$tmp/work/below"
+	example "$tmp/outside"
+	for name in below ./below "$tmp/work/below" ../outside "$tmp/outside"; do
+		(cd "$tmp/work" && BUILD=$tmp/made answer "$top/qemu/module" "$kernel_name" "$name" example && expect_status 0) || exit
+		expect_out "$tmp/made/module/$kernel_name/example/example.ko"$'\n'
+	done
+	answer "$top/qemu/module" "$kernel_name" "$tmp/none" example
+	refused 125 "there is no folder $tmp/none"
+	answer "$top/qemu/module" "$kernel_name" "$tmp/work" example
+	refused 125 "$tmp/work has no Kbuild"
+	BUILD=$tmp/made answer "$top/qemu/module" "$kernel_name" "$tmp/outside" sample
+	expect_status 125
+	expect_said "$tmp/outside has no module sample; it has: example.ko"
+}
+
+test_module_build_writes_nothing_but_its_output() {
+	touch "$tmp/before"
+	# Made already: this is what once wrote sources of the tree again.
+	answer "$top/qemu/module" "$kernel_name"
+	expect_status 0
+	[[ ! $(find "$kernel/tree" -newer "$tmp/before" -print -quit) ]] || fail "written: $(find "$kernel/tree" -newer "$tmp/before")"
+	mkdir "$tmp/bad"
+	cat >"$tmp/bad/Kbuild" <<-'END'
+		$(shell for f in $(objtree)/written $(src)/written; do touch $$f && echo "written: $$f" >&2; done)
+		obj-m := bad.o
+	END
+	echo '#include <linux/module.h>' >"$tmp/bad/bad.c"
+	echo 'MODULE_DESCRIPTION("Bad"); MODULE_LICENSE("GPL");' >>"$tmp/bad/bad.c"
+	answer "$top/qemu/module" "$kernel_name" "$tmp/bad" bad
+	expect_status 0
+	! grep -q 'written: ' "$build/log/module-$kernel_name-bad.log" || fail 'it could be written'
+	grep -q 'Read-only file system' "$build/log/module-$kernel_name-bad.log" || fail 'nobody has tried'
+}
+
+test_folder_brings_the_libraries_of_its_programs() {
+	mkdir -p "$tmp/my programs/bin"
+	cp "$(type -P bash)" "$tmp/my programs/bin/bash"
+	# shellcheck disable=SC2016 # the guest's bash
+	printf '#!/opt/p/bin/bash\necho "${BASH_VERSION:+yes}"\n' >"$tmp/my programs/script"
+	chmod +x "$tmp/my programs/script"
+	guest --no-module --copy "$tmp/my programs:/opt/p" -- /opt/p/script
+	expect_status 0
+	expect_out $'yes\n'
+}
+
+test_whole_name_chooses_one_test() {
+	local list=$'a\tsize::grow\nb\tio::grow\nb\tio::grow_twice\nc\tregrow'
+	chosen() { awk -v "name=$1" -f "$top/qemu/lib/choose.awk" <<<"$list" | cut -f 2 | xargs; }
+	[[ $(chosen io::grow) == io::grow ]] || fail "$(chosen io::grow)"
+	[[ $(chosen grow) == 'size::grow io::grow' ]] || fail "$(chosen grow)"
+	[[ $(chosen gro) == 'size::grow io::grow io::grow_twice regrow' ]] || fail "$(chosen gro)"
+	[[ $(chosen shrink) == '' ]] || fail "$(chosen shrink)"
+}
+
+test_one_test_builds_what_it_needs() {
+	touch "$tmp/before"
+	T=ordinary_lines_are_no_complaints answer "$top/qemu/verbs/test"
+	expect_status 0
+	expect_said 'T=ordinary_lines_are_no_complaints: 1 of the tests'
+	grep -qx 'test harness::ordinary_lines_are_no_complaints ... ok' "$tmp/out" || fail 'it did not run'
+	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed' ]] || fail "$(tail -n 1 "$tmp/out")"
+	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
+}
