@@ -4,8 +4,9 @@
 # What in a console log says that the kernel is not well. complaints.awk decides.
 #
 # Where the list comes from: the messages of Linux 7.3 in mm, kernel, lib, fs, drivers/base and
-# arch/x86, read at the levels emerg to warning. Here is each that says that the kernel itself is
-# wrong, not a program or a device. A message that comes with a stack needs no entry: a stack that
+# arch/x86. At the levels emerg to crit all were read, at err and warning those that a search for
+# such words found. Here is each that says that the kernel itself is wrong, not a program or a device
+# (nor that a task which cannot be killed has found no memory: `Huh VM_FAULT_OOM leaked out`). A message that comes with a stack needs no entry: a stack that
 # nothing explains is a complaint of its own.
 #
 # How to renew it: test_worst_messages_of_the_kernel_are_known (tests/harness/parts.sh) goes
@@ -67,7 +68,6 @@ Corrupted page table at
 unrecognized swap entry
 page dumped because
 failed to unmap page
-VM_FAULT_OOM leaked out
 Reserved count may go negative
 slabs counted but counter
 integrity check failed
@@ -112,7 +112,7 @@ END
 )
 
 # What says that there was no memory. It is no complaint of a guest in which memory is made to fail.
-readonly no_memory=' page allocation failure: |vmalloc error: |page allocation stall |allocation failed, size=|VM_FAULT_OOM leaked out|Out of memory. ODEBUG disabled'
+readonly no_memory=' page allocation failure: |vmalloc error: |page allocation stall |allocation failed, size=|Out of memory. ODEBUG disabled'
 readonly complaint="$complaint|$no_memory"
 
 # What explains a stack that follows in the next lines: somebody has asked for it, the kernel shows

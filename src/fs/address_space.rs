@@ -55,7 +55,8 @@ impl<T: InodeData> AddressSpaceOperations<T> {
         from_result(|| {
             // SAFETY: The caller's promise.
             let guard = unsafe { Self::guard(mapping) };
-            let folio = T::write_begin(&guard, pos.try_into()?, len as usize)?;
+            // CAST: A position to write at is never negative.
+            let folio = T::write_begin(&guard, pos as u64, len as usize)?;
             // SAFETY: The caller takes the folio there, with its lock and reference.
             unsafe { *foliop = folio.into_raw().as_ptr() };
             Ok(0)

@@ -119,13 +119,17 @@ impl InodeGuard<'_, Pool> {
         // Nothing but `revoke()` takes the page away meanwhile, and that waits for the folio.
         let folio = match self.mapping().lock_folio(pgoff) {
             Some(folio) => folio,
-            None => {
-                let bounds = Bounds::up_to(self.len_bytes().max(pos + len as u64));
-                self.locked_folio(pgoff, || bounds)?
-            }
+            None => self.folio_for_write(pgoff, pos + len as u64)?,
         };
         folio.check_intact()?;
         Ok(folio)
+    }
+
+    /// The rest of [`Self::write_begin`], apart from where writes to pages that are there pass by.
+    #[inline(never)]
+    fn folio_for_write(&self, pgoff: usize, end: u64) -> Result<LockedFolio> {
+        let bounds = Bounds::up_to(self.len_bytes().max(end));
+        self.locked_folio(pgoff, || bounds)
     }
 }
 

@@ -296,6 +296,7 @@ test_ordinary_lines_are_no_complaints() {
 		prog[42]: segfault at 0 ip 0000000000401000 sp 00007ffc00000000 error 6 in prog[401000+1000]
 		mmap_pool: loading out-of-tree module taints kernel.
 		mmap_pool: module verification failed: signature and/or required key missing - tainting kernel
+		Huh VM_FAULT_OOM leaked out to the #PF handler. Retrying PF
 		prog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
 		Memory cgroup out of memory: Killed process 42 (prog) total-vm:4096kB
 		Spectre V2 : WARNING text of a kind that boots show: mitigations are off
