@@ -11,12 +11,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mmap_pool::Pool;
 use mmap_pool_tests::{module, Failure};
 
 use crate::cast::{SignCast, UnsignedCast};
 use crate::coverage::Coverage;
+use crate::disturb::{Hand, Loose};
 use crate::model::{Expected, Kind, Model};
 use crate::op::{Call, Op, Sequence};
 use crate::sys::{self, SharedWords};
@@ -278,8 +281,26 @@ pub(crate) fn totals() -> Result<(u64, u64), Failure> {
     Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
+/// The same, if it is to become `expected`: what the hand had hold of, the kernel gives back in its own
+/// time.
+pub(crate) fn settled_totals(
+    expected: (u64, u64),
+    hand: Option<&Hand>,
+) -> Result<(u64, u64), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    let start = Instant::now();
+    loop {
+        let found = totals()?;
+        if found == expected || hand.is_none() || start.elapsed() > PATIENCE {
+            return Ok(found);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Carries out a sequence in new processes and compares every answer. Notes in `coverage` what it has
-/// reached.
+/// reached. Lets `hand` act meanwhile.
 ///
 /// # Errors
 ///
@@ -288,6 +309,7 @@ pub fn run(
     kind: Kind,
     sequence: &Sequence,
     mut coverage: Option<&mut Coverage>,
+    hand: Option<&Hand>,
 ) -> Result<Outcome, Failure> {
     let (steps, model) = plan(kind, sequence);
     if kind == Kind::Node {
@@ -301,19 +323,22 @@ pub fn run(
     } else {
         totals()?
     };
+    let loose = hand.map(|hand| hand.predicted(kind));
     let mut outcome = carry_out(kind, sequence, &steps, coverage)?;
-    if outcome.difference.is_none() && kind != Kind::Memfd {
-        let mut after = totals()?;
+    if outcome.difference.is_some() {
+        return Ok(outcome);
+    }
+    loose.map_or(Ok(()), Loose::rest)?;
+    if kind != Kind::Memfd {
         if kind == Kind::Node && !model.has_spoilt_node() {
-            let pool = Pool::open()?;
-            after.1 -= pool.info()?.nr_resident_pages;
-            pool.punch(0, 1 << 40)?;
+            Pool::open()?.punch(0, 1 << 40)?;
         }
         let before = if kind == Kind::Node {
             (before.0, 0)
         } else {
             before
         };
+        let after = settled_totals(before, hand)?;
         if after != before && !model.has_spoilt_node() {
             outcome.difference = Some(Difference {
                 kind,
