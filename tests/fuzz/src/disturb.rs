@@ -270,7 +270,8 @@ impl Actor<'_> {
             .set(at::LAST + 2 * nr + 1, start.elapsed().as_millis() as u64);
         self.words.add(tally(act, at::TRIED), 1);
         match (ACTS[act].act)(self) {
-            Ok(0) | Err(Refusal::Refused) => {}
+            // Most often there was no page, and there will be.
+            Ok(0) | Err(Refusal::Refused) => thread::sleep(Duration::from_micros(100)),
             Ok(amount) => {
                 self.words.add(tally(act, at::DONE), 1);
                 self.words.add(tally(act, at::AMOUNT), amount);

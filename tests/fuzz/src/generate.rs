@@ -18,9 +18,6 @@ use crate::op::{
 };
 use crate::{HUGE, PAGE, PROCESSES, SLOTS};
 
-/// One sequence in so many is large.
-const LARGE_EVERY: u64 = 16;
-
 /// How much memory a sequence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -31,16 +28,6 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// That of the sequence with this seed.
-    #[must_use]
-    pub const fn of(seed: u64) -> Self {
-        if seed % LARGE_EVERY == LARGE_EVERY - 1 {
-            Self::Large
-        } else {
-            Self::Small
-        }
-    }
-
     /// Pages of the arena that are used.
     #[must_use]
     pub const fn arena_pages(self) -> u64 {
@@ -69,10 +56,28 @@ pub enum Theme {
     Bytes,
 }
 
+impl Theme {
+    /// How much memory the sequence with this seed is about.
+    #[must_use]
+    pub const fn scale(self, seed: u64) -> Scale {
+        // One sequence in so many is large.
+        let every = match self {
+            Self::Calls => 16,
+            // The kernel has more to do with huge pages.
+            Self::Bytes => 4,
+        };
+        if seed % every == every - 1 {
+            Scale::Large
+        } else {
+            Scale::Small
+        }
+    }
+}
+
 /// A sequence of `nr_ops` operations.
 #[must_use]
 pub fn generate(theme: Theme, seed: u64, nr_ops: usize) -> Sequence {
-    let mut lot = Lot::new(seed, Scale::of(seed));
+    let mut lot = Lot::new(seed, theme.scale(seed));
     lot.theme = theme;
     let size = lot.object_size();
     let mut ops = Vec::with_capacity(nr_ops);
@@ -721,7 +726,7 @@ mod tests {
     #[test]
     fn large_sequences_are_about_huge_pages_and_others_are_not() {
         for seed in 0..64 {
-            let is_large = Scale::of(seed) == Scale::Large;
+            let is_large = Theme::Calls.scale(seed) == Scale::Large;
             assert_eq!(longest(seed) >= HUGE, is_large, "{seed}");
         }
     }

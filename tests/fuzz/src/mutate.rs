@@ -76,7 +76,7 @@ mod tests {
     fn kept() -> Vec<Kept> {
         let kept = |seed| Kept {
             sequence: generate(Theme::Calls, seed, 100),
-            scale: Scale::of(seed),
+            scale: Theme::Calls.scale(seed),
         };
         (0..20).map(kept).collect()
     }

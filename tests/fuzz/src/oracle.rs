@@ -12,7 +12,7 @@ use mmap_pool_tests::Failure;
 
 use crate::coverage::Coverage;
 use crate::disturb::Hand;
-use crate::generate::{generate, Scale, Theme};
+use crate::generate::{generate, Theme};
 use crate::model::Kind;
 use crate::mutate::{mutate, Kept};
 use crate::op::Sequence;
@@ -136,7 +136,7 @@ pub fn carry_out(
         } else {
             Kept {
                 sequence: generate(plan.theme, seed, plan.length),
-                scale: Scale::of(seed),
+                scale: plan.theme.scale(seed),
             }
         };
         report.nr_sequences += 1;

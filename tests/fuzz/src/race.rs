@@ -14,7 +14,7 @@ use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
 use crate::disturb::{Hand, Loose};
-use crate::generate::{Lot, Scale};
+use crate::generate::{Lot, Scale, Theme};
 use crate::model::{Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
 use crate::sys::{self, SharedWords};
@@ -80,7 +80,7 @@ const COUNT: usize = 0;
 const MISHAP: usize = 1;
 
 fn one_round(kind: Kind, seed: u64, hand: Option<&Hand>) -> Result<u64, Failure> {
-    let scale = Scale::of(seed);
+    let scale = Theme::Calls.scale(seed);
     empty_node()?;
     let before = totals()?;
     let words = SharedWords::new(2);

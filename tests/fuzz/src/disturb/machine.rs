@@ -226,6 +226,9 @@ pub(super) fn offline_processor(actor: &mut Actor) -> Done {
 /// Puts a breakpoint of the kernel's where the fuzzed processes touch memory, for a while.
 pub(super) fn uprobe(_: &mut Actor) -> Done {
     let (file, offset) = sys::place_of_copy().ok_or(Refusal::Refused)?;
+    // Or the kernel would rewrite its scheduler each time, to note names of processes; an emulated
+    // processor may trip over that.
+    ask(&format!("{TRACING}/options/record-cmd"), "0")?;
     let events = format!("{TRACING}/uprobe_events");
     let enable = format!("{TRACING}/events/fuzz/touch/enable");
     ask(&events, &format!("p:fuzz/touch {file}:{offset:#x}"))?;
