@@ -26,8 +26,7 @@ if want CONFIG_NUMA; then
 
 	test_a_guest_has_one_node_unless_asked() {
 		nodes --mem 1024M --smp 2
-		grep -q '^node0 0-1 [0-9]*$' "$tmp/out" && (($(wc -l <"$tmp/out") == 1)) ||
-			fail "$(cat "$tmp/out")"
+		expect_out $'node0 0-1 1024\n'
 	}
 fi
 

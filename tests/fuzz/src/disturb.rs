@@ -127,7 +127,7 @@ struct Act {
     counts: &'static str,
     /// Whether pages of the fuzzed processes are then elsewhere.
     moves: bool,
-    act: fn(&mut Actor) -> Done,
+    does: fn(&mut Actor) -> Done,
 }
 
 macro_rules! acts {
@@ -140,7 +140,7 @@ macro_rules! acts {
             may: $may,
             counts: $counts,
             moves: $moves,
-            act: $act,
+            does: $act,
         }),*];
     };
 }
@@ -269,7 +269,7 @@ impl Actor<'_> {
         self.words
             .set(at::LAST + 2 * nr + 1, start.elapsed().as_millis() as u64);
         self.words.add(tally(act, at::TRIED), 1);
-        match (ACTS[act].act)(self) {
+        match (ACTS[act].does)(self) {
             // Most often there was no page, and there will be.
             Ok(0) | Err(Refusal::Refused) => thread::sleep(Duration::from_micros(100)),
             Ok(amount) => {
@@ -295,7 +295,8 @@ impl Actor<'_> {
                 continue;
             };
             let is_free = ACTS[act].pace == Pace::Free;
-            self.words.set(busy, if is_free { 0 } else { act as u64 + 1 });
+            self.words
+                .set(busy, if is_free { 0 } else { act as u64 + 1 });
             self.act(act, start);
             self.words.set(busy, 0);
             if ACTS[act].pace != Pace::Quick {
@@ -369,7 +370,7 @@ impl Hand {
                 let threads: [&[Pace]; 2] = [&[Pace::Quick], &[Pace::Slow, Pace::Free]];
                 for (thread, paces) in threads.into_iter().enumerate() {
                     let (words, pins) = (&words, &pins);
-                    let lot = Rand64::new(u128::from(seed) << 8 | thread as u128);
+                    let lot = Rand64::new((u128::from(seed) << 8) | thread as u128);
                     scope.spawn(move || {
                         let mut actor = Actor {
                             words,

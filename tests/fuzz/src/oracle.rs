@@ -104,7 +104,10 @@ impl fmt::Display for Found {
                 write!(f, "{sequence}")
             }
             Story::Disturbed(nr_ops, acts) => {
-                write!(f, "# Operation {nr_ops} of the seed. The last acts: {acts}.")
+                write!(
+                    f,
+                    "# Operation {nr_ops} of the seed. The last acts: {acts}."
+                )
             }
         }
     }

@@ -168,7 +168,9 @@ fn no_write_is_lost_when_its_page_moves_to_another_node() {
         let mut nodes = [-1; 16];
         // A page that is being written may stay, and then those after it stay, too.
         assert!(remote::move_pages(pid, &[0; 16], Some(&targets), &mut nodes) >= 0);
-        let moved = nodes.windows(2).filter(|nodes| nodes == &[0, 1] || nodes == &[1, 0]);
+        let moved = nodes
+            .windows(2)
+            .filter(|nodes| nodes == &[0, 1] || nodes == &[1, 0]);
         moved.count() as u64
     });
 }

@@ -73,7 +73,11 @@ pub(super) fn fanotify(actor: &mut Actor) -> Done {
 
 /// Maps a file of a process, and returns some of its pages in a row that hold memory. All processes
 /// have to stand still.
-fn mapped(actor: &mut Actor, path: &str, prot: Protection) -> Result<(Mapping, usize, usize), Refusal> {
+fn mapped(
+    actor: &mut Actor,
+    path: &str,
+    prot: Protection,
+) -> Result<(Mapping, usize, usize), Refusal> {
     let is_writable = prot.contains(Protection::WRITE);
     let file = File::options().read(true).write(is_writable).open(path)?;
     let mapping = MappingBuilder::shared()
@@ -85,7 +89,11 @@ fn mapped(actor: &mut Actor, path: &str, prot: Protection) -> Result<(Mapping, u
     let pages: Vec<_> = (0..NR_PAGES).filter(|page| resident[*page]).collect();
     let start = actor.pick(&pages)?;
     let max = 1 + actor.below(NR_PINNED) as usize;
-    let len = resident[start..].iter().take(max).take_while(|it| **it).count();
+    let len = resident[start..]
+        .iter()
+        .take(max)
+        .take_while(|it| **it)
+        .count();
     Ok((mapping, start * PAGE as usize, len * PAGE as usize))
 }
 
@@ -100,7 +108,11 @@ pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
     let [_out, into] = remote::pipe()?;
     let frozen = Frozen::new()?;
     let (mapping, start, len) = mapped(actor, &path, Protection::READ)?;
-    let held = checked(remote::hold_in_pipe(&into, mapping.as_ptr().wrapping_add(start), len))?;
+    let held = checked(remote::hold_in_pipe(
+        &into,
+        mapping.as_ptr().wrapping_add(start),
+        len,
+    ))?;
     drop((mapping, frozen));
     actor.linger();
     Ok(held.unsigned_abs() / PAGE)
@@ -116,7 +128,11 @@ pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
     let path = path(actor)?;
     let ring = remote::ring()?;
     let (mapping, start, len) = mapped(actor, &path, Protection::READ_WRITE)?;
-    checked(remote::hold_in_ring(&ring, mapping.as_ptr().wrapping_add(start), len))?;
+    checked(remote::hold_in_ring(
+        &ring,
+        mapping.as_ptr().wrapping_add(start),
+        len,
+    ))?;
     drop(mapping);
     actor.linger();
     Ok(len as u64 / PAGE)

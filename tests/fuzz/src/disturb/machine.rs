@@ -186,8 +186,8 @@ fn movable_blocks() -> Vec<PathBuf> {
 fn has_reserved(pfn: u64, nr_pages: u64) -> bool {
     const RESERVED: u64 = 1 << 32;
     let mut flags = vec![0; nr_pages as usize * 8];
-    let read = File::open("/proc/kpageflags")
-        .and_then(|file| file.read_exact_at(&mut flags, pfn * 8));
+    let read =
+        File::open("/proc/kpageflags").and_then(|file| file.read_exact_at(&mut flags, pfn * 8));
     let mut flags = flags
         .chunks_exact(8)
         .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
@@ -216,7 +216,9 @@ pub(super) fn offline_memory(actor: &mut Actor) -> Done {
 /// Stops the last processor, and starts it.
 pub(super) fn offline_processor(actor: &mut Actor) -> Done {
     let processors = (1..64).map(|nr| format!("/sys/devices/system/cpu/cpu{nr}/online"));
-    let last = processors.take_while(|path| Path::new(path).exists()).last();
+    let last = processors
+        .take_while(|path| Path::new(path).exists())
+        .last();
     let path = last.ok_or(Refusal::Lacking)?;
     let _off = Setting::new(path, "0")?;
     actor.linger();

@@ -31,6 +31,7 @@ struct Present {
 
 /// Bits of `/proc/kpageflags`.
 const DIRTY: u64 = 1 << 4;
+const HWPOISON: u64 = 1 << 19;
 const THP: u64 = 1 << 22;
 
 fn present(pid: i32) -> Result<Vec<Present>, Refusal> {
@@ -64,7 +65,12 @@ fn batch(actor: &mut Actor, pid: i32) -> Result<Vec<u64>, Refusal> {
     let present = present(pid)?;
     let len = 1 + actor.below(BATCH.min(present.len() as u64)) as usize;
     let start = actor.below((present.len() + 1).saturating_sub(len) as u64) as usize;
-    let pages: Vec<_> = present.iter().skip(start).take(len).map(|it| it.page).collect();
+    let pages: Vec<_> = present
+        .iter()
+        .skip(start)
+        .take(len)
+        .map(|it| it.page)
+        .collect();
     if pages.is_empty() {
         return Err(Refusal::Refused);
     }
@@ -159,7 +165,13 @@ pub(super) fn soft_offline(actor: &mut Actor) -> Done {
 pub(super) fn poison(actor: &mut Actor) -> Done {
     let pfn = victim(actor)?;
     let address = format!("{:#x}", pfn * PAGE);
-    ask("/sys/devices/system/memory/hard_offline_page", &address)?;
+    // The kernel answers that it failed, since the page cache keeps the broken page.
+    if let Err(Refusal::Lacking) = ask("/sys/devices/system/memory/hard_offline_page", &address) {
+        return Err(Refusal::Lacking);
+    }
+    if flags(pfn)? & HWPOISON == 0 {
+        return Err(Refusal::Refused);
+    }
     note_offlined(actor, pfn);
     Ok(1)
 }

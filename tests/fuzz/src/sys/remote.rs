@@ -212,11 +212,7 @@ pub fn hold_in_ring(ring: &OwnedFd, start: *mut u8, len: usize) -> Answer {
 pub fn resident(start: *const u8, nr_pages: usize) -> Result<Vec<bool>, Answer> {
     let mut pages = vec![0_u8; nr_pages];
     let len = nr_pages as u64 * PAGE;
-    let arguments = [
-        start.addr() as u64,
-        len,
-        pages.as_mut_ptr().addr() as u64,
-    ];
+    let arguments = [start.addr() as u64, len, pages.as_mut_ptr().addr() as u64];
     // SAFETY: There is a byte for each page.
     match unsafe { call(libc::SYS_mincore, arguments) } {
         0 => Ok(pages.iter().map(|page| page & 1 != 0).collect()),
