@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use mmap_pool::{Pool, Strategy};
+use mmap_pool_fuzz::cast::UnsignedCast;
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::Theme;
 use mmap_pool_fuzz::model::Kind;
@@ -91,8 +92,8 @@ fn all_at_once_leaves_nothing_behind() {
 }
 
 /// One thread writes a number and reads it back, over and over. Another has the kernel move the page
-/// meanwhile, until it has done so `nr_moves` times. Returns how many numbers were lost.
-fn lost_writes(fd: i32, nr_moves: u64, move_it: impl Fn() -> u64) -> u64 {
+/// meanwhile, until it has done so `wanted` times. Returns how many numbers were lost.
+fn lost_writes(fd: i32, wanted: u64, move_it: impl Fn() -> u64) -> u64 {
     /// Ends the writer, also when something fails here.
     struct End<'a>(&'a AtomicBool);
     impl Drop for End<'_> {
@@ -124,7 +125,7 @@ fn lost_writes(fd: i32, nr_moves: u64, move_it: impl Fn() -> u64) -> u64 {
         });
         let end = End(&is_over);
         let mut nr_moved = 0;
-        while nr_moved < nr_moves {
+        while nr_moved < wanted {
             // It has to be mapped to be moved.
             assert_eq!(sys::load(0, &mut [0]), (1, None));
             nr_moved += move_it();
@@ -137,19 +138,19 @@ fn lost_writes(fd: i32, nr_moves: u64, move_it: impl Fn() -> u64) -> u64 {
 }
 
 /// Calls `lost_writes` for pools of each kind and for a memfd; nothing may be lost.
-fn nothing_is_lost(nr_moves: u64, move_it: impl Fn() -> u64) {
+fn nothing_is_lost(wanted: u64, move_it: impl Fn() -> u64) {
     let size = HUGE * PAGE;
     let mut lost = Vec::new();
     for strategy in Strategy::ALL {
         let pool = Pool::create().size_bytes(size).strategy(strategy);
         let pool = pool.create().unwrap();
-        let nr_lost = lost_writes(pool.as_file().as_raw_fd(), nr_moves, &move_it);
+        let nr_lost = lost_writes(pool.as_file().as_raw_fd(), wanted, &move_it);
         println!("{strategy:?}: {nr_lost} lost");
         lost.push((format!("{strategy:?}"), nr_lost));
     }
     let memfd = i32::try_from(sys::memfd()).unwrap();
-    assert_eq!(sys::ftruncate(memfd, size as i64), 0);
-    lost.push(("memfd".into(), lost_writes(memfd, nr_moves, &move_it)));
+    assert_eq!(sys::ftruncate(memfd, size.to_signed()), 0);
+    lost.push(("memfd".into(), lost_writes(memfd, wanted, &move_it)));
     assert_eq!(sys::close(memfd), 0);
     println!("{lost:?}");
     assert!(lost.iter().all(|(_, lost)| *lost == 0), "{lost:?}");
@@ -164,7 +165,7 @@ fn no_write_is_lost_when_its_page_moves_to_another_node() {
     }
     nothing_is_lost(64, || {
         // To and fro: a call costs more than a move.
-        let targets: [i32; 16] = std::array::from_fn(|nr| nr as i32 % 2);
+        let targets = [0, 1].repeat(8);
         let mut nodes = [-1; 16];
         // A page that is being written may stay, and then those after it stay, too.
         assert!(remote::move_pages(pid, &[0; 16], Some(&targets), &mut nodes) >= 0);
