@@ -150,7 +150,7 @@ acts! {
     "migrate_pages" 2 Quick anywhere "" false pages::migrate_pages;
     "soft_offline" 20 Quick anywhere "pages moved" true pages::soft_offline;
     "poison" 2 Quick in_a_race "pages poisoned" false pages::poison;
-    "split" 6 Quick anywhere "huge pages split" false pages::split;
+    "split" 10 Quick anywhere "folios split" false pages::split;
     "clear_refs" 4 Quick anywhere "" false pages::clear_refs;
     "read_maps" 2 Quick anywhere "bytes read" false pages::read_maps;
     "peek" 2 Quick anywhere "bytes read" false pages::peek;

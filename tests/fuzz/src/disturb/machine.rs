@@ -32,7 +32,7 @@ pub(super) fn nodes() -> Result<u64, Refusal> {
 }
 
 /// A counter of `/proc/vmstat`; 0 if there is none.
-pub(super) fn vmstat(name: &str) -> u64 {
+fn vmstat(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
     let found = text.lines().find_map(|line| {
         let (found, number) = line.split_once(' ')?;

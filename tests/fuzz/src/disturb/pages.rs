@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
-use super::machine::{nodes, vmstat, Frozen};
+use super::machine::{nodes, Frozen};
 use super::{ask, Actor, Done, Refusal};
 use crate::sys::{remote, ARENA};
 use crate::{HUGE, PAGE};
@@ -176,16 +176,18 @@ pub(super) fn poison(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Splits a huge page.
+/// Splits a large folio. The kernel does not say whether it has: its pages do.
 pub(super) fn split(actor: &mut Actor) -> Done {
     let pid = actor.target()?;
-    let mut present = present(pid)?;
-    present.retain(|it| flags(it.pfn).is_ok_and(|flags| flags & THP != 0));
-    let start = ARENA + actor.pick(&present)?.page * PAGE;
-    let before = vmstat("thp_split_page");
-    let range = format!("{pid},{start:#x},{:#x}", start + HUGE * PAGE);
+    let present = present(pid)?;
+    let it = actor.pick(&present)?;
+    if flags(it.pfn)? & THP == 0 {
+        return Err(Refusal::Refused);
+    }
+    let start = ARENA + it.page * PAGE;
+    let range = format!("{pid},{start:#x},{:#x}", start + PAGE);
     ask("/sys/kernel/debug/split_huge_pages", &range)?;
-    Ok(vmstat("thp_split_page").saturating_sub(before))
+    Ok(u64::from(flags(it.pfn)? & THP == 0))
 }
 
 /// Forgets which pages were used, or written to.
