@@ -3,7 +3,7 @@
 //! The hand: a process beside the fuzzed ones that has the kernel act on their pages.
 //!
 //! It moves, splits and offlines pages, compacts memory, freezes the processes, watches their files,
-//! and so on: see [`ACTS`]. What a program sees must not depend on any of it. An act that may change
+//! and so on: `ACTS` has the list. What a program sees must not depend on any of it. An act that may change
 //! an answer of the model is not done where answers are predicted.
 //!
 //! The fuzzed processes are in a memory cgroup of their own, and the hand is not. Two threads act: one
