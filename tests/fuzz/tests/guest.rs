@@ -166,7 +166,7 @@ fn no_write_is_lost_when_its_page_moves_to_another_node() {
     if remote::move_pages(pid, &[0], Some(&[1]), &mut node) == -i64::from(libc::ENODEV) {
         return println!("not run: this kernel has one memory node");
     }
-    nothing_is_lost(64, || {
+    nothing_is_lost(128, || {
         // To and fro: a call costs more than a move.
         let targets = [0, 1].repeat(8);
         let mut nodes = [-1; 16];
