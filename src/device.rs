@@ -17,7 +17,6 @@ use crate::{
         vm_ops::{self, FaultError, FileObject, VmFault, VmOperations},
     },
     pool::{Pool, TOTALS},
-    reserve::Reserve,
     uapi,
 };
 use kernel::{
@@ -34,7 +33,7 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::{BStr, CString},
-    sync::{aref::ARef, Arc},
+    sync::aref::ARef,
     uaccess::{UserPtr, UserSlice},
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -99,13 +98,7 @@ impl MiscDevice for PoolFile {
             vma.try_clear_maywrite().map_err(|_| EPERM)?;
         }
         file::accessed(file);
-        vm_ops::install::<PoolVmOps>(vma)?;
-        if pool.is_eager() {
-            // Its pages stay as long as it exists, which is what this asks for.
-            let nr_pages = pool.nr_pages();
-            vm_ops::map_now(vma, nr_pages, |pgoff| pool.folio(pgoff))?;
-        }
-        Ok(())
+        vm_ops::install::<PoolVmOps>(vma)
     }
 
     #[inline]
@@ -119,13 +112,7 @@ impl MiscDevice for PoolFile {
 
     #[inline]
     fn write_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        let guard = Self::pool(file::of_kiocb(&kiocb))?.lock();
-        if file::prepare_write(&guard, &mut kiocb, iov)? == 0 {
-            return Ok(0);
-        }
-        let done = guard.write(kiocb.ki_pos().try_into()?, iov)?;
-        *kiocb.ki_pos_mut() += done as i64;
-        Ok(done)
+        file::write::<Self>(&mut kiocb, iov)
     }
 
     fn ioctl((): (), file: &File, cmd: u32, arg: usize) -> Result<isize> {
@@ -133,11 +120,17 @@ impl MiscDevice for PoolFile {
         match cmd {
             uapi::INFO => answer(arg, &pool.info()),
             uapi::STAT => {
+                check_node(pool)?;
                 let mut stat = TOTALS.stat();
                 pool.reserve().describe(&mut stat);
                 answer(arg, &stat)
             }
-            uapi::CREATE => create(&argument(arg)?, pool.reserve().clone()),
+            uapi::CREATE => {
+                check_node(pool)?;
+                let create: uapi::Create = argument(arg)?;
+                check_writable(file)?;
+                create_beside(pool, &create)
+            }
             uapi::RESIZE => {
                 let resize: uapi::Resize = argument(arg)?;
                 check_reserved(resize.reserved == 0)?;
@@ -146,13 +139,13 @@ impl MiscDevice for PoolFile {
                 if pool.is_default() {
                     check_default_len(resize.size_bytes)?;
                 }
-                pool.lock().resize(resize.size_bytes)?;
+                pool.lock()?.resize(resize.size_bytes)?;
                 Ok(0)
             }
             uapi::PUNCH => {
                 let range: uapi::Range = argument(arg)?;
                 check_writable(file)?;
-                pool.lock()
+                pool.lock()?
                     .punch_hole(range.offset_bytes, range.len_bytes)?;
                 Ok(0)
             }
@@ -167,7 +160,7 @@ impl MiscDevice for PoolFile {
                 check_reserved(seal.reserved == 0)?;
                 check_writable(file)?;
                 check_may_disturb(pool)?;
-                pool.lock().seal(seal.seals)?;
+                pool.lock()?.seal(seal.seals)?;
                 Ok(0)
             }
             uapi::REVOKE => {
@@ -175,7 +168,7 @@ impl MiscDevice for PoolFile {
                 if !pool.is_owner_or_capable() {
                     return Err(EPERM);
                 }
-                pool.lock().revoke()?;
+                pool.revoke_pool()?;
                 Ok(0)
             }
             _ => Err(ENOTTY),
@@ -187,7 +180,12 @@ impl MiscDevice for PoolFile {
             return;
         };
         let info = pool.info();
-        seq_print!(m, "pool-name:\t{}\n", pool.name());
+        // What is not printable is escaped.
+        seq_print!(
+            m,
+            "pool-name:\t{}\n",
+            BStr::from_bytes(pool.name().to_bytes())
+        );
         seq_print!(m, "pool-size-bytes:\t{}\n", info.size_bytes);
         seq_print!(m, "pool-resident-pages:\t{}\n", info.nr_resident_pages);
         seq_print!(m, "pool-seals:\t{:#x}\n", info.seals);
@@ -197,18 +195,17 @@ impl MiscDevice for PoolFile {
     }
 }
 
-/// Creates a pool and returns a new descriptor for it.
-fn create(create: &uapi::Create, reserve: Arc<Reserve>) -> Result<isize> {
+/// Creates a pool beside that of the node, and returns a new descriptor for it.
+fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     check_reserved(create.flags == 0)?;
     let strategy = create.strategy.try_into()?;
     let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
-    // Escapes what is not printable.
-    let name = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(name.to_bytes())))?;
-    let path = CString::try_from_fmt(fmt!("mmap_pool:{}", &*name))?;
+    let path = CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))?;
+    let pool = Pool::created(create.name, strategy, node.reserve().clone());
 
     let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
-    let pool = Pool::new_created(name, create.size_bytes, strategy, reserve)?;
-    let file = file::open_inode::<PoolFile>(pool, &path)?;
+    let file = file::create::<PoolFile>(node.mount(), create.size_bytes, pool, &path)?;
+    PoolFile::pool(&file)?.fill()?;
     let number = fd.reserved_fd();
     fd.fd_install(file);
     Ok(number as isize)
@@ -236,6 +233,16 @@ fn check_reserved(is_zero: bool) -> Result {
         Ok(())
     } else {
         Err(EINVAL)
+    }
+}
+
+/// Checks that `pool` is that of the node, whose files are for what concerns all pools. A process that
+/// was handed one pool gets no others by it.
+fn check_node(pool: &Inode<Pool>) -> Result {
+    if pool.is_default() {
+        Ok(())
+    } else {
+        Err(ENOTTY)
     }
 }
 

@@ -2,12 +2,13 @@
 
 //! Files: what `kernel::fs` and `kernel::miscdevice` do not offer yet.
 
+pub(crate) mod address_space;
 pub(crate) mod chardev;
 pub(crate) mod file;
 pub(crate) mod inode;
 pub(crate) mod pseudo;
 
-use kernel::{bindings, ffi::c_int};
+use kernel::{bindings, ffi::c_int, prelude::*};
 
 /// Returns whether the running task has `CAP_SYS_ADMIN`, and notes that it used it.
 ///
@@ -15,6 +16,35 @@ use kernel::{bindings, ffi::c_int};
 pub(crate) fn is_admin() -> bool {
     // SAFETY: The function has no preconditions.
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+}
+
+/// A reference to this module: it stays loaded as long as one exists.
+///
+/// Code of the module still runs when it drops one. So the last one is dropped only where
+/// something else waits for that code: an inode's is, see [`pseudo::InternalMount`].
+struct ModuleRef(());
+
+impl ModuleRef {
+    /// # Errors
+    ///
+    /// - `ENODEV`: the module is being unloaded.
+    ///
+    /// C: `try_module_get()`, `include/linux/module.h`.
+    fn new() -> Result<Self> {
+        // SAFETY: The module is valid as long as its code runs.
+        if unsafe { bindings::try_module_get(this_module()) } {
+            Ok(Self(()))
+        } else {
+            Err(ENODEV)
+        }
+    }
+}
+
+impl Drop for ModuleRef {
+    fn drop(&mut self) {
+        // SAFETY: The reference was taken in `new`.
+        unsafe { bindings::module_put(this_module()) };
+    }
 }
 
 /// Returns this module's `THIS_MODULE`, in a constant on every supported kernel.

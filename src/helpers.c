@@ -11,7 +11,9 @@
 #include <linux/pgtable.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
+#include <linux/shrinker.h>
 #include <linux/topology.h>
+#include <linux/uio.h>
 
 #include "helpers.h"
 
@@ -96,9 +98,38 @@ unsigned long mmap_pool_folio_nr_pages(const struct folio *folio)
 	return folio_nr_pages(folio);
 }
 
-bool mmap_pool_folio_test_pmd_mappable(struct folio *folio)
+bool mmap_pool_folio_is_broken(struct folio *folio)
 {
-	return folio_test_pmd_mappable(folio);
+	return folio_contain_hwpoisoned_page(folio);
+}
+
+/*
+ * Looks at each page: memory_failure() marks nothing else. The first one is
+ * marked as well, since none is to be used.
+ */
+bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
+{
+	unsigned long flags = 0;
+
+	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
+		return false;
+	for (unsigned long i = 0; i < folio_nr_pages(folio); i++)
+		flags |= READ_ONCE(folio_page(folio, i)->flags.f);
+	if (likely(!(flags & __PG_HWPOISON)))
+		return false;
+	SetPageHWPoison(&folio->page);
+	return true;
+}
+
+/* A folio in no list of the kernel's uses its own link. */
+void mmap_pool_folio_set_next(struct folio *folio, struct folio *next)
+{
+	folio->lru.next = (struct list_head *)next;
+}
+
+struct folio *mmap_pool_folio_next(const struct folio *folio)
+{
+	return (struct folio *)folio->lru.next;
 }
 
 /* 0 if some of the memory is broken. */
@@ -120,24 +151,19 @@ bool mmap_pool_folio_ends_in_file(const struct folio *folio)
 	return folio_next_index(folio) <= DIV_ROUND_UP(size, PAGE_SIZE);
 }
 
-struct page *mmap_pool_folio_page(struct folio *folio, unsigned long n)
+/* NULL if the folio does not hold that page of that page cache. */
+struct page *mmap_pool_folio_mapping_page(struct folio *folio,
+					  const struct address_space *mapping,
+					  pgoff_t index)
 {
-	return folio_page(folio, n);
-}
-
-struct page *mmap_pool_folio_file_page(struct folio *folio, pgoff_t index)
-{
+	if (folio->mapping != mapping || !folio_contains(folio, index))
+		return NULL;
 	return folio_file_page(folio, index);
 }
 
 void mmap_pool_folio_mark_uptodate(struct folio *folio)
 {
 	__folio_mark_uptodate(folio);
-}
-
-void mmap_pool_flush_dcache_folio(struct folio *folio)
-{
-	flush_dcache_folio(folio);
 }
 
 gfp_t mmap_pool_mapping_gfp_mask(struct address_space *mapping)
@@ -209,8 +235,13 @@ int mmap_pool_mapping_deny_writable(struct address_space *mapping)
 	return mapping_deny_writable(mapping);
 }
 
+/*
+ * Who makes a writable mapping from now on sees what was stored before:
+ * mapping_map_writable() orders what follows it if it succeeds.
+ */
 void mmap_pool_mapping_allow_writable(struct address_space *mapping)
 {
+	smp_mb__before_atomic();
 	mapping_allow_writable(mapping);
 }
 
@@ -224,19 +255,19 @@ void mmap_pool_i_size_write(struct inode *inode, loff_t size)
 	i_size_write(inode, size);
 }
 
-void mmap_pool_inode_lock(struct inode *inode)
-{
-	inode_lock(inode);
-}
-
-void mmap_pool_inode_unlock(struct inode *inode)
-{
-	inode_unlock(inode);
-}
-
 struct inode *mmap_pool_d_inode(const struct dentry *dentry)
 {
 	return d_inode(dentry);
+}
+
+void mmap_pool_iov_iter_truncate(struct iov_iter *iter, u64 count)
+{
+	iov_iter_truncate(iter, count);
+}
+
+struct shrinker *mmap_pool_shrinker_alloc(const char *name)
+{
+	return shrinker_alloc(SHRINKER_NUMA_AWARE, "%s", name);
 }
 
 void mmap_pool_file_accessed(struct file *file)

@@ -10,7 +10,9 @@ struct file;
 struct folio;
 struct fs_context;
 struct inode;
+struct iov_iter;
 struct page;
+struct shrinker;
 struct super_operations;
 
 unsigned long mmap_pool_totalram_pages(void);
@@ -30,14 +32,17 @@ struct folio *mmap_pool_folio_alloc_node(gfp_t gfp, unsigned int order, int nid)
 void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
 unsigned long mmap_pool_folio_nr_pages(const struct folio *folio);
-bool mmap_pool_folio_test_pmd_mappable(struct folio *folio);
+bool mmap_pool_folio_is_broken(struct folio *folio);
+bool mmap_pool_folio_set_aside_if_broken(struct folio *folio);
+void mmap_pool_folio_set_next(struct folio *folio, struct folio *next);
+struct folio *mmap_pool_folio_next(const struct folio *folio);
 size_t mmap_pool_folio_whole_size(struct folio *folio);
 pgoff_t mmap_pool_folio_next_index(const struct folio *folio);
 bool mmap_pool_folio_ends_in_file(const struct folio *folio);
-struct page *mmap_pool_folio_page(struct folio *folio, unsigned long n);
-struct page *mmap_pool_folio_file_page(struct folio *folio, pgoff_t index);
+struct page *mmap_pool_folio_mapping_page(struct folio *folio,
+					  const struct address_space *mapping,
+					  pgoff_t index);
 void mmap_pool_folio_mark_uptodate(struct folio *folio);
-void mmap_pool_flush_dcache_folio(struct folio *folio);
 
 gfp_t mmap_pool_mapping_gfp_mask(struct address_space *mapping);
 void mmap_pool_mapping_set_unevictable(struct address_space *mapping);
@@ -58,9 +63,9 @@ void mmap_pool_mapping_allow_writable(struct address_space *mapping);
 
 loff_t mmap_pool_i_size_read(const struct inode *inode);
 void mmap_pool_i_size_write(struct inode *inode, loff_t size);
-void mmap_pool_inode_lock(struct inode *inode);
-void mmap_pool_inode_unlock(struct inode *inode);
 struct inode *mmap_pool_d_inode(const struct dentry *dentry);
+void mmap_pool_iov_iter_truncate(struct iov_iter *iter, u64 count);
+struct shrinker *mmap_pool_shrinker_alloc(const char *name);
 void mmap_pool_file_accessed(struct file *file);
 void mmap_pool_file_set_seekable(struct file *file);
 

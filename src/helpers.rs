@@ -9,10 +9,10 @@
 
 use kernel::{
     bindings::{
-        address_space, dentry, file, folio, fs_context, gfp_t, inode, loff_t, page,
-        super_operations,
+        address_space, dentry, file, folio, fs_context, gfp_t, inode, iov_iter, loff_t, page,
+        shrinker, super_operations,
     },
-    ffi::{c_int, c_uint, c_ulong},
+    ffi::{c_char, c_int, c_uint, c_ulong},
 };
 
 extern "C" {
@@ -33,14 +33,19 @@ extern "C" {
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;
-    pub(crate) fn mmap_pool_folio_test_pmd_mappable(folio: *mut folio) -> bool;
+    pub(crate) fn mmap_pool_folio_is_broken(folio: *mut folio) -> bool;
+    pub(crate) fn mmap_pool_folio_set_aside_if_broken(folio: *mut folio) -> bool;
+    pub(crate) fn mmap_pool_folio_set_next(folio: *mut folio, next: *mut folio);
+    pub(crate) fn mmap_pool_folio_next(folio: *const folio) -> *mut folio;
     pub(crate) fn mmap_pool_folio_whole_size(folio: *mut folio) -> usize;
     pub(crate) fn mmap_pool_folio_next_index(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_ends_in_file(folio: *const folio) -> bool;
-    pub(crate) fn mmap_pool_folio_page(folio: *mut folio, n: c_ulong) -> *mut page;
-    pub(crate) fn mmap_pool_folio_file_page(folio: *mut folio, index: c_ulong) -> *mut page;
+    pub(crate) fn mmap_pool_folio_mapping_page(
+        folio: *mut folio,
+        mapping: *const address_space,
+        index: c_ulong,
+    ) -> *mut page;
     pub(crate) fn mmap_pool_folio_mark_uptodate(folio: *mut folio);
-    pub(crate) fn mmap_pool_flush_dcache_folio(folio: *mut folio);
 
     pub(crate) fn mmap_pool_mapping_gfp_mask(mapping: *mut address_space) -> gfp_t;
     pub(crate) fn mmap_pool_mapping_set_unevictable(mapping: *mut address_space);
@@ -65,9 +70,9 @@ extern "C" {
 
     pub(crate) fn mmap_pool_i_size_read(inode: *const inode) -> loff_t;
     pub(crate) fn mmap_pool_i_size_write(inode: *mut inode, size: loff_t);
-    pub(crate) fn mmap_pool_inode_lock(inode: *mut inode);
-    pub(crate) fn mmap_pool_inode_unlock(inode: *mut inode);
     pub(crate) fn mmap_pool_d_inode(dentry: *const dentry) -> *mut inode;
+    pub(crate) fn mmap_pool_iov_iter_truncate(iter: *mut iov_iter, count: u64);
+    pub(crate) fn mmap_pool_shrinker_alloc(name: *const c_char) -> *mut shrinker;
     pub(crate) fn mmap_pool_file_accessed(file: *mut file);
     pub(crate) fn mmap_pool_file_set_seekable(file: *mut file);
 

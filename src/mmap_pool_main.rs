@@ -11,7 +11,7 @@
 //! - [`fs`]: safe inodes of a pseudo file system, files of them, character devices backed by one.
 //!
 //! `unsafe` exists in [`mm`] and [`fs`] only. A fault goes through `mm/vm_ops.rs`, `device.rs`
-//! (`PoolVmOps`) and `pool.rs` (`Inode<Pool>::fault`), in this order.
+//! (`PoolVmOps`) and `pool/folios.rs` (`Inode<Pool>::fault`), in this order.
 
 mod device;
 mod fs;
@@ -41,7 +41,7 @@ module! {
         },
         strategy: u32 {
             default: 0,
-            description: "How the default pool gets its pages: 0 each when touched (default), 1 in windows of 64 KiB, 2 in huge pages, 3 all that is mapped, at mmap",
+            description: "How the default pool gets its pages: 0 each when touched (default), 1 in windows of 64 KiB, 2 in huge pages, 3 all of it, at once",
         },
         limit_mb: u64 {
             default: 0,

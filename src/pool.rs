@@ -9,22 +9,29 @@
 //! # Locks
 //!
 //! In the order in which they are taken: the inode's lock (writers, changes of the size),
-//! `mmap_lock` or a VMA lock (whoever faults), the page cache's invalidate lock (exclusive for who
-//! takes pages away, shared for who adds one), the lock of one folio. No lock but the inode's is
-//! held while bytes are copied from or to userspace, since that may fault on a page of this very
-//! pool.
+//! `mmap_lock` or a VMA lock (page faults), the page cache's invalidate lock (exclusive to take pages
+//! away, shared to add one), the lock of one folio.
+//!
+//! A write copies while it holds the inode's lock and that of the folio, with page faults disabled,
+//! since a fault may be about this very folio (`generic_perform_write()`). A read copies with no lock.
+//! Revoking a pool takes the invalidate lock alone, so a writer that waits for a page of its own cannot
+//! hold it up.
 
 #![forbid(unsafe_code)]
 
 mod copy;
 mod folios;
 
+use self::folios::Bounds;
 use crate::{
     fs::{
         inode::{Inode, InodeData, InodeGuard},
-        pseudo::{FileSystemType, InternalMount, SharedMount},
+        pseudo::{FileSystemType, Mount},
     },
-    mm::{folio::pmd_order, mapping::MappingOwner, totalram_pages},
+    mm::{
+        folio::{pmd_order, LockedFolio},
+        totalram_pages,
+    },
     reserve::Reserve,
     strategy::Strategy,
     totals::Totals,
@@ -34,7 +41,6 @@ use core::ops::Range;
 use kernel::{
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    str::CString,
     sync::{
         aref::ARef,
         atomic::{Atomic, Relaxed},
@@ -56,8 +62,6 @@ pub(crate) struct Pool {
     reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
     seals: Atomic<u32>,
-    /// Changed under the inode's lock.
-    is_revoked: Atomic<bool>,
     /// Faults that found the page, those that allocated it, and those that got none.
     nr_fault_hits: Atomic<u64>,
     nr_fault_misses: Atomic<u64>,
@@ -73,11 +77,7 @@ enum Kind {
     /// The pool of the device node: a write past its end finds no space, as on a block device.
     Default,
     /// A pool with files of its own: a write past its end makes it larger, as with any file.
-    Created {
-        name: CString,
-        /// The inode's file system exists as long as its pool.
-        _mount: SharedMount<Pool>,
-    },
+    Created { name: [u8; uapi::NAME_LEN] },
 }
 
 impl InodeData for Pool {
@@ -95,9 +95,17 @@ impl InodeData for Pool {
     fn resize(pool: &InodeGuard<'_, Self>, len_bytes: u64) -> Result {
         pool.resize(len_bytes)
     }
-}
 
-impl MappingOwner for Pool {
+    #[inline]
+    fn check_write(pool: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize> {
+        pool.check_write(pos, len)
+    }
+
+    #[inline]
+    fn write_begin(pool: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<LockedFolio> {
+        pool.write_begin(pos, len)
+    }
+
     fn pages_removed(nr_pages: usize) {
         TOTALS.uncharge(nr_pages);
     }
@@ -120,7 +128,6 @@ impl Pool {
             },
             reserve,
             seals: Atomic::new(seals),
-            is_revoked: Atomic::new(false),
             nr_fault_hits: Atomic::new(0),
             nr_fault_misses: Atomic::new(0),
             nr_fault_refusals: Atomic::new(0),
@@ -135,42 +142,34 @@ impl Pool {
         ((totalram_pages() as u64) << PAGE_SHIFT) & !((1 << 20) - 1)
     }
 
-    /// Creates the pool of the device node, without a single page.
+    /// Creates the pool of the device node.
     ///
     /// # Errors
     ///
     /// - `ENOMEM`: no memory for its inode.
+    /// - Otherwise as [`Inode::fill`].
     pub(crate) fn new_default(
-        mount: &InternalMount<Self>,
+        mount: &Mount<Self>,
         len_bytes: u64,
         strategy: Strategy,
         reserve: Arc<Reserve>,
     ) -> Result<ARef<Inode<Self>>> {
-        Inode::new(
+        let pool = Inode::new(
             mount,
             len_bytes,
             Self::new(Kind::Default, strategy, reserve),
-        )
+        )?;
+        pool.fill()?;
+        Ok(pool)
     }
 
-    /// Creates a pool of its own, without a single page.
-    ///
-    /// # Errors
-    ///
-    /// - `EINVAL`: more bytes than a file can have.
-    /// - `ENOMEM`: no memory for its inode.
-    pub(crate) fn new_created(
-        name: CString,
-        len_bytes: u64,
+    /// Returns a pool for files of its own.
+    pub(crate) fn created(
+        name: [u8; uapi::NAME_LEN],
         strategy: Strategy,
         reserve: Arc<Reserve>,
-    ) -> Result<ARef<Inode<Self>>> {
-        let mount = SharedMount::new()?;
-        let kind = Kind::Created {
-            name,
-            _mount: SharedMount::new()?,
-        };
-        Inode::new(&mount, len_bytes, Self::new(kind, strategy, reserve))
+    ) -> Self {
+        Self::new(Kind::Created { name }, strategy, reserve)
     }
 
     fn is_sealed(&self, seal: u32) -> bool {
@@ -194,7 +193,7 @@ impl Inode<Pool> {
     pub(crate) fn name(&self) -> &CStr {
         match &self.data().kind {
             Kind::Default => c"",
-            Kind::Created { name, .. } => name,
+            Kind::Created { name } => CStr::from_bytes_until_nul(name).unwrap_or(c""),
         }
     }
 
@@ -202,7 +201,7 @@ impl Inode<Pool> {
     ///
     /// - `ENODEV`: the pool was revoked.
     pub(crate) fn check_alive(&self) -> Result {
-        if self.data().is_revoked.load(Relaxed) {
+        if self.is_revoked() {
             Err(ENODEV)
         } else {
             Ok(())
@@ -212,11 +211,6 @@ impl Inode<Pool> {
     /// Returns where the pool's folios come from.
     pub(crate) fn reserve(&self) -> &Arc<Reserve> {
         &self.data().reserve
-    }
-
-    /// Returns whether `mmap` is to allocate and map everything at once.
-    pub(crate) fn is_eager(&self) -> bool {
-        self.data().strategy == Strategy::Eager
     }
 
     /// Returns whether the pool is sealed against writing.
@@ -272,6 +266,28 @@ impl Inode<Pool> {
         .sum()
     }
 
+    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Waits for no writer.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: it was revoked before.
+    /// - `EPERM`: it keeps its pages.
+    pub(crate) fn revoke_pool(&self) -> Result {
+        self.check_alive()?;
+        if self.data().strategy.keeps_pages() {
+            return Err(EPERM);
+        }
+        if self.revoke() {
+            Ok(())
+        } else {
+            Err(ENODEV)
+        }
+    }
+
     /// Describes the pool.
     pub(crate) fn info(&self) -> uapi::Info {
         let mut flags = 0;
@@ -313,6 +329,7 @@ impl InodeGuard<'_, Pool> {
     /// - `ENODEV`: the pool was revoked.
     /// - `EPERM`: a seal forbids it.
     /// - `EINVAL`: more bytes than a file can have.
+    /// - Otherwise as [`Self::fill_up_to`].
     pub(crate) fn resize(&self, len_bytes: u64) -> Result {
         self.check_alive()?;
         let forbidden = match len_bytes.cmp(&self.len_bytes()) {
@@ -323,7 +340,35 @@ impl InodeGuard<'_, Pool> {
         if self.data().is_sealed(forbidden) {
             return Err(EPERM);
         }
+        self.fill_up_to(len_bytes)?;
         self.set_len(len_bytes)
+    }
+
+    /// Allocates the pages from the end of the pool to `len_bytes`, for a caller that is about to
+    /// resize it to that, if the pool is one that always has all its pages. All or none: a failure
+    /// gives back what was allocated.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: more bytes than a file can have.
+    /// - `EINTR`: the task is being killed.
+    /// - Otherwise as [`Inode::locked_folio`].
+    fn fill_up_to(&self, len_bytes: u64) -> Result {
+        if !self.data().strategy.keeps_pages() || len_bytes <= self.len_bytes() {
+            return Ok(());
+        }
+        // Before memory is spent on it.
+        i64::try_from(len_bytes)?;
+        let bounds = Bounds::up_to(len_bytes);
+        self.allocate(pages(self.len_bytes(), len_bytes), || bounds)
+            .inspect_err(|_| {
+                // Only a revoked pool refuses, and that has no pages.
+                let _ = self.set_len(self.len_bytes());
+            })
     }
 
     /// Makes a hole of `len_bytes` bytes from byte `offset`.
@@ -372,26 +417,6 @@ impl InodeGuard<'_, Pool> {
         self.data().seals.store(old | seals, Relaxed);
         Ok(())
     }
-
-    /// Takes the pool away from everybody.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: it was revoked before.
-    /// - `EPERM`: it keeps its pages.
-    pub(crate) fn revoke(&self) -> Result {
-        self.check_alive()?;
-        if self.data().strategy.keeps_pages() {
-            return Err(EPERM);
-        }
-        self.data().is_revoked.store(true, Relaxed);
-        // With no page left below the end, faults need no other check.
-        self.set_len(0)
-    }
 }
 
 /// Returns the pages that the bytes from `start` to `end` lie in.
@@ -403,10 +428,16 @@ fn pages(start: u64, end: u64) -> Range<usize> {
 #[kunit_tests(mmap_pool_pool)]
 mod tests {
     use super::*;
+    use crate::fs::pseudo::InternalMount;
 
-    fn pool(len_bytes: u64, strategy: Strategy) -> Result<ARef<Inode<Pool>>> {
-        let name = CString::try_from_fmt(fmt!("kunit"))?;
-        Pool::new_created(name, len_bytes, strategy, Reserve::new(0)?)
+    /// A pool, and the mount that it is on.
+    fn pool(
+        len_bytes: u64,
+        strategy: Strategy,
+    ) -> Result<(ARef<Inode<Pool>>, InternalMount<Pool>)> {
+        let mount = InternalMount::new()?;
+        let pool = Pool::created([0; uapi::NAME_LEN], strategy, Reserve::new(0)?);
+        Ok((Inode::new(&mount, len_bytes, pool)?, mount))
     }
 
     #[test]
@@ -420,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_fault_allocates_once_and_not_past_the_end() -> Result {
-        let pool = pool(4 * PAGE_SIZE as u64, Strategy::Page)?;
+        let (_mount, pool) = pool(4 * PAGE_SIZE as u64, Strategy::Page)?;
         drop(pool.fault(3)?);
         drop(pool.fault(3)?);
         let refused = pool.fault(4).err();
@@ -434,11 +465,11 @@ mod tests {
 
     #[test]
     fn a_smaller_pool_has_fewer_pages() -> Result {
-        let pool = pool(64 * PAGE_SIZE as u64, Strategy::Around)?;
+        let (_mount, pool) = pool(64 * PAGE_SIZE as u64, Strategy::Around)?;
         drop(pool.fault(0)?);
         drop(pool.fault(63)?);
         let before = pool.info().nr_resident_pages;
-        pool.lock().resize(PAGE_SIZE as u64)?;
+        pool.lock()?.resize(PAGE_SIZE as u64)?;
         let after = pool.info().nr_resident_pages;
         assert_eq!(before, 32);
         assert_eq!(after, 1);
@@ -448,7 +479,7 @@ mod tests {
     #[test]
     fn a_pool_that_is_gone_holds_nothing() -> Result {
         let before = TOTALS.stat();
-        let pool = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
+        let (_mount, pool) = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
         pool.prefault(0, 8 * PAGE_SIZE as u64)?;
         let within = TOTALS.stat();
         drop(pool);
@@ -461,12 +492,12 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_pool_answers_nobody() -> Result {
-        let pool = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
+    fn a_revoked_pool_has_no_pages() -> Result {
+        let (_mount, pool) = pool(8 * PAGE_SIZE as u64, Strategy::Page)?;
         drop(pool.fault(0)?);
-        pool.lock().revoke()?;
+        pool.revoke_pool()?;
         assert!(pool.check_alive().err() == Some(ENODEV));
-        assert!(pool.fault(0).err() == Some(ENXIO));
+        assert!(pool.fault(0).err() == Some(ENODEV));
         assert_eq!(pool.info().nr_resident_pages, 0);
         Ok(())
     }

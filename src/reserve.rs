@@ -2,12 +2,12 @@
 
 //! The reserve: folios that were zeroed in advance, so that a page fault need not.
 //!
-//! A worker fills it, with memory that nobody else asks for; it gives all of it back when memory gets
-//! short. An empty reserve is no error: whoever finds it so zeroes a folio himself.
+//! A worker fills it, with memory that nothing else asks for; it gives all of it back when memory gets
+//! short. An empty reserve is not an error: the caller zeroes a folio itself.
 //!
 //! Only folios that come zeroed from the page allocator get in, and what leaves a pool goes to the
-//! page allocator, never back in here. So nobody can see what was in a pool before, and a page that
-//! somebody still has pinned is not used again.
+//! page allocator, never back in here. So no program sees what was in a pool before, and a page that
+//! is still pinned is not used again.
 //!
 //! What waits here belongs to no pool, is not counted against the limit of the pools, and charged to
 //! no memory cgroup: that of the task that faults pays when the folio enters a pool.
@@ -22,10 +22,10 @@
 use crate::{
     mm::{
         cond_resched,
-        folio::NewFolio,
+        folio::{NewFolio, NewFolioList},
         node::Node,
         shrinker::{self, Shrinker},
-        work::{system_dfl, CancelOnDrop},
+        work::{system_dfl, DisableOnDrop},
     },
     strategy::Strategy,
     uapi,
@@ -46,9 +46,11 @@ use kernel::{
 /// Folios that were zeroed in advance, for all pools.
 #[pin_data]
 pub(crate) struct Reserve {
-    nodes: KVec<Pin<KBox<Stock>>>,
+    nodes: KVec<Pin<KBox<NodeReserve>>>,
     /// Pages.
     nr_misses: Atomic<u64>,
+    /// Whether the worker is to stop.
+    is_closed: Atomic<bool>,
     #[pin]
     work: Work<Self>,
 }
@@ -59,45 +61,50 @@ impl_has_work! {
 
 /// The folios of one node.
 #[pin_data]
-struct Stock {
+struct NodeReserve {
     node: Node,
     #[pin]
-    shelves: SpinLock<Shelves>,
+    free: SpinLock<FreeLists>,
 }
 
-/// The folios of one node, by size.
-struct Shelves {
+/// The folios of one node, by order.
+struct FreeLists {
     /// The largest folios come first.
-    shelves: [Shelf; 3],
+    lists: [FreeList; 3],
     /// Pages.
     nr_hits: u64,
 }
 
-impl Shelves {
+impl FreeLists {
     fn nr_pages(&self) -> usize {
-        self.shelves.iter().map(Shelf::nr_pages).sum()
+        self.lists.iter().map(FreeList::nr_pages).sum()
     }
 }
 
-/// Folios of one size.
-struct Shelf {
+/// Folios of one order.
+struct FreeList {
     order: u32,
-    /// Full when its capacity is used up.
-    folios: KVec<NewFolio>,
+    folios: NewFolioList,
+    max_folios: usize,
 }
 
-impl Shelf {
-    /// Returns an empty shelf for as many folios as fit into `len_bytes` bytes.
-    fn new(order: u32, len_bytes: u64) -> Result<Self> {
-        let nr_folios = (len_bytes >> (PAGE_SHIFT + order as usize)) as usize;
-        Ok(Self {
+impl FreeList {
+    /// Returns an empty list for as many folios as fit into `len_bytes` bytes.
+    fn new(order: u32, len_bytes: u64) -> Self {
+        Self {
             order,
-            folios: KVec::with_capacity(nr_folios, GFP_KERNEL)?,
-        })
+            folios: NewFolioList::new(),
+            max_folios: (len_bytes >> (PAGE_SHIFT + order as usize)) as usize,
+        }
     }
 
     fn is_full(&self) -> bool {
-        self.folios.len() == self.folios.capacity()
+        self.folios.len() >= self.max_folios
+    }
+
+    /// Returns whether it is time to fill the list up: half of it is gone.
+    fn is_due(&self) -> bool {
+        self.folios.len() <= self.max_folios / 2 && !self.is_full()
     }
 
     fn nr_pages(&self) -> usize {
@@ -105,75 +112,76 @@ impl Shelf {
     }
 }
 
-impl Stock {
-    /// Returns an empty stock of at most `len_bytes` bytes: half of it for huge folios, a quarter for
+impl NodeReserve {
+    /// Returns an empty reserve of at most `len_bytes` bytes: half of it for huge folios, a quarter for
     /// windows, a quarter for single pages.
     fn new(node: Node, len_bytes: u64) -> Result<Pin<KBox<Self>>> {
-        let shelves = Shelves {
-            shelves: [
-                Shelf::new(Strategy::Huge.max_order(), len_bytes / 2)?,
-                Shelf::new(Strategy::Around.max_order(), len_bytes / 4)?,
-                Shelf::new(Strategy::Page.max_order(), len_bytes / 4)?,
+        let free = FreeLists {
+            lists: [
+                FreeList::new(Strategy::Huge.max_order(), len_bytes / 2),
+                FreeList::new(Strategy::Around.max_order(), len_bytes / 4),
+                FreeList::new(Strategy::Page.max_order(), len_bytes / 4),
             ],
             nr_hits: 0,
         };
         KBox::pin_init(
             pin_init!(Self {
                 node,
-                shelves <- new_spinlock!(shelves, "mmap_pool reserve"),
+                free <- new_spinlock!(free, "mmap_pool reserve"),
             }),
             GFP_KERNEL,
         )
     }
 
     /// Takes a folio of `1 << order` pages, if there is one. Returns with it whether it is time to
-    /// fill the shelf up: when half of it is gone, and when all of it is.
+    /// fill its list up.
+    ///
+    /// A folio whose memory broke while it waited is not used.
     fn take(&self, order: u32) -> (Option<NewFolio>, bool) {
-        let mut guard = self.shelves.lock();
-        let mut shelves = guard.shelves.iter_mut();
-        match shelves.find(|shelf| shelf.order == order && !shelf.folios.is_empty()) {
-            Some(Shelf { folios, .. }) => {
-                let folio = folios.pop();
-                let is_due = folios.len() == folios.capacity() / 2;
-                guard.nr_hits += 1 << order;
-                (folio, is_due)
+        loop {
+            let mut free = self.free.lock();
+            let Some(list) = free
+                .lists
+                .iter_mut()
+                .find(|list| list.order == order && list.max_folios > 0)
+            else {
+                return (None, false);
+            };
+            let folio = list.folios.pop();
+            let is_due = list.is_due();
+            let Some(folio) = folio else {
+                return (None, is_due);
+            };
+            free.nr_hits += 1 << order;
+            drop(free);
+            if let Some(folio) = folio.intact() {
+                return (Some(folio), is_due);
             }
-            None => {
-                let mut shelves = guard.shelves.iter();
-                let is_due = shelves.any(|shelf| shelf.order == order && !shelf.is_full());
-                (None, is_due)
-            }
+            self.free.lock().nr_hits -= 1 << order;
         }
     }
 
-    /// Fills up all shelves, as long as there is memory that nobody else asks for.
-    fn fill(&self) {
+    /// Fills up all lists, as long as `goes_on` and there is memory that nothing else asks for.
+    fn fill(&self, goes_on: impl Fn() -> bool) {
         let missing = || {
-            let guard = self.shelves.lock();
-            let shelves = guard.shelves.iter().enumerate();
-            let (index, shelf) = shelves.rev().find(|(_, shelf)| !shelf.is_full())?;
-            Some((index, shelf.order))
+            let free = self.free.lock();
+            let lists = free.lists.iter().enumerate();
+            let (index, list) = lists.rev().find(|(_, list)| !list.is_full())?;
+            Some((index, list.order))
         };
-        while let Some((index, order)) = missing() {
+        while let Some((index, order)) = missing().filter(|_| goes_on()) {
             let Ok(folio) = NewFolio::zeroed_in_advance(self.node, order) else {
                 return;
             };
-            let mut guard = self.shelves.lock();
-            let pushed = guard.shelves[index].folios.push_within_capacity(folio);
-            drop(guard);
-            // Nobody else adds folios.
-            debug_assert!(pushed.is_ok());
+            self.free.lock().lists[index].folios.push(folio);
             cond_resched();
         }
     }
 
     /// Takes a folio, the largest there is.
     fn take_any(&self) -> Option<NewFolio> {
-        let mut guard = self.shelves.lock();
-        guard
-            .shelves
-            .iter_mut()
-            .find_map(|shelf| shelf.folios.pop())
+        let mut free = self.free.lock();
+        free.lists.iter_mut().find_map(|list| list.folios.pop())
     }
 }
 
@@ -187,12 +195,13 @@ impl Reserve {
         let len_bytes = len_bytes / Node::all().count().max(1) as u64;
         let mut nodes = KVec::new();
         for node in Node::all().filter(|_| len_bytes > 0) {
-            nodes.push(Stock::new(node, len_bytes)?, GFP_KERNEL)?;
+            nodes.push(NodeReserve::new(node, len_bytes)?, GFP_KERNEL)?;
         }
         Arc::pin_init(
             pin_init!(Self {
                 nodes,
                 nr_misses: Atomic::new(0),
+                is_closed: Atomic::new(false),
                 work <- new_work!("mmap_pool reserve"),
             }),
             GFP_KERNEL,
@@ -206,8 +215,8 @@ impl Reserve {
     ///
     /// May sleep, unless `gfp` forbids it.
     pub(crate) fn folio(this: &Arc<Self>, gfp: gfp_t, order: u32) -> Result<NewFolio, AllocError> {
-        if let Some(stock) = this.preferred_stock() {
-            let (folio, is_due) = stock.take(order);
+        if let Some(reserve) = Node::preferred().and_then(|node| this.of_node(node)) {
+            let (folio, is_due) = reserve.take(order);
             if is_due {
                 Self::fill_later(this);
             }
@@ -220,10 +229,9 @@ impl Reserve {
         Ok(folio)
     }
 
-    fn preferred_stock(&self) -> Option<&Stock> {
-        let node = Node::preferred()?;
-        let stock = self.nodes.iter().find(|stock| stock.node == node)?;
-        Some(stock)
+    fn of_node(&self, node: Node) -> Option<&NodeReserve> {
+        let reserve = self.nodes.iter().find(|reserve| reserve.node == node)?;
+        Some(reserve)
     }
 
     fn fill_later(this: &Arc<Self>) {
@@ -234,10 +242,10 @@ impl Reserve {
     /// Adds what there is to say of the reserve to `stat`.
     pub(crate) fn describe(&self, stat: &mut uapi::Stat) {
         stat.nr_reserve_misses = self.nr_misses.load(Relaxed);
-        for stock in &self.nodes {
-            let shelves = stock.shelves.lock();
-            stat.nr_reserve_pages += shelves.nr_pages() as u64;
-            stat.nr_reserve_hits += shelves.nr_hits;
+        for reserve in &self.nodes {
+            let free = reserve.free.lock();
+            stat.nr_reserve_pages += free.nr_pages() as u64;
+            stat.nr_reserve_hits += free.nr_hits;
         }
     }
 }
@@ -246,25 +254,23 @@ impl WorkItem for Reserve {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        for stock in &this.nodes {
-            stock.fill();
+        for reserve in &this.nodes {
+            reserve.fill(|| !this.is_closed.load(Relaxed));
         }
     }
 }
 
 /// The objects are pages.
 impl Shrinker for Reserve {
-    fn count(&self) -> usize {
-        self.nodes
-            .iter()
-            .map(|stock| stock.shelves.lock().nr_pages())
-            .sum()
+    fn count(&self, node: Node) -> usize {
+        let reserve = self.of_node(node);
+        reserve.map_or(0, |reserve| reserve.free.lock().nr_pages())
     }
 
-    fn scan(&self, nr_objects: usize) -> usize {
+    fn scan(&self, node: Node, nr_objects: usize) -> usize {
         let mut nr_freed = 0;
         while nr_freed < nr_objects {
-            let Some(folio) = self.nodes.iter().find_map(|stock| stock.take_any()) else {
+            let Some(folio) = self.of_node(node).and_then(NodeReserve::take_any) else {
                 break;
             };
             nr_freed += folio.nr_pages();
@@ -273,11 +279,18 @@ impl Shrinker for Reserve {
     }
 }
 
-/// What fills a reserve, and makes it shrink. Without it a reserve is a list, freed by whoever uses it
-/// last; it has to be used no more by then.
+/// What fills a reserve, and makes it shrink. Without it a reserve is a list that is freed with its last
+/// user.
 pub(crate) struct Upkeep {
     _shrinker: shrinker::Registration<Reserve>,
-    _worker: CancelOnDrop<Reserve>,
+    worker: DisableOnDrop<Reserve>,
+}
+
+impl Drop for Upkeep {
+    /// Waits for one folio to be zeroed at most.
+    fn drop(&mut self) {
+        self.worker.0.is_closed.store(true, Relaxed);
+    }
 }
 
 impl Upkeep {
@@ -287,7 +300,7 @@ impl Upkeep {
     pub(crate) fn new(reserve: &Arc<Reserve>) -> Result<Self> {
         let upkeep = Self {
             _shrinker: shrinker::Registration::new(c"mmap_pool", reserve.clone())?,
-            _worker: CancelOnDrop(reserve.clone()),
+            worker: DisableOnDrop(reserve.clone()),
         };
         Reserve::fill_later(reserve);
         Ok(upkeep)

@@ -17,7 +17,8 @@ pub(crate) enum Strategy {
     Around = uapi::STRATEGY_AROUND,
     /// Memory comes in the largest pieces there are, up to a huge page.
     Huge = uapi::STRATEGY_HUGE,
-    /// `mmap` allocates all of the range. Nothing is taken away as long as the pool lives.
+    /// All of the pool is allocated when it is created or grows. Nothing is taken away as long as it
+    /// lives.
     Eager = uapi::STRATEGY_EAGER,
 }
 
@@ -29,11 +30,8 @@ impl Strategy {
     pub(crate) fn max_order(self) -> u32 {
         match self {
             Self::Page => 0,
-            // `map_now()` takes no huge pages (`mm/vm_ops.rs`), and windows wait in the reserve.
-            Self::Around | Self::Eager => {
-                pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2())
-            }
-            Self::Huge => pmd_order(),
+            Self::Around => pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2()),
+            Self::Huge | Self::Eager => pmd_order(),
         }
     }
 
@@ -80,10 +78,5 @@ mod tests {
         assert_eq!(Strategy::Page.max_order(), 0);
         assert!(Strategy::Page.max_order() <= Strategy::Around.max_order());
         assert!(Strategy::Around.max_order() <= Strategy::Huge.max_order());
-    }
-
-    #[test]
-    fn an_eager_pool_has_no_huge_pages() {
-        assert!(pmd_order() == 0 || Strategy::Eager.max_order() < pmd_order());
     }
 }

@@ -166,9 +166,9 @@ pub const STRATEGY_AROUND: u32 = 1;
 /// Memory comes in the largest pieces there are, up to a huge page (2 MiB on x86-64), which a
 /// single entry of the page table maps.
 pub const STRATEGY_HUGE: u32 = 2;
-/// `mmap` allocates and maps all of the range, so that touching it never allocates. In return nothing
-/// is ever taken away: the pool has [`SEAL_SHRINK`] from the start, and making a hole or revoking it
-/// is `EPERM`.
+/// All of the pool is allocated when it is created or grows, so that touching it never allocates. In
+/// return nothing is ever taken away: the pool has [`SEAL_SHRINK`] from the start, and making a hole or
+/// revoking it is `EPERM`.
 pub const STRATEGY_EAGER: u32 = 3;
 
 /// Describes the pool behind a descriptor. Works whatever the descriptor was opened for, and on a
@@ -177,15 +177,19 @@ pub const STRATEGY_EAGER: u32 = 3;
 /// C: `MMAP_POOL_INFO`.
 pub const INFO: u32 = ioc::<Info>(DIR_READ, 0x00);
 
-/// Creates a pool and returns a new descriptor for it, open for reading and writing, `O_CLOEXEC`.
+/// Creates a pool and returns a new descriptor for it, open for reading and writing, `O_CLOEXEC`. It is
+/// asked of the device node: a process that was handed a pool gets no others by it.
 ///
 /// The descriptor is one of a regular file: `fstat`, `ftruncate`, `fallocate` work on it, and
 /// `/proc/self/fd/N` opens it again. The pool lives as long as a descriptor or a mapping of it.
 ///
 /// # Errors
 ///
+/// - `ENOTTY`: the descriptor is not one of the device node.
+/// - `EBADF`: the descriptor is not open for writing.
 /// - `EINVAL`: flags that are not zero, an unknown strategy, a name that does not end, a size
 ///   beyond a file's bounds.
+/// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
 /// - `EMFILE`, `ENFILE`: too many open files.
 /// - `ENOMEM`: no memory.
 ///
@@ -199,6 +203,8 @@ pub const CREATE: u32 = ioc::<Create>(DIR_WRITE, 0x01);
 ///
 /// - `EBADF`: the descriptor is not open for writing.
 /// - `EPERM`: a seal forbids it; the default pool, without `CAP_SYS_ADMIN`.
+/// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
+/// - `EINTR`: the task is being killed.
 /// - `EINVAL`: the size is beyond a file's bounds; for the default pool, not one that `size_mb`
 ///   allows, in pages.
 ///
@@ -242,8 +248,8 @@ pub const PREFAULT: u32 = ioc::<Range>(DIR_WRITE, 0x04);
 /// C: `MMAP_POOL_SEAL`.
 pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
 
-/// Takes the pool away from everybody: its memory is freed, touching a mapping of it is `SIGBUS`
-/// from then on, reading, writing and mapping it is `ENODEV`.
+/// Revokes the pool: its memory is freed, touching a mapping of it is `SIGBUS` from then on, reading,
+/// writing and mapping it is `ENODEV`. It waits for no other call on the pool.
 ///
 /// # Errors
 ///
@@ -253,7 +259,11 @@ pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
 /// C: `MMAP_POOL_REVOKE`.
 pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);
 
-/// Describes all pools together. Works on any descriptor of any pool.
+/// Describes all pools together. Works on any descriptor of the device node.
+///
+/// # Errors
+///
+/// - `ENOTTY`: the descriptor is not one of the device node.
 ///
 /// C: `MMAP_POOL_STAT`.
 pub const STAT: u32 = ioc::<Stat>(DIR_READ, 0x07);

@@ -8,7 +8,9 @@
 //! C header: `struct file_operations`, `include/linux/fs.h`.
 
 use super::{
+    address_space::perform_write,
     inode::{Inode, InodeData, InodeGuard},
+    pseudo::Mount,
     this_module,
 };
 use crate::{helpers, mm::vm_ops::FileObject};
@@ -77,8 +79,9 @@ impl<T: InodeFile> FileOperations<T> {
         ..*Self::MISC
     };
 
-    /// The operations on files of the inode itself.
+    /// The operations on files of the inode itself, which keeps the module loaded.
     const REGULAR: bindings::file_operations = bindings::file_operations {
+        owner: core::ptr::null_mut(),
         open: Some(bindings::generic_file_open),
         fallocate: Some(Self::fallocate),
         ..Self::COMMON
@@ -128,7 +131,7 @@ impl<T: InodeFile> FileOperations<T> {
         // SAFETY: The file is open for the call, outside of any `fdget_pos` section.
         let rust_file = unsafe { File::from_raw_file(file) };
         let fallocate = || {
-            let guard = Inode::<T::Data>::of_file(rust_file).ok_or(ENODEV)?.lock();
+            let guard = Inode::<T::Data>::of_file(rust_file).ok_or(ENODEV)?.lock()?;
             T::fallocate(
                 &guard,
                 mode as u32,
@@ -145,42 +148,43 @@ impl<T: InodeFile> FileOperations<T> {
     }
 }
 
-/// Opens a new file of `inode`, for reading and writing. It is called `name` in `/proc`.
+/// Creates an inode of `len_bytes` bytes, all of them a hole, and returns a file of it, open for
+/// reading and writing. It is called `name` in `/proc`.
 ///
 /// # Errors
 ///
+/// - `EINVAL`: more bytes than a file can have.
 /// - `ENFILE`: too many open files.
+/// - `ENODEV`: the module is being unloaded.
 /// - `ENOMEM`: no memory.
 ///
 /// C: `alloc_file_pseudo()`, `include/linux/file.h`.
-pub(crate) fn open_inode<T: InodeFile>(
-    inode: ARef<Inode<T::Data>>,
+pub(crate) fn create<T: InodeFile>(
+    mount: &Mount<T::Data>,
+    len_bytes: u64,
+    data: T::Data,
     name: &CStr,
 ) -> Result<ARef<File>> {
-    // SAFETY: The inode is valid. Others read the field when they open the inode through `/proc`,
-    // and whichever of two values they see is a static table that fits.
+    let inode = Inode::new_for_files(mount, len_bytes, data)?;
+    // SAFETY: Nobody else knows the inode yet; the table is static and fits it.
     unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
     // SAFETY: The inode and its mount are valid; the name is copied.
     let file = unsafe {
         bindings::alloc_file_pseudo(
             inode.as_ptr(),
-            inode.mnt(),
+            mount.as_ptr(),
             name.as_char_ptr(),
             (bindings::O_RDWR | bindings::O_LARGEFILE) as c_int,
             &FileOperations::<T>::REGULAR,
         )
     };
     let file = NonNull::new(from_err_ptr(file)?).ok_or(ENOMEM)?;
-    // SAFETY: The file gives up the module when it is released. The caller runs in the module, so
-    // there is a reference to add to.
-    unsafe { bindings::__module_get(this_module()) };
     // SAFETY: Nobody else uses the file yet.
     unsafe { helpers::mmap_pool_file_set_seekable(file.as_ptr()) };
     // The file has taken over our reference to the inode, but has its own to the mount.
-    let mnt = inode.mnt();
     let _ = ARef::into_raw(inode);
     // SAFETY: The mount's half of our reference; the file keeps the mount.
-    unsafe { bindings::mntput(mnt) };
+    unsafe { bindings::mntput(mount.as_ptr()) };
     // SAFETY: The file comes with one reference, handed over here. It is in no descriptor table.
     Ok(unsafe { ARef::from_raw(file.cast()) })
 }
@@ -197,36 +201,65 @@ impl FileExt for LocalFile {
     }
 }
 
-/// Checks and prepares a write: applies `O_APPEND` and limits to the position and the length, and
-/// updates the times of a regular file if there is anything to write.
+/// Writes `iov` to the file of `kiocb` at its position, which moves on by what was written.
 ///
-/// Returns how many bytes may be written.
+/// Other writers, and changes of the size, wait. Readers and mappings do not.
+///
+/// Returns how many bytes were written.
+///
+/// # Context
+///
+/// May sleep and may fault.
 ///
 /// # Errors
 ///
-/// - `EFBIG`: the position is past a limit.
+/// Only if not one byte was written:
+/// - `ENODEV`: the file is of another kind.
+/// - `EFBIG`: the position is past a limit of the process or of the file system.
+/// - `EFAULT`: `iov` cannot be read.
+/// - `EINTR`: the task is being killed.
+/// - Otherwise those of [`InodeData::check_write`] and [`InodeData::write_begin`].
 ///
-/// C: `generic_write_checks()`, `file_modified()`.
-pub(crate) fn prepare_write<T: ForeignOwnable, D: InodeData>(
-    _guard: &InodeGuard<'_, D>,
-    kiocb: &mut Kiocb<'_, T>,
+/// C: `generic_file_write_iter()`, `mm/filemap.c`.
+#[inline]
+pub(crate) fn write<T: InodeFile>(
+    kiocb: &mut Kiocb<'_, ()>,
     iov: &mut IovIterSource<'_>,
 ) -> Result<usize> {
-    // SAFETY: Both are valid, and the inode is locked.
+    let file = of_kiocb(kiocb);
+    let guard = Inode::<T::Data>::of_file(file).ok_or(ENODEV)?.lock()?;
+    // SAFETY: Both are valid, and the inode of the file is locked.
     let len = unsafe { bindings::generic_write_checks(kiocb.as_raw(), iov.as_raw()) };
     let len = usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))?;
     if len == 0 {
         return Ok(0);
     }
-    // SAFETY: The file of a `kiocb` is open.
-    unsafe {
-        let file = (*kiocb.as_raw()).ki_filp;
-        // A device node has times that nobody asks for, perhaps on a read-only file system.
-        if u32::from((*(*file).f_inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG {
-            to_result(bindings::file_modified(file))?;
+    // A device node has times that nobody asks for, perhaps on a read-only file system.
+    // SAFETY: The file is open.
+    if u32::from(unsafe { (*(*file.as_ptr()).f_inode).i_mode }) & bindings::S_IFMT
+        == bindings::S_IFREG
+    {
+        // SAFETY: The file is open, and its inode is locked.
+        let ret = unsafe { bindings::file_modified(file.as_ptr()) };
+        // Asked here, since to ask in `to_result()` is a call.
+        if ret != 0 {
+            return Err(Error::from_errno(ret));
         }
     }
-    Ok(len)
+    let allowed = T::Data::check_write(&guard, kiocb.ki_pos().try_into()?, len)?;
+    if allowed < len {
+        // SAFETY: `iov` is valid.
+        unsafe { helpers::mmap_pool_iov_iter_truncate(iov.as_raw(), allowed as u64) };
+    }
+    // SAFETY: Both are valid. All inodes that carry a `T::Data` have the operations that this asks
+    // for, and this one is locked.
+    let written = unsafe { perform_write(kiocb.as_raw(), iov.as_raw()) };
+    if written != Ok(allowed) {
+        // A folio that was added for the rest may be past the end, where it would never be found.
+        // Only a revoked inode refuses, and that has no pages.
+        let _ = guard.set_len(guard.len_bytes());
+    }
+    written
 }
 
 /// Returns the file that is read or written.

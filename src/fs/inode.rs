@@ -6,11 +6,16 @@
 //!
 //! C header: `include/linux/fs.h`.
 
-use super::pseudo::{FileSystemType, Mount};
+use super::{
+    address_space::AddressSpaceOperations,
+    pseudo::{FileSystemType, Mount},
+    ModuleRef,
+};
 use crate::{
     helpers,
     mm::{
-        mapping::{Mapping, MappingOwner},
+        folio::LockedFolio,
+        mapping::{InvalidateGuard, Mapping},
         vm_ops::FileObject,
     },
 };
@@ -22,12 +27,15 @@ use kernel::{
     fs::LocalFile,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::aref::{ARef, AlwaysRefCounted},
+    sync::{
+        aref::{ARef, AlwaysRefCounted},
+        atomic::{Atomic, Relaxed},
+    },
     types::{NotThreadSafe, Opaque},
 };
 
 /// The driver's part of an inode.
-pub(crate) trait InodeData: MappingOwner + Send + Sync + Sized + 'static {
+pub(crate) trait InodeData: Send + Sync + Sized + 'static {
     /// What `statfs` reports as the file system's type.
     const MAGIC: u32;
 
@@ -39,12 +47,34 @@ pub(crate) trait InodeData: MappingOwner + Send + Sync + Sized + 'static {
 
     /// Changes the size to `len_bytes`, for `ftruncate`.
     fn resize(inode: &InodeGuard<'_, Self>, len_bytes: u64) -> Result;
+
+    /// Returns how many of `len` bytes from byte `pos` may be written, at least one.
+    fn check_write(inode: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize>;
+
+    /// Returns the folio that the `len` bytes from byte `pos` are written to, or the first of them,
+    /// locked. Byte `pos` has to be in it.
+    ///
+    /// C: `address_space_operations::write_begin`.
+    fn write_begin(inode: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<LockedFolio>;
+
+    /// Called when `nr_pages` pages have left the page cache of an inode.
+    ///
+    /// # Context
+    ///
+    /// May hold the lock of a folio. Must not sleep.
+    ///
+    /// C: `address_space_operations::free_folio`.
+    fn pages_removed(nr_pages: usize);
 }
 
 /// What `i_private` points to.
 struct Private<T> {
     mnt: NonNull<bindings::vfsmount>,
+    /// Set under the invalidate lock of the page cache.
+    is_revoked: Atomic<bool>,
     data: T,
+    /// Of an inode that has files of its own. The last to go.
+    _module: Option<ModuleRef>,
 }
 
 /// An inode that carries a `T`.
@@ -91,17 +121,39 @@ impl<T: InodeData> Inode<T> {
     /// Creates an inode of `len_bytes` bytes, all of them a hole. It is a regular file, owned by
     /// the running task and accessible to its owner.
     ///
+    /// It does not keep the module loaded: it belongs to the module.
+    ///
     /// # Errors
     ///
     /// - `EINVAL`: more bytes than a file can have.
     /// - `ENOMEM`: no memory.
     ///
     /// C: `alloc_anon_inode()`.
-    pub(crate) fn new(mount: &impl Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
+    pub(crate) fn new(mount: &Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
+        Self::with_module(mount, len_bytes, data, None)
+    }
+
+    /// As [`Self::new`], for an inode that is to have files of its own: it keeps the module loaded.
+    pub(super) fn new_for_files(mount: &Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
+        Self::with_module(mount, len_bytes, data, Some(ModuleRef::new()?))
+    }
+
+    fn with_module(
+        mount: &Mount<T>,
+        len_bytes: u64,
+        data: T,
+        module: Option<ModuleRef>,
+    ) -> Result<ARef<Self>> {
         let len_bytes = bindings::loff_t::try_from(len_bytes)?;
         let mnt = NonNull::new(mount.as_ptr()).ok_or(EINVAL)?;
         let max_order = data.max_order();
-        let private = KBox::new(Private { mnt, data }, GFP_KERNEL)?;
+        let private = Private {
+            mnt,
+            is_revoked: Atomic::new(false),
+            data,
+            _module: module,
+        };
+        let private = KBox::new(private, GFP_KERNEL_ACCOUNT)?;
         // SAFETY: The mount is valid, so its super block is.
         let inode = unsafe { bindings::alloc_anon_inode((*mnt.as_ptr()).mnt_sb) };
         let inode = NonNull::new(from_err_ptr(inode)?).ok_or(ENOMEM)?;
@@ -111,13 +163,17 @@ impl<T: InodeData> Inode<T> {
             (*inode).i_private = KBox::into_raw(private).cast();
             (*inode).i_op = &Self::OPERATIONS;
             (*inode).i_mode |= bindings::S_IFREG as bindings::umode_t;
-            // An ordinary file: security modules see it, it can be executed, it has no name.
+            // An ordinary file: security modules see it, it can be executed, it has no name. They
+            // are not told of its creation: `security_inode_init_security_anon()` is not exported.
             (*inode).i_flags &= !(bindings::S_PRIVATE | bindings::S_ANON_INODE);
             bindings::clear_nlink(inode);
             helpers::mmap_pool_i_size_write(inode, len_bytes);
         }
         // SAFETY: Nobody else knows the inode yet; its page cache is part of it.
-        unsafe { Mapping::init::<T>((*inode.as_ptr()).i_mapping, max_order) };
+        unsafe {
+            let mapping = (*inode.as_ptr()).i_mapping;
+            Mapping::init(mapping, &AddressSpaceOperations::<T>::TABLE, max_order)
+        };
         // SAFETY: The mount is valid. This is the mount's half of the reference made below.
         unsafe { bindings::mntget(mnt.as_ptr()) };
         // INVARIANT: `i_private` and the page cache were set up above.
@@ -129,8 +185,10 @@ impl<T: InodeData> Inode<T> {
         self.0.get()
     }
 
-    pub(super) fn mnt(&self) -> *mut bindings::vfsmount {
-        self.private().mnt.as_ptr()
+    /// Returns the mount that the inode was created on.
+    pub(crate) fn mount(&self) -> &Mount<T> {
+        // SAFETY: By the type invariants, a reference to the inode comes with one to its mount.
+        unsafe { Mount::from_raw(self.private().mnt) }
     }
 
     fn private(&self) -> &Private<T> {
@@ -169,14 +227,81 @@ impl<T: InodeData> Inode<T> {
 
     /// Keeps other writers and changes of the size out until the guard is dropped.
     ///
-    /// Taken before `mmap_lock`: a holder may fault, a fault handler may not take it.
+    /// Taken before `mmap_lock`: a holder may fault, a fault handler may not take it. A writer that
+    /// holds it may wait for a page of a program for ever (userfaultfd, FUSE), so who waits for the
+    /// lock can be killed.
     ///
-    /// C: `inode_lock()`.
-    pub(crate) fn lock(&self) -> InodeGuard<'_, T> {
-        // SAFETY: The inode is valid.
-        unsafe { helpers::mmap_pool_inode_lock(self.as_ptr()) };
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    ///
+    /// C: `inode_lock_killable()`, `include/linux/fs.h`.
+    #[inline]
+    pub(crate) fn lock(&self) -> Result<InodeGuard<'_, T>> {
+        // SAFETY: The inode is valid, and so is the lock in it.
+        if unsafe { bindings::down_write_killable(&raw mut (*self.as_ptr()).i_rwsem) } != 0 {
+            return Err(EINTR);
+        }
         // INVARIANT: The lock was taken above.
-        InodeGuard(self, NotThreadSafe)
+        Ok(InodeGuard(self, NotThreadSafe))
+    }
+
+    /// Returns whether [`Self::revoke`] was called.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.private().is_revoked.load(Relaxed)
+    }
+
+    /// Takes all pages away, and mappings of them, for good: the size is 0 from then on. Whoever adds
+    /// pages asks [`Self::is_revoked`] under the invalidate lock.
+    ///
+    /// This does not need the inode's lock, which a writer may hold for as long as it likes. A write
+    /// under way ends with the folio that it has locked.
+    ///
+    /// Returns whether this is the first time.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn revoke(&self) -> bool {
+        let guard = self.mapping().invalidate_lock();
+        if self.is_revoked() {
+            return false;
+        }
+        self.private().is_revoked.store(true, Relaxed);
+        self.truncate(&guard, 0);
+        true
+    }
+
+    /// Changes the size to `len_bytes`. What lies past a smaller size goes: pages, mappings of
+    /// them, and private copies. If it ends within a page, the rest of that page is zeroed.
+    ///
+    /// C: `truncate_setsize()`.
+    fn truncate(&self, _guard: &InvalidateGuard<'_>, new_len_bytes: bindings::loff_t) {
+        let len_bytes = new_len_bytes as u64;
+        if len_bytes <= self.len_bytes() && self.mapping().max_order() > 0 {
+            // Guard regions outlive mapped pages, but not pages that are still mapped when they go.
+            let end = len_bytes.div_ceil(PAGE_SIZE as u64) as c_ulong;
+            // SAFETY: The page cache is valid; 0 pages are all there are.
+            unsafe { bindings::unmap_mapping_pages(self.mapping().as_ptr(), end, 0, false) };
+            // A large folio can be split as long as all of it is below the end.
+            // SAFETY: The page cache is valid.
+            unsafe {
+                bindings::truncate_inode_pages_range(
+                    self.mapping().as_ptr(),
+                    new_len_bytes,
+                    bindings::uoff_t::MAX,
+                )
+            };
+            // One that could not be, because somebody uses a page of it, must not be split while the
+            // size changes.
+            let _folio = self
+                .mapping()
+                .lock_folio((len_bytes >> PAGE_SHIFT) as usize);
+            // SAFETY: The inode is valid, and the size changes under the invalidate lock alone.
+            unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), new_len_bytes) };
+        }
+        // SAFETY: As above.
+        unsafe { bindings::truncate_setsize(self.as_ptr(), new_len_bytes) };
     }
 
     /// # Safety
@@ -192,8 +317,8 @@ impl<T: InodeData> Inode<T> {
             to_result(unsafe { bindings::setattr_prepare(idmap, dentry, attr) })?;
             // SAFETY: As above; the dentry of an open file has an inode, and this is one of ours.
             let inode: &Self = unsafe { &*helpers::mmap_pool_d_inode(dentry).cast() };
-            // INVARIANT: The VFS holds the lock. It is not ours to release.
-            let guard = ManuallyDrop::new(InodeGuard(inode, NotThreadSafe));
+            // SAFETY: The VFS holds the lock. It is not ours to release.
+            let guard = ManuallyDrop::new(unsafe { InodeGuard::assume_locked(inode) });
             // SAFETY: As above.
             let (valid, len) = unsafe { ((*attr).ia_valid, (*attr).ia_size) };
             if valid & bindings::ATTR_SIZE != 0 {
@@ -242,7 +367,10 @@ pub(super) unsafe extern "C" fn evict<T: InodeData>(inode: *mut bindings::inode)
     let private = unsafe { (*inode).i_private }.cast::<Private<T>>();
     if !private.is_null() {
         // SAFETY: `Inode::new` has put a box there, and nobody can borrow from it now.
-        drop(unsafe { KBox::from_raw(private) });
+        let private = unsafe { KBox::from_raw(private) };
+        // Fields are dropped in order, so the module may be unloaded from the end of this on. It waits
+        // for the rest of this function: see `InternalMount`.
+        drop(KBox::into_inner(private));
     }
 }
 
@@ -271,6 +399,16 @@ unsafe impl<T: InodeData> FileObject for Inode<T> {
 /// The lock is held.
 pub(crate) struct InodeGuard<'a, T: InodeData>(&'a Inode<T>, NotThreadSafe);
 
+impl<'a, T: InodeData> InodeGuard<'a, T> {
+    /// # Safety
+    ///
+    /// The lock of `inode` is held for `'a`. If the guard is not to release it, it is not dropped.
+    pub(super) unsafe fn assume_locked(inode: &'a Inode<T>) -> Self {
+        // INVARIANT: The caller's promise.
+        Self(inode, NotThreadSafe)
+    }
+}
+
 impl<T: InodeData> InodeGuard<'_, T> {
     /// Changes the size to `len_bytes`. What lies past a smaller size goes: pages, mappings of
     /// them, and private copies. If it ends within a page, the rest of that page is zeroed.
@@ -282,46 +420,39 @@ impl<T: InodeData> InodeGuard<'_, T> {
     /// # Errors
     ///
     /// - `EINVAL`: more bytes than a file can have.
+    /// - `ENODEV`: the inode was revoked.
     ///
     /// C: `truncate_setsize()`.
     pub(crate) fn set_len(&self, len_bytes: u64) -> Result {
-        let old_len_bytes = self.len_bytes();
         let new_len_bytes = bindings::loff_t::try_from(len_bytes)?;
-        let _guard = self.mapping().invalidate_lock();
-        if len_bytes <= old_len_bytes && self.mapping().max_order() > 0 {
-            // Guard regions outlive mapped pages, but not pages that are still mapped when they go.
-            let end = len_bytes.div_ceil(PAGE_SIZE as u64) as c_ulong;
-            // SAFETY: The page cache is valid; 0 pages are all there are.
-            unsafe { bindings::unmap_mapping_pages(self.mapping().as_ptr(), end, 0, false) };
-            // A large folio can be split as long as all of it is below the end.
-            // SAFETY: The page cache is valid.
-            unsafe {
-                bindings::truncate_inode_pages_range(
-                    self.mapping().as_ptr(),
-                    new_len_bytes,
-                    bindings::uoff_t::MAX,
-                )
-            };
-            // One that could not be, because somebody uses a page of it, must not be split while the
-            // size changes.
-            let _folio = self
-                .mapping()
-                .lock_folio((len_bytes >> PAGE_SHIFT) as usize);
-            // SAFETY: The inode is valid, and locked.
-            unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), new_len_bytes) };
+        let guard = self.mapping().invalidate_lock();
+        if self.is_revoked() {
+            return Err(ENODEV);
         }
-        // SAFETY: The inode is valid, and locked.
-        unsafe { bindings::truncate_setsize(self.as_ptr(), new_len_bytes) };
+        self.truncate(&guard, new_len_bytes);
         Ok(())
     }
 
-    /// Notes that the inode has grown to `len_bytes`: all of it was written.
+    /// Makes the inode `len_bytes` bytes long, if it is shorter and was not revoked. What is past the
+    /// old end was written.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Takes the invalidate lock, so holds no folio's.
     ///
     /// C: `i_size_write()`.
     pub(crate) fn grow_to(&self, len_bytes: u64) {
-        debug_assert!(len_bytes >= self.len_bytes());
-        // SAFETY: The inode is valid, and locked. CAST: what was written is within a file's bounds.
-        unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), len_bytes as bindings::loff_t) };
+        if len_bytes <= self.len_bytes() {
+            return;
+        }
+        let _guard = self.mapping().invalidate_lock_shared();
+        if !self.is_revoked() {
+            // CAST: What was written is within a file's bounds.
+            let len_bytes = len_bytes as bindings::loff_t;
+            // SAFETY: The inode is valid. With its lock, nothing but `revoke()` changes the size, which
+            // takes the invalidate lock exclusively.
+            unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), len_bytes) };
+        }
     }
 
     /// Checks a size that the inode is to grow to against the limits of the file system and of the
@@ -372,8 +503,10 @@ impl<T: InodeData> core::ops::Deref for InodeGuard<'_, T> {
 }
 
 impl<T: InodeData> Drop for InodeGuard<'_, T> {
+    /// C: `inode_unlock()`, `include/linux/fs.h`.
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: By the type invariants the lock is held.
-        unsafe { helpers::mmap_pool_inode_unlock(self.0.as_ptr()) };
+        unsafe { bindings::up_write(&raw mut (*self.0.as_ptr()).i_rwsem) };
     }
 }

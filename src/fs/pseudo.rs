@@ -8,12 +8,12 @@
 //!
 //! C header: `include/linux/pseudo_fs.h`.
 
-use super::{inode::InodeData, this_module};
+use super::inode::InodeData;
 use crate::helpers;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
 use kernel::{
     bindings,
-    error::{from_err_ptr, to_result},
+    error::from_err_ptr,
     ffi::{c_int, c_ulong},
     prelude::*,
     str::as_char_ptr_in_const_context,
@@ -22,22 +22,12 @@ use kernel::{
 
 /// A type of pseudo file system whose inodes carry a `T`.
 ///
-/// To C these are two types, since the owner is a property of the type. A mount of `internal` does
-/// not keep the module loaded: the module itself owns the only one. A mount of `shared` does, and
-/// exists as long as some file does: a file is still used for a moment after it has given up the
-/// module, and what gives up the module for it then is the mount.
+/// It has no owner, so a mount does not keep the module loaded: the module itself owns the only one.
 ///
 /// C: `struct file_system_type`, `include/linux/fs.h`.
-pub(crate) struct FileSystemType<T> {
-    internal: Opaque<bindings::file_system_type>,
-    shared: Opaque<bindings::file_system_type>,
-    /// What `simple_pin_fs()` keeps: the mount of `shared`, and for how many it exists.
-    shared_mnt: Opaque<*mut bindings::vfsmount>,
-    shared_count: Opaque<c_int>,
-    _data: PhantomData<fn() -> T>,
-}
+pub(crate) struct FileSystemType<T>(Opaque<bindings::file_system_type>, PhantomData<fn() -> T>);
 
-// SAFETY: The C structures have their own locks, and Rust code does not access their fields.
+// SAFETY: The C structure has its own locks, and Rust code does not access its fields.
 unsafe impl<T> Sync for FileSystemType<T> {}
 
 impl<T: InodeData> FileSystemType<T> {
@@ -49,31 +39,18 @@ impl<T: InodeData> FileSystemType<T> {
 
     /// Creates the type, to be kept in a `static`.
     pub(crate) const fn new(name: &'static CStr) -> Self {
-        Self {
-            internal: Self::file_system_type(name, core::ptr::null_mut()),
-            shared: Self::file_system_type(name, this_module()),
-            shared_mnt: Opaque::new(core::ptr::null_mut()),
-            shared_count: Opaque::new(0),
-            _data: PhantomData,
-        }
-    }
-
-    const fn file_system_type(
-        name: &'static CStr,
-        owner: *mut bindings::module,
-    ) -> Opaque<bindings::file_system_type> {
-        Opaque::new(bindings::file_system_type {
+        let fs_type = bindings::file_system_type {
             name: as_char_ptr_in_const_context(name),
-            owner,
             init_fs_context: Some(Self::init_fs_context),
             kill_sb: Some(bindings::kill_anon_super),
             ..pin_init::zeroed()
-        })
+        };
+        Self(Opaque::new(fs_type), PhantomData)
     }
 
-    /// Returns whether `s_type` is one of the two.
+    /// Returns whether `s_type` is this one.
     pub(super) fn is(&self, s_type: *const bindings::file_system_type) -> bool {
-        s_type == self.internal.get() || s_type == self.shared.get()
+        s_type == self.0.get()
     }
 
     /// # Safety
@@ -85,11 +62,37 @@ impl<T: InodeData> FileSystemType<T> {
     }
 }
 
-/// The mount for the module's own inodes.
+/// A mount that inodes can be created on.
 ///
 /// # Invariants
 ///
-/// Owns one reference to the `vfsmount`.
+/// It is a mount of the type of [`InodeData::file_system_type`].
+#[repr(transparent)]
+pub(crate) struct Mount<T: InodeData>(Opaque<bindings::vfsmount>, PhantomData<fn() -> T>);
+
+impl<T: InodeData> Mount<T> {
+    /// # Safety
+    ///
+    /// `mnt` is a mount of the type of `T`, valid for `'a`.
+    pub(super) unsafe fn from_raw<'a>(mnt: NonNull<bindings::vfsmount>) -> &'a Self {
+        // SAFETY: The caller's promise; `Mount` is transparent.
+        unsafe { mnt.cast().as_ref() }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::vfsmount {
+        self.0.get()
+    }
+}
+
+/// The mount that exists as long as the module is loaded.
+///
+/// Nothing is torn down while a pool goes: the last mount takes its super block along, which waits
+/// for whoever still holds an inode without a mount (`fsnotify_sb_delete()`, `fs/notify/fsnotify.c`),
+/// and that may be the task that evicts the inode (`fsnotify_put_inode_ref()`, `fs/notify/mark.c`).
+///
+/// # Invariants
+///
+/// Owns one reference to the `vfsmount`, which is one of the type of `T`.
 pub(crate) struct InternalMount<T: InodeData>(NonNull<bindings::vfsmount>, PhantomData<fn() -> T>);
 
 // SAFETY: A mount may be used and dropped on any thread.
@@ -107,86 +110,47 @@ impl<T: InodeData> InternalMount<T> {
     /// C: `kern_mount()`.
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: The file system type is static and complete.
-        let mnt = unsafe { bindings::kern_mount(T::file_system_type().internal.get()) };
+        let mnt = unsafe { bindings::kern_mount(T::file_system_type().0.get()) };
         // INVARIANT: The reference is handed over by the call.
         Ok(Self(
             NonNull::new(from_err_ptr(mnt)?).ok_or(ENOMEM)?,
             PhantomData,
         ))
     }
+
+    /// Waits until the mount has no other reference.
+    ///
+    /// An inode with files holds a [`ModuleRef`](super::ModuleRef), so the module is not unloaded
+    /// before it is evicted. What can still be under way then is the end of `path_put()`: the code of
+    /// the module that evicts the inode runs in its `dput()`, and its `mntput()` comes after that.
+    fn wait_until_unused(&self) {
+        let mnt = self.0.as_ptr();
+        // SAFETY: The mount is valid. `may_umount()` wants two references, ours are the only ones
+        // when it says yes.
+        unsafe {
+            bindings::mntget(mnt);
+            while bindings::may_umount(mnt) == 0 {
+                bindings::msleep(1);
+            }
+            bindings::mntput(mnt);
+        }
+    }
+}
+
+impl<T: InodeData> Deref for InternalMount<T> {
+    type Target = Mount<T>;
+
+    fn deref(&self) -> &Mount<T> {
+        // SAFETY: By the type invariants, as long as `self` exists.
+        unsafe { Mount::from_raw(self.0) }
+    }
 }
 
 impl<T: InodeData> Drop for InternalMount<T> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the reference is ours. If inodes are left, the super
-        // block stays until the last of them has put its own reference.
+        self.wait_until_unused();
+        // SAFETY: By the type invariants the reference is ours. It is the last, so the super block
+        // is gone when this returns.
         unsafe { bindings::kern_unmount(self.0.as_ptr()) };
-    }
-}
-
-/// A share in the mount for inodes that have files of their own.
-///
-/// # Invariants
-///
-/// Counts for one in `shared_count`, and `0` is `shared_mnt`.
-pub(crate) struct SharedMount<T: InodeData>(NonNull<bindings::vfsmount>, PhantomData<fn() -> T>);
-
-// SAFETY: A share may be used and dropped on any thread.
-unsafe impl<T: InodeData> Send for SharedMount<T> {}
-// SAFETY: Creating inodes is the VFS's business, which has its own locks.
-unsafe impl<T: InodeData> Sync for SharedMount<T> {}
-
-impl<T: InodeData> SharedMount<T> {
-    /// Mounts the file system if nobody has.
-    ///
-    /// # Errors
-    ///
-    /// - `ENOMEM`: no memory.
-    /// - `ENODEV`: the module is being unloaded.
-    ///
-    /// C: `simple_pin_fs()`.
-    pub(crate) fn new() -> Result<Self> {
-        let fs = T::file_system_type();
-        // SAFETY: The arguments are static and belong together.
-        to_result(unsafe {
-            bindings::simple_pin_fs(fs.shared.get(), fs.shared_mnt.get(), fs.shared_count.get())
-        })?;
-        // SAFETY: The pointer does not change while we count.
-        let mnt = unsafe { *fs.shared_mnt.get() };
-        // INVARIANT: Counted above.
-        Ok(Self(NonNull::new(mnt).ok_or(ENODEV)?, PhantomData))
-    }
-}
-
-impl<T: InodeData> Drop for SharedMount<T> {
-    fn drop(&mut self) {
-        let fs = T::file_system_type();
-        // SAFETY: By the type invariants we count for one. Files keep the mount itself.
-        unsafe { bindings::simple_release_fs(fs.shared_mnt.get(), fs.shared_count.get()) };
-    }
-}
-
-/// A mount that inodes can be created on.
-///
-/// # Safety
-///
-/// `as_ptr` returns a mount of one of the types of [`InodeData::file_system_type`], valid as long
-/// as the value exists.
-pub(crate) unsafe trait Mount<T: InodeData> {
-    /// Returns the mount.
-    fn as_ptr(&self) -> *mut bindings::vfsmount;
-}
-
-// SAFETY: By the type invariants.
-unsafe impl<T: InodeData> Mount<T> for InternalMount<T> {
-    fn as_ptr(&self) -> *mut bindings::vfsmount {
-        self.0.as_ptr()
-    }
-}
-
-// SAFETY: By the type invariants.
-unsafe impl<T: InodeData> Mount<T> for SharedMount<T> {
-    fn as_ptr(&self) -> *mut bindings::vfsmount {
-        self.0.as_ptr()
     }
 }

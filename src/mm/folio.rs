@@ -16,7 +16,7 @@ use core::{ops::Deref, ptr::NonNull};
 use kernel::{
     alloc::AllocError,
     bindings,
-    iov::{IovIterDest, IovIterSource},
+    iov::IovIterDest,
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
     types::Opaque,
@@ -91,12 +91,18 @@ impl Folio {
         unsafe { helpers::mmap_pool_folio_nr_pages(self.as_ptr()) }
     }
 
-    /// Returns whether the folio is as large as a huge page, so that one entry may map it.
+    /// # Errors
     ///
-    /// C: `folio_test_pmd_mappable()`, `include/linux/huge_mm.h`.
-    pub(crate) fn is_pmd_mappable(&self) -> bool {
+    /// - `EIO`: some of the folio's memory is known to be broken.
+    ///
+    /// C: `folio_contain_hwpoisoned_page()`, `include/linux/page-flags.h`.
+    pub(crate) fn check_intact(&self) -> Result {
         // SAFETY: By the type invariants the folio is valid.
-        unsafe { helpers::mmap_pool_folio_test_pmd_mappable(self.as_ptr()) }
+        if unsafe { helpers::mmap_pool_folio_is_broken(self.as_ptr()) } {
+            Err(EIO)
+        } else {
+            Ok(())
+        }
     }
 
     fn head_page(&self) -> *mut bindings::page {
@@ -136,26 +142,6 @@ impl Part<'_> {
         // SAFETY: The reference keeps the folio; the bytes are within it. They are read as plain
         // memory, racing with userspace at most, which C permits here.
         unsafe { bindings::copy_page_to_iter(page, self.offset, self.len, iov.as_raw()) }
-    }
-
-    /// Copies `iov` to the bytes and returns how many it copied: fewer if a fault on the other side
-    /// could not be resolved.
-    ///
-    /// # Context
-    ///
-    /// May sleep and may fault. Holds no lock that a page fault takes.
-    ///
-    /// C: `copy_page_from_iter()`, `include/linux/uio.h`.
-    #[inline]
-    pub(crate) fn copy_from_iter(&self, iov: &mut IovIterSource<'_>) -> usize {
-        let page = self.folio.head_page();
-        // SAFETY: The reference keeps the folio; the bytes are within it. Nobody holds a Rust
-        // reference to them.
-        let copied =
-            unsafe { bindings::copy_page_from_iter(page, self.offset, self.len, iov.as_raw()) };
-        // SAFETY: The reference keeps the folio.
-        unsafe { helpers::mmap_pool_flush_dcache_folio(self.folio.as_ptr()) };
-        copied
     }
 }
 
@@ -253,12 +239,32 @@ impl NewFolio {
         unsafe { helpers::mmap_pool_folio_mark_uptodate(folio.as_ptr()) };
         // INVARIANT: As the allocation's only owner, all of the above holds.
         // SAFETY: The allocation comes with one reference, handed over here.
-        Ok(Self(unsafe { ARef::from_raw(folio.cast()) }))
+        Self(unsafe { ARef::from_raw(folio.cast()) })
+            .intact()
+            .ok_or(AllocError)
     }
 
     /// Returns the number of pages.
     pub(crate) fn nr_pages(&self) -> usize {
         self.0.nr_pages()
+    }
+
+    /// Returns the folio unless some of its memory is known to be broken.
+    ///
+    /// Of a folio that is in no page cache nothing is told when its memory breaks: the page is marked,
+    /// and that is all (`memory_failure()`, `mm/memory-failure.c`). When the page is freed by itself,
+    /// the page allocator keeps it out of use. A page of a large folio would come back from there
+    /// (`free_pages_prepare()`, `mm/page_alloc.c`), so such a folio is never freed.
+    pub(crate) fn intact(self) -> Option<Self> {
+        // SAFETY: By the type invariants the folio is ours alone.
+        if unsafe { helpers::mmap_pool_folio_set_aside_if_broken(self.as_ptr()) } {
+            if self.nr_pages() > 1 {
+                core::mem::forget(self);
+            }
+            None
+        } else {
+            Some(self)
+        }
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::folio {
@@ -276,6 +282,61 @@ impl NewFolio {
     }
 }
 
+/// New folios, linked through themselves: a list of any length takes no memory of its own.
+///
+/// # Invariants
+///
+/// `top` is null or the first of `len` folios, each of which has the next in its `lru`. The list owns
+/// what a [`NewFolio`] owns of each.
+pub(crate) struct NewFolioList {
+    top: *mut bindings::folio,
+    len: usize,
+}
+
+// SAFETY: The list owns its folios, which any thread may use and free.
+unsafe impl Send for NewFolioList {}
+
+impl NewFolioList {
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: An empty list.
+        Self {
+            top: core::ptr::null_mut(),
+            len: 0,
+        }
+    }
+
+    /// Returns the number of folios.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn push(&mut self, folio: NewFolio) {
+        // INVARIANT: The folio is the first now, and has the one before it as its next.
+        let folio = ARef::into_raw(folio.0).cast().as_ptr();
+        // SAFETY: The list owns the folio, so nobody else uses its `lru`.
+        unsafe { helpers::mmap_pool_folio_set_next(folio, self.top) };
+        self.top = folio;
+        self.len += 1;
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<NewFolio> {
+        let folio = NonNull::new(self.top)?;
+        // INVARIANT: The next folio is the first now.
+        // SAFETY: By the type invariants the folio is ours, and has the next in its `lru`.
+        self.top = unsafe { helpers::mmap_pool_folio_next(folio.as_ptr()) };
+        self.len -= 1;
+        // INVARIANT: What the list owned of the folio is handed over.
+        // SAFETY: By the type invariants the list owns a reference.
+        Some(NewFolio(unsafe { ARef::from_raw(folio.cast()) }))
+    }
+}
+
+impl Drop for NewFolioList {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
 /// A folio of a page cache whose lock is held: it cannot be truncated.
 ///
 /// # Invariants
@@ -287,25 +348,16 @@ impl LockedFolio {
     /// # Safety
     ///
     /// `folio` is in a page cache and locked; the caller hands over the lock and a reference.
-    pub(super) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
+    pub(crate) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
         // INVARIANT: As the caller promises.
         // SAFETY: The caller hands over a reference.
         Self(unsafe { ARef::from_raw(folio.cast()) })
     }
 
     /// Gives up ownership of the lock and of the reference without releasing them.
-    pub(super) fn into_raw(self) -> NonNull<bindings::folio> {
+    pub(crate) fn into_raw(self) -> NonNull<bindings::folio> {
         let folio = core::mem::ManuallyDrop::new(self);
         NonNull::from(&**folio).cast()
-    }
-
-    /// Releases the lock and keeps the reference.
-    pub(crate) fn unlock(self) -> ARef<Folio> {
-        let folio = self.into_raw();
-        // SAFETY: By the type invariants the lock was ours.
-        unsafe { bindings::folio_unlock(folio.as_ptr()) };
-        // SAFETY: By the type invariants the reference was ours.
-        unsafe { ARef::from_raw(folio.cast()) }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::folio::{gfp_for, Folio, LockedFolio, NewFolio};
 use crate::helpers;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::ptr::NonNull;
 use kernel::{
     bindings,
     error::to_result,
@@ -19,63 +19,12 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The `address_space` is initialised, and its operations are those of [`Operations`].
+/// The `address_space` is initialised.
 #[repr(transparent)]
 pub(crate) struct Mapping(Opaque<bindings::address_space>);
 
 // SAFETY: The page cache has its own locks; every method may be called from any thread.
 unsafe impl Sync for Mapping {}
-
-/// Who fills a page cache.
-pub(crate) trait MappingOwner {
-    /// Is told that `nr_pages` pages have left some page cache of this owner.
-    ///
-    /// # Context
-    ///
-    /// May hold the lock of a folio. Must not sleep.
-    ///
-    /// C: `address_space_operations::free_folio`.
-    fn pages_removed(nr_pages: usize);
-}
-
-/// The `struct address_space_operations` of a [`MappingOwner`].
-struct Operations<T>(PhantomData<T>);
-
-impl<T: MappingOwner> Operations<T> {
-    /// Memory is all there is behind the page cache: nothing is read in, nothing is written back.
-    const TABLE: bindings::address_space_operations = bindings::address_space_operations {
-        dirty_folio: Some(bindings::noop_dirty_folio),
-        release_folio: Some(Self::release_folio),
-        free_folio: Some(Self::free_folio),
-        migrate_folio: Some(bindings::filemap_migrate_folio),
-        // Lets files be opened with O_DIRECT, as on tmpfs; it is never called.
-        direct_IO: Some(bindings::noop_direct_IO),
-        ..pin_init::zeroed()
-    };
-
-    /// Says whether a folio may be split, for in a page cache of large folios it is asked before that.
-    ///
-    /// A split drops what is past the end of the file from the page cache itself: `free_folio` never
-    /// hears of it, and the statistics of dirty pages, which do not count folios of ours, are told
-    /// that some are clean. So a folio that reaches past the end stays as it is.
-    ///
-    /// # Safety
-    ///
-    /// Called by the kernel for a valid folio of a page cache of ours, locked.
-    unsafe extern "C" fn release_folio(folio: *mut bindings::folio, _: bindings::gfp_t) -> bool {
-        // SAFETY: The caller holds a reference, and the lock keeps the folio in its page cache.
-        unsafe { helpers::mmap_pool_folio_ends_in_file(folio) }
-    }
-
-    /// # Safety
-    ///
-    /// Called by the kernel for a valid folio that has just left the page cache.
-    unsafe extern "C" fn free_folio(folio: *mut bindings::folio) {
-        // SAFETY: The caller holds a reference. The bytes were initialised before the folio
-        // entered the page cache.
-        T::pages_removed(unsafe { &*folio.cast::<Folio>() }.nr_pages());
-    }
-}
 
 impl Mapping {
     /// Takes over the page cache of a new inode.
@@ -85,13 +34,15 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// `mapping` belongs to an inode that is being set up, and lives for `'a`.
-    pub(crate) unsafe fn init<'a, T: MappingOwner>(
+    /// `mapping` belongs to an inode that is being set up, and lives for `'a`. Its `operations` are
+    /// made for that inode.
+    pub(crate) unsafe fn init<'a>(
         mapping: *mut bindings::address_space,
+        operations: &'static bindings::address_space_operations,
         max_order: u32,
     ) -> &'a Self {
         // SAFETY: The caller's promise; nobody else can see the inode yet.
-        unsafe { (*mapping).a_ops = &Operations::<T>::TABLE };
+        unsafe { (*mapping).a_ops = operations };
         // SAFETY: The caller's promise.
         unsafe { helpers::mmap_pool_mapping_set_unevictable(mapping) };
         if max_order > 0 {
@@ -276,6 +227,8 @@ impl Drop for SharedInvalidateGuard<'_> {
 }
 
 /// Proof that no shared mapping of a page cache can be written to.
+///
+/// What was stored while it exists is seen by every `mmap` that makes such a mapping afterwards.
 pub(crate) struct DenyWritableGuard<'a>(&'a Mapping);
 
 impl Drop for DenyWritableGuard<'_> {

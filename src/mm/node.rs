@@ -7,11 +7,11 @@
 use crate::helpers;
 use kernel::ffi::c_int;
 
-/// A node with memory.
+/// A node.
 ///
 /// # Invariants
 ///
-/// The node is below `nr_node_ids` and has, or had, memory.
+/// The node is below `nr_node_ids`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node(c_int);
 
@@ -43,6 +43,14 @@ impl Node {
         let id = unsafe { helpers::mmap_pool_numa_mem_id() };
         // SAFETY: A node that a processor gets its memory from is a valid one.
         unsafe { helpers::mmap_pool_node_allowed(id) }.then_some(Self(id))
+    }
+
+    /// # Safety
+    ///
+    /// `id` is the number of a node.
+    pub(super) unsafe fn from_raw(id: c_int) -> Self {
+        // INVARIANT: The caller's promise.
+        Self(id)
     }
 
     pub(super) fn id(self) -> c_int {

@@ -4,6 +4,8 @@
 //!
 //! C header: `include/linux/shrinker.h`.
 
+use super::node::Node;
+use crate::helpers;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
@@ -14,23 +16,23 @@ use kernel::{
 
 /// A cache that can give memory back.
 pub(crate) trait Shrinker: Send + Sync + 'static {
-    /// Returns how many objects could be freed.
+    /// Returns how many objects of `node` could be freed.
     ///
     /// # Context
     ///
     /// Reclaim: whoever allocates memory may be waiting. Must not allocate.
     ///
     /// C: `shrinker::count_objects`.
-    fn count(&self) -> usize;
+    fn count(&self, node: Node) -> usize;
 
-    /// Frees about `nr_objects` objects and returns how many it did free.
+    /// Frees about `nr_objects` objects of `node` and returns how many it did free.
     ///
     /// # Context
     ///
     /// As [`count`](Self::count).
     ///
     /// C: `shrinker::scan_objects`.
-    fn scan(&self, nr_objects: usize) -> usize;
+    fn scan(&self, node: Node, nr_objects: usize) -> usize;
 }
 
 /// The registration of a [`Shrinker`]; the kernel asks it until this is dropped.
@@ -54,9 +56,8 @@ impl<T: Shrinker> Registration<T> {
     ///
     /// C: `shrinker_alloc()`, `shrinker_register()`.
     pub(crate) fn new(name: &CStr, cache: Arc<T>) -> Result<Self> {
-        // SAFETY: The format is one for a string, and that is what follows; it is copied.
-        let shrinker =
-            unsafe { bindings::shrinker_alloc(0, c"%s".as_char_ptr(), name.as_char_ptr()) };
+        // SAFETY: The name is copied.
+        let shrinker = unsafe { helpers::mmap_pool_shrinker_alloc(name.as_char_ptr()) };
         let shrinker = NonNull::new(shrinker).ok_or(ENOMEM)?;
         // SAFETY: The shrinker is ours alone until it is registered, and complete then.
         unsafe {
@@ -81,13 +82,15 @@ impl<T: Shrinker> Registration<T> {
 
     /// # Safety
     ///
-    /// Called by the kernel for a registered shrinker.
+    /// Called by the kernel for a registered shrinker and a valid `sc`.
     unsafe extern "C" fn count_objects(
         shrinker: *mut bindings::shrinker,
-        _: *mut bindings::shrink_control,
+        sc: *mut bindings::shrink_control,
     ) -> c_ulong {
+        // SAFETY: The caller's promise; the node is one.
+        let node = unsafe { Node::from_raw((*sc).nid) };
         // SAFETY: The caller's promise.
-        match unsafe { Self::cache(shrinker) }.count() {
+        match unsafe { Self::cache(shrinker) }.count(node) {
             0 => bindings::SHRINK_EMPTY as c_ulong,
             count => count,
         }
@@ -101,9 +104,9 @@ impl<T: Shrinker> Registration<T> {
         sc: *mut bindings::shrink_control,
     ) -> c_ulong {
         // SAFETY: The caller's promise.
-        let nr_objects = unsafe { (*sc).nr_to_scan };
+        let (node, nr_objects) = unsafe { (Node::from_raw((*sc).nid), (*sc).nr_to_scan) };
         // SAFETY: The caller's promise.
-        unsafe { Self::cache(shrinker) }.scan(nr_objects)
+        unsafe { Self::cache(shrinker) }.scan(node, nr_objects)
     }
 }
 

@@ -13,23 +13,25 @@
 //!   [`Error`] in one place, by the rule of `vmf_error()`.
 //! - A folio that is truncated while its fault is under way would leave a stale page-table entry.
 //!   A [`LockedFolio`] cannot be truncated until the core has mapped it.
+//! - A folio of another page cache, or of another place in this one, is not mapped: it is looked at
+//!   before the core gets it.
 //! - A [`VmFault`] cannot outlive the call, and a handler runs on VMAs that were set up by
 //!   [`install`] alone.
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::{fatal_signal_pending, folio::LockedFolio};
+use super::folio::LockedFolio;
 use crate::helpers;
 use core::marker::PhantomData;
 use kernel::{
     bindings,
-    error::to_result,
-    ffi::{c_int, c_ulong},
+    ffi::c_int,
     fs::{File, LocalFile},
     mm::virt::{flags, VmaNew},
     page::PAGE_SHIFT,
     prelude::*,
     types::NotThreadSafe,
+    warn_on,
 };
 
 /// An object that files give access to, and that can be mapped through them.
@@ -93,75 +95,6 @@ pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
     Ok(())
 }
 
-/// Maps pages into a VMA that is being set up, from its start on, so that they need no fault later:
-/// as many as fit and the object has, which is `nr_pages`. `folio` is asked for each that it has not
-/// returned yet.
-///
-/// The VMA becomes one with `VM_MIXEDMAP`, which never merges with others. An object that is mapped
-/// like this must never have a folio as large as a huge page: a later fault would map it by one entry,
-/// and when the core splits such an entry in such a VMA, it takes what is behind it for memory without
-/// a reference count, and drops neither reference nor `mapcount` (`vma_is_special_huge()`,
-/// `mm/huge_memory.c`).
-///
-/// Nobody can find such a VMA before it is complete, not even a truncation. So this is for objects
-/// that never lose a page.
-///
-/// # Context
-///
-/// May sleep. Holds `mmap_lock` for write.
-///
-/// # Errors
-///
-/// Those of `folio`, and:
-/// - `EINVAL`: a folio is as large as a huge page.
-/// - `ENOMEM`: no memory for page tables.
-///
-/// C: `vm_insert_pages()`, `include/linux/mm.h`.
-pub(crate) fn map_now(
-    vma: &VmaNew,
-    nr_pages: usize,
-    mut folio: impl FnMut(usize) -> Result<LockedFolio>,
-) -> Result {
-    const BATCH: usize = 32;
-
-    // SAFETY: The VMA is being set up, so nobody else accesses it.
-    let pgoff = unsafe { (*vma.as_ptr()).vm_pgoff };
-    let nr_pages = nr_pages
-        .saturating_sub(pgoff)
-        .min((vma.end() - vma.start()) >> PAGE_SHIFT);
-    let vma = vma.set_mixedmap();
-    let mut done = 0;
-    while done < nr_pages {
-        if fatal_signal_pending() {
-            return Err(EINTR);
-        }
-        let folio = folio(pgoff + done)?;
-        if folio.is_pmd_mappable() {
-            return Err(EINVAL);
-        }
-        let first = folio.nr_pages() - (folio.end() - (pgoff + done));
-        let mut batch = [core::ptr::null_mut(); BATCH];
-        let mut nr_batch = 0;
-        for (slot, n) in batch.iter_mut().zip(first..folio.nr_pages()) {
-            if done + nr_batch == nr_pages {
-                break;
-            }
-            // SAFETY: The folio is valid and has more than `n` pages.
-            *slot = unsafe { helpers::mmap_pool_folio_page(folio.as_ptr(), n) };
-            nr_batch += 1;
-        }
-        let address = vma.start() + (done << PAGE_SHIFT);
-        let mut nr_left = nr_batch as c_ulong;
-        // SAFETY: The VMA has `VM_MIXEDMAP` and nothing is mapped there yet; the array has as many
-        // pages, valid since the folio is, of which the page table gets references of its own.
-        to_result(unsafe {
-            bindings::vm_insert_pages(vma.as_ptr(), address, batch.as_mut_ptr(), &mut nr_left)
-        })?;
-        done += nr_batch;
-    }
-    Ok(())
-}
-
 /// A page fault under way.
 ///
 /// # Invariants
@@ -191,14 +124,21 @@ impl<'a> VmFault<'a> {
     }
 
     /// Hands `folio` to the core, which maps it, unlocks it, and keeps its reference.
+    ///
+    /// A folio that does not hold the page is a mistake of the handler. It is not mapped.
     fn finish(self, folio: LockedFolio) -> bindings::vm_fault_t {
-        let pgoff = self.pgoff();
-        let folio = folio.into_raw();
-        // SAFETY: `folio` is valid; a page within it is picked whatever `pgoff` is.
-        let page = unsafe { helpers::mmap_pool_folio_file_page(folio.as_ptr(), pgoff) };
+        // SAFETY: The file is valid, and its page cache never changes while it is open.
+        let mapping = unsafe { (*self.file().as_ptr()).f_mapping };
+        // SAFETY: The lock keeps the folio in its page cache.
+        let page =
+            unsafe { helpers::mmap_pool_folio_mapping_page(folio.as_ptr(), mapping, self.pgoff()) };
+        if warn_on!(page.is_null()) {
+            return FaultError::Sigbus.into_vm_fault();
+        }
+        // The reference and the lock now belong to the core.
+        let _ = folio.into_raw();
         // SAFETY: The pointer is valid by the type invariants; the field is ours to set.
         unsafe { (*self.0).page = page };
-        // The reference and the lock of `into_raw()` now belong to the core.
         bindings::vm_fault_reason_VM_FAULT_LOCKED
     }
 }

@@ -17,19 +17,19 @@ pub(crate) fn system_dfl() -> &'static Queue {
     unsafe { Queue::from_raw(bindings::system_dfl_wq) }
 }
 
-/// A work item that is cancelled when this is dropped: from then on its code does not run, so a module
-/// can go. Nobody may enqueue it after that.
+/// A work item that is cancelled and disabled when this is dropped: from then on its code does not
+/// run, whoever enqueues it, so a module can go.
 ///
-/// C: `cancel_work_sync()`, `include/linux/workqueue.h`.
-pub(crate) struct CancelOnDrop<T: WorkItem<Pointer = Arc<T>> + HasWork<T>>(pub(crate) Arc<T>);
+/// C: `disable_work_sync()`, `include/linux/workqueue.h`.
+pub(crate) struct DisableOnDrop<T: WorkItem<Pointer = Arc<T>> + HasWork<T>>(pub(crate) Arc<T>);
 
-impl<T: WorkItem<Pointer = Arc<T>> + HasWork<T>> Drop for CancelOnDrop<T> {
+impl<T: WorkItem<Pointer = Arc<T>> + HasWork<T>> Drop for DisableOnDrop<T> {
     fn drop(&mut self) {
         let item = Arc::as_ptr(&self.0);
         // SAFETY: The item is valid, and so is the work in it.
         let work = unsafe { Work::raw_get(T::raw_get_work(item.cast_mut())) };
         // SAFETY: The work is initialised. Waits until it does not run.
-        if unsafe { bindings::cancel_work_sync(work) } {
+        if unsafe { bindings::disable_work_sync(work) } {
             // SAFETY: Enqueueing has put a reference into the queue, which the queue has given up.
             drop(unsafe { Arc::from_raw(item) });
         }

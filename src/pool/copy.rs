@@ -7,13 +7,14 @@
 use super::{folios::Bounds, Pool};
 use crate::{
     fs::inode::{Inode, InodeGuard},
-    mm::{fatal_signal_pending, folio::copy_zeroes_to_iter},
+    mm::folio::{copy_zeroes_to_iter, LockedFolio},
     uapi,
 };
 use kernel::{
-    iov::{IovIterDest, IovIterSource},
+    iov::IovIterDest,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
+    sync::atomic::Relaxed,
 };
 
 impl Inode<Pool> {
@@ -72,85 +73,59 @@ impl Inode<Pool> {
 }
 
 impl InodeGuard<'_, Pool> {
-    /// Copies `iov` to byte `pos` of the pool, until `iov` is empty. Readers and mappings do not
-    /// wait for it.
-    ///
-    /// Returns how many bytes were copied.
-    ///
-    /// # Context
-    ///
-    /// May sleep and may fault.
+    /// Returns how many of `len` bytes from byte `pos` may be written, at least one.
     ///
     /// # Errors
     ///
-    /// Only if not one byte was copied:
     /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: a seal forbids it.
-    /// - `ENOSPC`: `pos` is at or past the end of the default pool, or the limit for all pools is
-    ///   reached.
-    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
-    /// - `EIO`: the memory is broken.
-    /// - `EFAULT`: `iov` cannot be read.
-    /// - `EINTR`: the task is being killed.
+    /// - `EPERM`: the pool is sealed against writing; `pos` is at or past the end of a pool that is
+    ///   sealed against growing.
+    /// - `ENOSPC`: `pos` is at or past the end of the default pool; there is no room for the pages
+    ///   before `pos` that the pool has to hold.
     #[inline]
-    pub(crate) fn write(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        // None of this changes while the lock is held.
+    pub(super) fn check_write(&self, pos: u64, len: usize) -> Result<usize> {
         self.check_alive()?;
-        if self.is_write_sealed() {
+        let seals = self.data().seals.load(Relaxed);
+        if seals & uapi::SEAL_WRITE != 0 {
             return Err(EPERM);
-        }
-        let end = pos.saturating_add(iov.len() as u64);
-        if end > self.len_bytes() && !self.is_default() && self.data().is_sealed(uapi::SEAL_GROW) {
-            // As for memfd: not even the part before the end.
-            return Err(EPERM);
-        }
-        let mut done = 0;
-        while !iov.is_empty() {
-            match self.write_folio(pos + done as u64, iov) {
-                Ok(copied) => done += copied,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
-    }
-
-    /// As [`Self::write`], within a folio.
-    #[inline]
-    fn write_folio(&self, pos: u64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        if fatal_signal_pending() {
-            return Err(EINTR);
         }
         let len_bytes = self.len_bytes();
-        let end = if self.is_default() {
-            len_bytes
+        let (end, error) = if self.is_default() {
+            (len_bytes, ENOSPC)
+        } else if seals & uapi::SEAL_GROW != 0 {
+            (len_bytes, EPERM)
         } else {
-            i64::MAX as u64
+            (i64::MAX as u64, ENOSPC)
         };
-        let chunk = Chunk::at(pos, iov.len(), end).ok_or(ENOSPC)?;
-        // Whoever takes pages away needs the lock that this holds, so the folio's own is of no use.
-        let folio = match self.mapping().folio(chunk.pgoff()) {
+        let chunk = Chunk::at(pos, len, end).ok_or(error)?;
+        if pos > len_bytes {
+            self.fill_up_to(pos)?;
+        }
+        Ok(chunk.len)
+    }
+
+    /// Returns the folio that the `len` bytes from byte `pos` are written to, or the first of them,
+    /// locked.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `ENOSPC`: the limit for all pools is reached.
+    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    /// - `EIO`: the memory is broken.
+    #[inline]
+    pub(super) fn write_begin(&self, pos: u64, len: usize) -> Result<LockedFolio> {
+        let pgoff = (pos >> PAGE_SHIFT) as usize;
+        // Nothing but `revoke()` takes the page away meanwhile, and that waits for the folio.
+        let folio = match self.mapping().lock_folio(pgoff) {
             Some(folio) => folio,
             None => {
-                let bounds = Bounds::up_to(chunk.end().max(len_bytes));
-                self.locked_folio(chunk.pgoff(), || bounds)?.unlock()
+                let bounds = Bounds::up_to(self.len_bytes().max(pos + len as u64));
+                self.locked_folio(pgoff, || bounds)?
             }
         };
-        let part = folio.part(chunk.pos, chunk.len)?;
-        let copied = part.copy_from_iter(iov);
-        let copied_to = pos + copied as u64;
-        if copied > 0 && copied_to > len_bytes {
-            self.grow_to(copied_to);
-        }
-        if copied < part.len() {
-            // The folio may reach past the end, where nobody would ever find it.
-            self.set_len(self.len_bytes())?;
-        }
-        if copied > 0 {
-            Ok(copied)
-        } else {
-            Err(EFAULT)
-        }
+        folio.check_intact()?;
+        Ok(folio)
     }
 }
 
@@ -173,10 +148,6 @@ impl Chunk {
 
     fn pgoff(&self) -> usize {
         (self.pos >> PAGE_SHIFT) as usize
-    }
-
-    fn end(&self) -> u64 {
-        self.pos + self.len as u64
     }
 
     /// Returns how many bytes are to be copied of the first page.

@@ -44,7 +44,7 @@ impl Inode<Pool> {
     ///
     /// # Errors
     ///
-    /// As [`Self::folio`].
+    /// As [`Self::locked_folio`].
     #[inline]
     pub(crate) fn fault(&self, pgoff: usize) -> Result<LockedFolio> {
         let pool = self.data();
@@ -64,19 +64,6 @@ impl Inode<Pool> {
         Ok(folio)
     }
 
-    /// Returns the folio that holds page `pgoff`, allocated if there is none, locked.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::locked_folio`].
-    pub(crate) fn folio(&self, pgoff: usize) -> Result<LockedFolio> {
-        self.locked_folio(pgoff, || self.bounds())
-    }
-
     /// Returns the folio that holds page `pgoff`, allocated if there is none, locked. The page has
     /// to be within `bounds()`, which is asked anew whenever that may have changed.
     ///
@@ -87,6 +74,7 @@ impl Inode<Pool> {
     /// # Errors
     ///
     /// - `ENXIO`: the page is at or past the end.
+    /// - `ENODEV`: the pool was revoked.
     /// - `ENOSPC`: the limit for all pools is reached.
     /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
     pub(super) fn locked_folio(
@@ -132,6 +120,7 @@ impl Inode<Pool> {
     /// # Errors
     ///
     /// - `ENXIO`: the folio would not be within `bounds()`.
+    /// - `ENODEV`: the pool was revoked.
     /// - `EEXIST`: one of the pages is there already.
     /// - `ENOSPC`: the limit for all pools is reached.
     /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
@@ -144,6 +133,7 @@ impl Inode<Pool> {
         let nr_pages = 1 << order;
         let start = pgoff & !(nr_pages - 1);
         let check = || {
+            self.check_alive()?;
             let Bounds { end, large_end } = bounds();
             let end = if order == 0 { end } else { large_end };
             if start + nr_pages <= end {
@@ -193,7 +183,7 @@ impl Inode<Pool> {
         self.allocate(pages(offset, end), || self.bounds())
     }
 
-    fn allocate(&self, pages: Range<usize>, bounds: impl Fn() -> Bounds) -> Result {
+    pub(super) fn allocate(&self, pages: Range<usize>, bounds: impl Fn() -> Bounds) -> Result {
         let mut pgoff = pages.start;
         while pgoff < pages.end {
             if fatal_signal_pending() {
@@ -202,6 +192,24 @@ impl Inode<Pool> {
             pgoff = self.locked_folio(pgoff, &bounds)?.end();
         }
         Ok(())
+    }
+
+    /// Allocates all pages of a new pool, if it is one that always has them.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    /// - Otherwise as [`Self::locked_folio`].
+    pub(crate) fn fill(&self) -> Result {
+        if self.data().strategy.keeps_pages() {
+            self.allocate(0..self.nr_pages(), || self.bounds())
+        } else {
+            Ok(())
+        }
     }
 
     /// Where pages may be as long as the size stays.
@@ -231,15 +239,14 @@ impl InodeGuard<'_, Pool> {
     /// - Otherwise as [`Inode::locked_folio`].
     pub(crate) fn fallocate(&self, offset: u64, len_bytes: u64, keeps_size: bool) -> Result {
         let end = self.check_fallocate(offset, len_bytes)?;
-        let bounds = Bounds::up_to(if keeps_size {
-            self.len_bytes()
-        } else {
-            end.max(self.len_bytes())
-        });
-        self.allocate(pages(offset, end), || bounds)?;
-        if end > self.len_bytes() && !keeps_size {
-            self.grow_to(end);
+        if keeps_size {
+            let bounds = Bounds::up_to(self.len_bytes());
+            return self.allocate(pages(offset, end), || bounds);
         }
+        self.fill_up_to(offset)?;
+        let bounds = Bounds::up_to(end.max(self.len_bytes()));
+        self.allocate(pages(offset, end), || bounds)?;
+        self.grow_to(end);
         Ok(())
     }
 

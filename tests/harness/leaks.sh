@@ -19,19 +19,25 @@ test_module_that_stays_in_use_is_a_complaint() {
 	expect_said 'mmap_pool is still in use'
 }
 
-if want CONFIG_PAGE_OWNER; then
-	test_lost_page_is_a_complaint() {
-		with_misbehaving page
-		expect_status 123
-		expect_said 'pages are left of a module that is gone'
-		expect_said 'Page allocated via order 0'
-	}
-fi
+test_module_that_stays_in_use_is_seen_though_sys_is_gone() {
+	guest --copy "$misbehave:/misbehave.ko" -- sh -c '
+		insmod /misbehave.ko how=use && rmmod misbehave
+		umount -l /sys && umount -l /proc && mount -t tmpfs none /dev'
+	expect_status 123
+	expect_said 'mmap_pool is still in use'
+}
 
-if want CONFIG_DEBUG_KMEMLEAK; then
-	test_lost_memory_is_a_complaint() {
-		with_misbehaving memory
-		expect_status 123
-		expect_said 'kmemleak: [0-9]* new suspected'
-	}
-fi
+test_lost_page_is_a_complaint() {
+	want CONFIG_PAGE_OWNER
+	with_misbehaving page
+	expect_status 123
+	expect_said 'pages are left of a module that is gone'
+	expect_said 'Page allocated via order 0'
+}
+
+test_lost_memory_is_a_complaint() {
+	want CONFIG_DEBUG_KMEMLEAK
+	with_misbehaving memory
+	expect_status 123
+	expect_said 'kmemleak: [0-9]* new suspected'
+}

@@ -13,6 +13,8 @@ test_complaints_are_recognised() {
 		complaints "$tmp/log" >/dev/null || fail "missed: $line"
 		printf '[    1.234567][  T123] %s\n' "$line" >"$tmp/log"
 		complaints "$tmp/log" >/dev/null || fail "missed with caller: $line"
+		printf '[    1.234567] half of anoth[    1.234567] %s\n' "$line" >"$tmp/log"
+		complaints "$tmp/log" >/dev/null || fail "missed behind half a line: $line"
 	done <<-'END'
 		BUG: kernel NULL pointer dereference, address: 0000000000000000
 		BUG: Bad page state in process cat  pfn:01234
@@ -58,7 +60,231 @@ test_complaints_are_recognised() {
 		page dumped because: nonzero mapcount
 		rust_kernel: panicked at rust/kernel/a.rs:1:2:
 		------------[ cut here ]------------
+		INFO: task cat:100 blocked in I/O wait for more than 120 seconds.
+		mm/pgtable-generic.c:56: bad pmd ffff888012345678(8000000012345067)
+		mm/pgtable-generic.c:44: bad pud ffff888012345678(8000000012345067)
+		./include/linux/pgtable.h:1: bad p4d ffff888012345678(8000000012345067)
+		./include/linux/pgtable.h:1: bad pgd ffff888012345678(8000000012345067)
+		cat: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL), nodemask=(null)
+		cat: vmalloc error: size 4096, failed to allocate pages, mode:0xcc0(GFP_KERNEL), nodemask=(null)
+		sysfs: cannot create duplicate filename '/devices/virtual/misc/mmap_pool'
+		kobject: kobject_add_internal failed for a with -EEXIST, don't try to register things with the same name in the same directory.
+		debugfs: 'mmap_pool' already exists in '/'
+		debugfs: Directory 'mmap_pool' with parent '/' already present!
+		get_swap_device: Bad swap file entry 00000001
+		get_swap_device: Bad swap offset entry 00000001
+		note: cat[100] exited with irqs disabled
+		note: cat[100] exited with preempt_count 1
+		kmemleak: Kernel memory leak detector disabled
+		kmemleak: Cannot insert 0x1 into the object search tree (overlaps existing)
+		VFS: Busy inodes after unmount of mmap_pool (mmap_pool)
+		traps: prog[42] general protection fault ip:40BUG: KCSAN: data-race in a / b
 	END
+}
+
+test_any_number_of_complaints_is_found() {
+	local size
+	# shellcheck source=qemu/lib/complaints.sh
+	. "$top/qemu/lib/complaints.sh"
+	for size in 100000 1600000; do
+		{
+			printf '[    1.234567] BUG: KCSAN: data-race in a / b\n%.0s' {1..60}
+			yes '[    1.234567] an ordinary line' | head -c "$size" || true
+		} >"$tmp/log"
+		complaints "$tmp/log" >"$tmp/said" || fail "none of 60 in $size bytes"
+		expect_said '^60 lines of complaints'
+	done
+}
+
+# trace HEAD…: a console on which the kernel shows a stack after these lines.
+trace() {
+	printf '[    1.234567] %s\n' "$@" \
+		'CPU: 0 UID: 0 PID: 42 Comm: prog Not tainted 7.3.4 #1' 'Hardware name: QEMU' 'Call Trace:' \
+		' <TASK>' ' dump_stack_lvl+0x1/0x2' ' </TASK>'
+}
+
+test_stack_that_nothing_explains_is_a_complaint() {
+	# shellcheck source=qemu/lib/complaints.sh
+	. "$top/qemu/lib/complaints.sh"
+	local oom='prog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0'
+	trace "$oom" >"$tmp/log"
+	! complaints "$tmp/log" || fail 'the end of memory is a complaint'
+	{ trace 'FAULT_INJECTION: forcing a failure.' 'name failslab, interval 1' && trace 'sysrq: Show backtrace'; } >"$tmp/log"
+	! complaints "$tmp/log" || fail 'what was asked for is a complaint'
+	trace 'a message of tomorrow' >"$tmp/log"
+	complaints "$tmp/log" >/dev/null || fail 'missed'
+	# One explanation is good for one stack.
+	{ trace "$oom" && trace 'a message of tomorrow'; } >"$tmp/log"
+	complaints "$tmp/log" >/dev/null || fail 'missed behind another'
+}
+
+test_lack_of_memory_is_no_complaint_where_it_is_made() {
+	# shellcheck source=qemu/lib/complaints.sh
+	. "$top/qemu/lib/complaints.sh"
+	trace 'insmod: vmalloc error: size 4096, failed to allocate pages, mode:0xcc0(GFP_KERNEL)' >"$tmp/log"
+	! complaints "$tmp/log" '' --failures || fail 'a false complaint'
+	complaints "$tmp/log" >/dev/null || fail 'missed'
+	echo '[ 1.2] insmod: page allocation failure: orderBUG: Bad page state in process cat  pfn:01234' >>"$tmp/log"
+	complaints "$tmp/log" '' --failures >/dev/null || fail 'missed behind half a line'
+}
+
+# race LINE FRAME…: what KCSAN says of a race of which it knows one side.
+race() {
+	local line=$1
+	shift
+	printf '[    9.876543] %s\n' '==================================================================' \
+		"BUG: KCSAN: data-race in $line" '' \
+		'race at unknown origin, with read to 0xffff888012345678 of 8 bytes by task 42 on cpu 1:' \
+		"${@/#/ }" '' 'value changed: 0x0000000000000001 -> 0x0000000000000002' '' \
+		'Reported by Kernel Concurrency Sanitizer on:' \
+		'CPU: 1 UID: 0 PID: 42 Comm: prog Tainted: G           O        7.3.4 #1' \
+		'==================================================================' 'an ordinary line'
+}
+
+test_known_races_are_counted_and_no_others() {
+	local known frames
+	# shellcheck source=qemu/lib/complaints.sh
+	. "$top/qemu/lib/complaints.sh"
+	known=$(sed -n 's/^# race: //p' "$top/qemu/kernels/kcsan")
+	frames=(blake2s_update+0x1d3/0x2a0 _mix_pool_bytes+0x3f/0x60 add_device_randomness+0x8b/0xd0
+		release_task+0x7b4/0xa30 wait_task_zombie+0x2a7/0x8c0 do_syscall_64+0x9a/0x2c0)
+	{ race "${frames[0]}" "${frames[@]}" && race "${frames[0]}" "${frames[@]}"; } >"$tmp/log"
+	! complaints "$tmp/log" "$known" >"$tmp/said" || fail 'a known race is a complaint'
+	expect_said '^2 reports of known data races of the core'
+	expect_said 'add_device_randomness'
+	complaints "$tmp/log" >/dev/null || fail 'known everywhere'
+
+	refused() { complaints "$tmp/log" "$known" >/dev/null || fail "$1"; }
+	race "${frames[0]}" "${frames[@]:0:3}" other_task+0x1/0x2 >"$tmp/log"
+	refused 'called by another function'
+	race "blake2s_final+0x1/0x2" "${frames[@]}" >"$tmp/log"
+	refused 'in another function'
+	race 'blake2s_update / other' "${frames[@]}" >"$tmp/log"
+	refused 'with a known other side'
+	race "${frames[0]}" "${frames[@]}" 'f+0x1/0x2 [mmap_pool]' >"$tmp/log"
+	refused 'with the module in its stack'
+	race "${frames[0]}" "${frames[@]}" | sed '/value changed/s/.*/BUG: Bad page state in process cat/' >"$tmp/log"
+	refused 'with something else in between'
+	race "${frames[0]}" "${frames[@]}" | head -n 8 >"$tmp/log"
+	refused 'without an end'
+}
+
+# Of everything that the kernel says at its worst, it is known whether it is a complaint. A new kernel
+# may have new messages: each belongs here or into qemu/lib/complaints.sh.
+test_worst_messages_of_the_kernel_are_known() {
+	local line nr=0
+	# shellcheck source=qemu/lib/complaints.sh
+	. "$top/qemu/lib/complaints.sh"
+	sed '/^#/d; s/^\t\t//' >"$tmp/ordinary" <<'END'
+# Part of what has begun with a complaint.
+		 lock: %pS, .magic: %08x, .owner: %s/%d, 
+		#PF: %s %s in %s mode
+		#PF: error_code(0x%04lx) - %s
+		%s at %pS
+		%s: 0x%hx -- GDT entry is not readable
+		%s: 0x%hx -- base=0x%lx limit=0x%x
+		%s: 0x%hx -- out of bounds
+		%s: NULL
+		CFI: mismatch non-fatal!
+		CPU#%d Detect HardIRQ Time exceeds %d%%. Most frequent HardIRQs:
+		CPU#%d Utilization every %llums during lockup:
+		File: %s PID: %d Comm: %.20s
+		IDT: 0x%lx (limit=0x%hx) GDT: 0x%lx (limit=0x%hx)
+		Kernel Offset: 0x%lx from 0x%lx (relocation range: 0x%lx-0x%lx)
+		Kernel Offset: disabled
+		Press Stop-A (L1-A) from sun keyboard or send break
+		Rebooting in %d seconds..
+		There is not page extension available.
+		\t#%d: %3u%% system,\t%3u%% softirq,\t
+		\t#%u: %-10u\tirq#%d
+		addr:%px vm_flags:%08lx anon_vma:%px mapping:%px
+		file:%pD fault:%ps mmap:%ps mmap_prepare: %ps read_folio:%ps
+		issue in %s
+		mm %px task_size %lu
+		page has been migrated, last migrate reason: %s
+		page last allocated via order %u, migratetype %s, gfp_mask %#x(%pGg), pid %d, tgid %d (%s), ts %llu
+		page last free pid %d tgid %d ts %llu stack trace:
+		page_owner allocation stack trace missing
+		page_owner free stack trace missing
+		page_owner info is not present (never set?)
+		page_owner tracks the page as allocated
+		page_owner tracks the page as freed
+		panic: Redirected from CPU %d, skipping stack dump.
+		panic: Redirecting from CPU %d to CPU %d for crash kernel.
+		pgd:%s
+		pgd:%s p4d:%s
+		pgd:%s p4d:%s pud:%s
+		pgd:%s p4d:%s pud:%s pmd:%s
+		tree range: %px start %lx end %lx
+		vma %px start %px end %px mm %px
+# What the machine is like.
+		%s: CPU %d: %s%s%s
+		%s: last activity: %lu jiffies ago.
+		CPU#%d: Machine Check Exception:  0x%8X (type 0x%8X).
+		CPU#%d: Possible thermal failure (CPU on fire ?).
+		CPU0: Machine Check Exception.
+		CPUs not responding to MCE broadcast (may include false positives): %*pbl
+		Couldn't allocate MCE records pool!
+		HARDWARE PROTECTION %s (%s)
+		Hardware protection %s failed. Trying emergency restart
+		Hardware protection timed-out. Trying forced %s
+		MSR access error: RDMSR from 0x%x at rIP: 0x%lx (%pS)
+		MSR access error: WRMSR to 0x%x (tried to write 0x%08x%08x) at rIP: 0x%lx (%pS)
+		NMI: PCI system error (SERR) for reason %02x on CPU %d.
+		No irq handler for %d.%u
+		No max_register specified for RAM regmap
+		PNPBIOS fault.. attempting recovery.
+		RDRAND is not reliable on this platform; disabling.
+		RDSEED is not reliable on this platform; disabling.
+		RDSEED32 is broken. Disabling the corresponding CPUID bit.
+		UV: error: undefined MMR: %s
+		sched_clock on CPU %d went backward by %llu ns
+		x86/fpu: Giving up, no FPU found and no math emulation present
+# What somebody has asked for, at the latest when the kernel started.
+		        Depth    Size   Location    (%d entries)
+		%3ld) %8d   %5d   %pS
+		%s%s Tree SRCU g%ld state %d (%s)
+		%s: Limited prio to %d from %d
+		%s: Wait complete
+		%s: Waiting %lu jiffies
+		ERROR: earlyprintk= %s already used
+		Invalid parameters for execmem allocator, module loading will fail
+		Kernel compiled without mitigations, ignoring 'mitigations'; system may still be vulnerable
+		Power down
+		Power down manually
+		Power off not available: System halted instead
+		Restarting system
+		Restarting system with command '%s'
+		Shutting down cpus with NMI
+		System halted
+		Unsupported mitigations options %s
+		Unsupported mitigations=%s, system may still be vulnerable
+		allocation of page_ext failed.
+		can't handle more than one group
+		cpu_possible_mask=%*pb
+		failed to initialize, %s
+# What a program has done to itself.
+		%s[%d] control protection ip:%lx sp:%lx ssp:%lx error:%lx(%s)%s
+		Page cache invalidation failure on direct I/O.  Possible data corruption due to collision with buffered I/O!
+END
+	while IFS= read -r line; do
+		nr=$((nr + 1))
+		grep -qxF -e "$line" "$tmp/ordinary" && continue
+		# As it would be printed.
+		printf '[    1.234567] %s\n' "$line" | sed 's/%[-+ #0-9.*]*[a-z]*[a-zA-Z]/1/g' >"$tmp/log"
+		complaints "$tmp/log" >/dev/null || printf '%s\n' "$line" >>"$tmp/said"
+	done < <(cd "$kernel/tree" && worst_messages)
+	((nr > 100)) || fail "only $nr messages in the source"
+	[[ ! -s $tmp/said ]] || fail 'not known:'
+}
+
+# worst_messages: the format strings of level emerg, alert and crit.
+worst_messages() {
+	find mm kernel lib fs drivers/base arch/x86/mm arch/x86/kernel -name '*.c' ! -path '*test*' ! -path '*/debug/*' \
+		! -path 'fs/*/*' ! -name '*torture*' ! -name '*scale.c' ! -name 'mmio-mod.c' ! -name 'kmmio.c' ! -name 'vm86_32.c' -print0 |
+		xargs -0 cat | tr '\n' ' ' |
+		grep -oE '(pr_(emerg|alert|crit)[a-z_]*\(|printk(_ratelimited|_once)?\( *KERN_(EMERG|ALERT|CRIT)) *"([^"\\]|\\.)*"' |
+		sed -E 's/^[^"]*"//; s/(\\n)?"$//' | sort -u
 }
 
 test_ordinary_lines_are_no_complaints() {
@@ -77,6 +303,9 @@ test_ordinary_lines_are_no_complaints() {
 		rcu: Hierarchical RCU implementation.
 		kmemleak: Kernel memory leak detector initialized (mem pool available: 15000)
 		ACPI BIOS Warning (bug): Optional FADT field Pm2ControlBlock has zero address
+		Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible via Spectre v2 BHB attacks!
+		Memory failure: 0x1234: recovery action for dirty LRU page: Recovered
+		INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.234 msecs
 	END
 	! complaints "$tmp/log" || fail 'a false complaint'
 }
@@ -128,4 +357,52 @@ test_unsafe_lint_finds_what_it_should() {
 	expect_said 'mm/bare.rs:2: unsafe without a SAFETY comment'
 	expect_said 'device.rs:2: unsafe outside mm and fs'
 	expect_said 'lax.rs: does not say'
+}
+
+test_log_is_whole_or_no_log() {
+	# shellcheck source=qemu/lib/complaints.sh
+	. "$top/qemu/lib/complaints.sh"
+	printf '[    1.234567] %s\r\n' 'Linux version' 'mmap_pool: end of run 0123456789abcdef' \
+		'ACPI: PM: Preparing to enter system sleep state S5' 'reboot: Power down' >"$tmp/whole"
+	is_whole "$tmp/whole" 0123456789abcdef || fail 'it is whole'
+	! is_whole "$tmp/whole" 1123456789abcdef || fail 'of another run'
+	head -n 3 "$tmp/whole" >"$tmp/log"
+	! is_whole "$tmp/log" 0123456789abcdef || fail 'without its end'
+	grep -v 'end of run' "$tmp/whole" >"$tmp/log"
+	! is_whole "$tmp/log" 0123456789abcdef || fail "without init's last words"
+	{ echo '[    1.234567] ** 42 printk messages dropped **' && cat "$tmp/whole"; } >"$tmp/log"
+	! is_whole "$tmp/log" 0123456789abcdef || fail 'with messages dropped'
+}
+
+test_what_is_not_run_is_counted() {
+	# shellcheck source=qemu/lib/tally.sh
+	. "$top/qemu/lib/tally.sh"
+	local filter=''
+	some_tests() {
+		printf 'test result: ok. 3 passed; 0 failed; 2 ignored; 0 measured; 4 filtered out\n'
+		not_run 5 'what needs another kernel'
+	}
+	tally "$tmp/log" some_tests >/dev/null
+	[[ $(summary) == '3 passed, 0 failed, 7 skipped' ]] || fail "$(summary)"
+	tally "$tmp/log" false >/dev/null
+	[[ $(summary) == '3 passed, 1 failed, 7 skipped' ]] || fail "$(summary)"
+}
+
+# The runner, with a guest's program and a guest that only show how they are called.
+test_test_that_the_kernel_cannot_run_is_said() {
+	local qemu=$tmp/top/qemu
+	mkdir -p "$qemu/programs" "$tmp/kernel"
+	cp -r "$top/qemu/lib" "$top/qemu/cargo-runner" "$qemu/"
+	printf '#!/bin/sh\necho "$@"\n' | tee "$qemu/run" "$qemu/programs/disk" >"$qemu/programs/compile"
+	printf '#!/bin/sh\necho %s\n' "$tmp/kernel" >"$qemu/kernel"
+	printf '#!/bin/sh\necho "selftests::node::gup_test_pins_pages: test"\n' >"$tmp/guest_programs-1"
+	chmod +x "$qemu/run" "$qemu/kernel" "$qemu"/programs/* "$tmp/guest_programs-1"
+	echo '# CONFIG_GUP_TEST is not set' >"$tmp/kernel/config"
+	"$qemu/cargo-runner" "$tmp/guest_programs-1" >"$tmp/out" 2>"$tmp/said"
+	expect_said 'not run (1): gup_test, which needs a kernel with CONFIG_GUP_TEST'
+	grep -q -e '--skip gup_test$' "$tmp/out" || fail 'run nevertheless'
+	echo 'CONFIG_GUP_TEST=y' >"$tmp/kernel/config"
+	"$qemu/cargo-runner" "$tmp/guest_programs-1" >"$tmp/out" 2>"$tmp/said"
+	[[ ! -s $tmp/said ]] || fail 'run and not run'
+	! grep -q -e --skip "$tmp/out" || fail 'not run'
 }

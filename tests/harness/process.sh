@@ -13,12 +13,12 @@ within() {
 	done
 }
 
-# start: a guest that stays, as $pid; returns when its command runs.
+# start [COMMAND]: a guest that stays, or does COMMAND, as $pid; returns when its command runs.
 start() {
 	set -m
 	# Whoever runs the tests may ignore it, and then so would they.
 	env --default-signal=INT "$top/qemu/run" --kernel "$kernel_name" --no-module -- \
-		sh -c 'echo up; sleep 1000' </dev/null >"$tmp/out" 2>"$tmp/said" &
+		sh -c "echo up; ${1:-sleep 1000}" </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	set +m
 	within $((30 * slowness)) test -s "$tmp/out" || fail 'the guest does not come up'
@@ -76,4 +76,36 @@ test_kill_ends_the_emulator() {
 	kill -KILL "$pid"
 	ended
 	expect_no_emulator
+}
+
+# In a checkout of its own, as the oldest runs are removed.
+test_run_that_goes_on_keeps_its_folder() {
+	local run
+	mkdir "$tmp/top"
+	cp -a "$top/qemu" "$tmp/top/"
+	local top=$tmp/top
+	start
+	run=$(echo "$top"/build/runs/*-"$pid")
+	mkdir "$top"/build/runs/99990101-000000-{1..50}
+	guest --no-module --boot-timeout 1 -- true
+	expect_status 124
+	[[ -s $run/console.log ]] || fail 'removed'
+	kill -TERM "$pid"
+	ended
+	guest --no-module --boot-timeout 1 -- true
+	[[ ! -e $run ]] || fail 'kept for ever'
+}
+
+# The process that writes the log ends when a disk is full, and so do we.
+test_console_log_that_cannot_be_written_is_no_verdict() {
+	local proc writer=''
+	start 'sleep 5'
+	for proc in /proc/[0-9]*; do
+		[[ $(readlink "$proc/fd/1") != *-$pid/console.log ]] || writer=${proc#/proc/}
+	done 2>/dev/null
+	[[ $writer ]] || fail 'nobody writes the log'
+	kill -KILL "$writer"
+	ended
+	expect_status 125
+	expect_said "no verdict: the console's log is not whole; the command's own status was 0"
 }

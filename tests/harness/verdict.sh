@@ -6,6 +6,7 @@
 test_status_passes_through() {
 	guest --no-module -- sh -c 'exit 7'
 	expect_status 7
+	expect_said "the command's status is 7; console log: .*/console.log"
 }
 
 test_missing_command_is_127() {
@@ -110,6 +111,7 @@ test_bad_usage_is_not_set_up() {
 		--copy /no/such/file:/x -- true
 		--param a -b -- true
 		--kernel nonsense -- true
+		--log /dev/null/folder -- true
 	END
 }
 
@@ -125,4 +127,30 @@ test_kernel_that_cannot_start_is_tried_twice() {
 	expect_status 122
 	expect_said 'once more'
 	expect_said "died in stage 'boot'"
+}
+
+test_console_that_ends_early_is_no_verdict() {
+	guest --no-module -- sh -c 'echo N >/sys/class/tty/ttyS0/console'
+	expect_status 125
+	expect_said "no verdict: the console's log is not whole; the command's own status was 0"
+}
+
+test_output_that_cannot_be_written_is_no_verdict() {
+	status=0
+	"$top/qemu/run" --kernel "$kernel_name" --no-module -- echo words >/dev/full 2>"$tmp/said" || status=$?
+	expect_status 125
+	expect_said 'no verdict: the output could not be written'
+}
+
+test_log_folder_gets_what_the_run_leaves() {
+	guest --no-module --log "$tmp/some/folder" -- sh -c 'exit 7'
+	expect_status 7
+	grep -q 'Linux version' "$tmp/some/folder/console.log" || fail 'no console log'
+	grep -qx 'end status 7' "$tmp/some/folder/verdict" || fail 'no verdict'
+}
+
+# Where memory was zeroed unasked, it would not be seen that __GFP_ZERO is missing.
+test_memory_is_not_zeroed_unasked() {
+	misbehave stale
+	expect_status 0
 }

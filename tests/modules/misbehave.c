@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/panic.h>
@@ -22,7 +23,7 @@
 
 static char *how = "";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, shutdown, sleep, taint, page, memory, or use");
+MODULE_PARM_DESC(how, "oops, warn, panic, reboot, hang, shutdown, sleep, taint, page, memory, use, or stale");
 
 /* Nobody completes it: who waits is unkillable. */
 static DECLARE_COMPLETION(never);
@@ -34,6 +35,24 @@ static int wait_for_never(struct notifier_block *self, unsigned long action, voi
 }
 
 static struct notifier_block at_shutdown = { .notifier_call = wait_for_never };
+
+/* Whether what one page held is seen in another that nobody has asked to be zeroed. */
+static bool sees_stale_page(void)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	bool is_stale;
+
+	if (!page)
+		return false;
+	memset(page_address(page), 0xa5, PAGE_SIZE);
+	__free_page(page);
+	page = alloc_page(GFP_KERNEL);
+	if (!page)
+		return false;
+	is_stale = *((u8 *)page_address(page) + PAGE_SIZE / 2) == 0xa5;
+	__free_page(page);
+	return is_stale;
+}
 
 static int __init misbehave_init(void)
 {
@@ -81,6 +100,14 @@ static int __init misbehave_init(void)
 
 		if (IS_ERR(file))
 			return PTR_ERR(file);
+	} else if (!strcmp(how, "stale")) {
+		bool is_stale = false;
+
+		/* Another task may take the page in between. */
+		for (int i = 0; i < 100 && !is_stale; i++)
+			is_stale = sees_stale_page();
+		if (!is_stale)
+			return -ENODATA;
 	} else {
 		pr_err("what is '%s'?\n", how);
 		return -EINVAL;

@@ -472,15 +472,25 @@ macro_rules! catalogue {
                 "S14" rlimit_fsize_bounds_growth:
                     "RLIMIT_FSIZE at the size: ftruncate, fallocate larger; ftruncate smaller"
                     => Memfd, "EFBIG EFBIG ok", Node: "EINVAL ENODEV EINVAL";
+                "S14" rlimit_fsize_bounds_every_fallocate:
+                    "RLIMIT_FSIZE at the size: fallocate() 4 pages, across the end, KEEP_SIZE, ZERO_RANGE; with a seal GROW"
+                    => Memfd, "ok EFBIG EFBIG EOPNOTSUPP; EFBIG; 4 resident, kept",
+                    Node: "ENODEV ENODEV ENODEV ENODEV; ENODEV; 1 resident, kept",
+                    Created: "ok EFBIG EFBIG EFBIG; EFBIG; 4 resident, kept";
+                "S11" fallocate_changes_the_times:
+                    "time of 1970: fallocate(), past the end with KEEP_SIZE, punch; past the end with a seal GROW"
+                    => Memfd, "ok changed, ok changed, ok changed; EPERM kept",
+                    Node: "ENODEV kept, ENODEV kept, ok kept; ENODEV kept";
             }
             seals {
                 "-" a_seal_against_shrinking:
                     "seal SHRINK, then change the size, write, punch"
                     => Memfd, "ok; shrink EPERM, same size ok, grow ok, write 3, punch ok";
                 "-" a_seal_against_growing:
-                    "seal GROW, then grow, write across and past the end, shrink"
-                    => Memfd, "ok; grow EPERM, write across the end EPERM, past it EPERM, shrink ok, 1044480 bytes",
-                    Node: "ok; grow EPERM, write across the end 4, past it ENOSPC, shrink ok, 1044480 bytes";
+                    "seal GROW, then change the size, write across and past the end"
+                    => Memfd, "ok; grow EPERM, same size ok, write across the end EPERM, past it EPERM, shrink ok, 1044480 bytes",
+                    Node: "ok; grow EPERM, same size ok, write across the end 4, past it ENOSPC, shrink ok, 1044480 bytes",
+                    Created: "ok; grow EPERM, same size ok, write across the end 4, past it EPERM, shrink ok, 1044480 bytes";
                 "-" a_seal_against_growing_holds_for_fallocate:
                     "seal GROW, fallocate() inside, past the end, past it with KEEP_SIZE"
                     => Memfd, "ok EPERM EPERM", Node: "ENODEV ENODEV ENODEV";
@@ -504,6 +514,9 @@ macro_rules! catalogue {
                     => Memfd, "ok, EPERM EPERM; shrink ok";
                 "-" unknown_seals_are_einval:
                     "seal 2^20" => Memfd, "EINVAL";
+                "-" a_seal_is_refused_for_the_first_reason:
+                    "with a writable mapping: seal WRITE and 2^20; with SEAL added: 2^20, WRITE, GROW"
+                    => Memfd, "EINVAL; EINVAL EPERM EPERM";
                 "-" sealing_needs_a_descriptor_open_for_writing:
                     "seal through O_RDONLY"
                     => Memfd, "EPERM", Node: "EBADF", Created: "EBADF";
@@ -732,6 +745,9 @@ macro_rules! catalogue {
                     => Memfd, "ok; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; punched 0",
                     Node: "EBUSY; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; punched 0",
                     Created: "EBUSY; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; punched 0";
+                "-" a_transfer_ends_before_a_broken_page:
+                    "MADV_HWPOISON page 2 of three: read, write all three"
+                    => Memfd, "8192 8192";
                 "-" a_failing_page_is_moved_away:
                     "MADV_SOFT_OFFLINE a written page"
                     => Memfd, "ok, kept, another frame";
@@ -840,8 +856,8 @@ macro_rules! catalogue {
                     "windows of 64 KiB, 21 pages: write pages 17 and 20"
                     => Memfd, "mincore 16 17 18 19 20; past the end SIGBUS BUS_ADRERR at +0x15000", Node: -, Oracle: -;
                 "S15" eager_mappings_never_fault:
-                    "eager (memfd: MAP_POPULATE): map 64 pages, then write each"
-                    => Memfd, "64 resident, 64 in the page table; then 0 faults", Node: -;
+                    "eager: map 64 pages with MAP_POPULATE, then write each"
+                    => Memfd, "64 resident when created; 64 in the page table; then 0 faults", Node: -, Oracle: "0 resident when created; 64 in the page table; then 0 faults";
                 "S15" lazy_mappings_fault_for_each_page:
                     "lazy: map 64 pages, then write each"
                     => Memfd, "0 resident, 0 in the page table; then 64 faults", Node: -;
@@ -850,7 +866,7 @@ macro_rules! catalogue {
                     => Memfd, "object shared, private shared; page 9 0, private mine; child shared; past the end SIGBUS BUS_ADRERR at +0x38000", Node: -;
                 "S15" eager_pools_keep_their_pages:
                     "eager: shrink, punch, MADV_REMOVE, grow, revoke"
-                    => Memfd, "shrink EPERM, punch EPERM, MADV_REMOVE EPERM, grow ok, revoke EPERM; 64 resident", Node: -, Oracle: -;
+                    => Memfd, "shrink EPERM, punch EPERM, MADV_REMOVE EPERM, grow ok, revoke EPERM; 65 resident", Node: -, Oracle: -;
             }
         }
     };

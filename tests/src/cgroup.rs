@@ -53,6 +53,16 @@ impl Cgroup {
         self.number("memory.stat", "file")
     }
 
+    /// How often something had to wait or to fail because it was at its limit, and nothing could be
+    /// reclaimed.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say.
+    pub fn nr_ooms(&self) -> Result<u64, Failure> {
+        self.number("memory.events", "oom")
+    }
+
     /// How many processes had to be killed because it was at its limit.
     ///
     /// # Errors

@@ -2,12 +2,16 @@
 
 //! Forked children that talk with their parent.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::pipe::{pipe_with, PipeFlags};
-use rustix::process::{kill_process, waitpid, Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{
+    kill_process, waitid, waitpid, Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus,
+};
 
 use crate::{fail, Answer, Failure};
 
@@ -120,6 +124,41 @@ impl Child {
     /// Waiting failed.
     pub fn wait(mut self) -> Result<WaitStatus, Failure> {
         self.reap()
+    }
+
+    /// Waits until the child has ended, but not longer than `limit`. Returns whether it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Waiting failed.
+    pub fn has_ended_within(&self, limit: Duration) -> Result<bool, Failure> {
+        let Some(pid) = self.pid else {
+            return Ok(true);
+        };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let began = Instant::now();
+        while waitid(WaitId::Pid(pid), options)?.is_none() {
+            if began.elapsed() >= limit {
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(true)
+    }
+
+    /// What the child's first thread does, as in `proc_pid_stat(5)`: `R` if it runs, `S` if it waits
+    /// and any signal ends that, `D` if it waits for the kernel.
+    ///
+    /// # Errors
+    ///
+    /// The child has ended.
+    pub fn state(&self) -> Result<char, Failure> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.raw_pid()?))?;
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
+        state.ok_or_else(|| "a process without a state".into())
     }
 
     /// The child's number.

@@ -11,7 +11,10 @@
 pub mod catalogue;
 pub mod cgroup;
 pub mod child;
+pub mod console;
 pub mod failures;
+pub mod frames;
+pub mod lost_writes;
 pub mod module;
 pub mod observe;
 pub mod page;
@@ -19,6 +22,7 @@ pub mod peer;
 pub mod scenario;
 pub mod scenarios;
 pub mod signal;
+pub mod slow_page;
 pub mod subject;
 pub mod trace;
 

@@ -7,13 +7,22 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use mmap_pool::{Errno, Mapping};
+use mmap_pool::{Errno, Mapping, Pool, Stat};
 
 use crate::subject::PAGE;
 use crate::Failure;
 
 /// Bytes of a word: enough for the short ones that the scenarios write.
 pub const WORD: usize = 8;
+
+/// What all pools hold together.
+///
+/// # Errors
+///
+/// What the device node answers.
+pub fn totals() -> Result<Stat, Failure> {
+    Ok(Pool::open()?.stat()?)
+}
 
 /// Stores a word in a mapping, padded with zeros.
 ///

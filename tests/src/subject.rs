@@ -154,7 +154,7 @@ impl Subject {
     /// What `open(2)` and `mmap(2)` answer.
     pub fn shared(&self) -> Result<Mapping, Failure> {
         match self.kind {
-            Kind::Anonymous => anonymous(MapFlags::SHARED),
+            Kind::Anonymous => anonymous(SIZE, MapFlags::SHARED),
             _ => self.map(MappingBuilder::shared()),
         }
     }
@@ -166,7 +166,7 @@ impl Subject {
     /// What `open(2)` and `mmap(2)` answer.
     pub fn private(&self) -> Result<Mapping, Failure> {
         match self.kind {
-            Kind::Anonymous => anonymous(MapFlags::PRIVATE),
+            Kind::Anonymous => anonymous(SIZE, MapFlags::PRIVATE),
             _ => self.map(MappingBuilder::private()),
         }
     }
@@ -294,10 +294,15 @@ fn path_of(fd: &impl AsRawFd) -> PathBuf {
     format!("/proc/{}/fd/{}", process::id(), fd.as_raw_fd()).into()
 }
 
-fn anonymous(sharing: MapFlags) -> Result<Mapping, Failure> {
+/// Maps `len` bytes of memory without a file.
+///
+/// # Errors
+///
+/// What `mmap(2)` answers.
+pub fn anonymous(len: usize, sharing: MapFlags) -> Result<Mapping, Failure> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-    let start = unsafe { mmap_anonymous(ptr::null_mut(), SIZE, protection, sharing) }?;
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), len, protection, sharing) }?;
     // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
-    Ok(unsafe { Mapping::from_raw_parts(start.cast(), SIZE, Protection::READ_WRITE) })
+    Ok(unsafe { Mapping::from_raw_parts(start.cast(), len, Protection::READ_WRITE) })
 }

@@ -77,11 +77,6 @@ fn not_on_memfd(scene: Scene) -> bool {
     scene != Scene::Predicted(Kind::Memfd)
 }
 
-/// To map an eager pool is to allocate its pages.
-fn on_lazy_pools(scene: Scene) -> bool {
-    not_on_memfd(scene) && scene != Scene::Predicted(Kind::Eager)
-}
-
 /// It changes answers.
 fn in_a_race(scene: Scene) -> bool {
     scene == Scene::Race
@@ -157,7 +152,7 @@ acts! {
     "poke" 2 Quick anywhere "bytes written" false pages::poke;
     "inotify" 6 Quick anywhere "" false files::inotify;
     "fanotify" 6 Quick anywhere "" false files::fanotify;
-    "pin_in_pipe" 2 Quick on_lazy_pools "pages pinned" false files::pin_in_pipe;
+    "pin_in_pipe" 2 Quick not_on_memfd "pages pinned" false files::pin_in_pipe;
     "pin_in_ring" 2 Quick in_a_race "pages pinned" false files::pin_in_ring;
     "freeze" 10 Slow anywhere "" false machine::freeze;
     "reclaim" 10 Slow not_on_memfd "" false machine::reclaim;

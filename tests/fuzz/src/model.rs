@@ -155,7 +155,7 @@ struct Page {
 enum ObjectKind {
     Node,
     Created,
-    /// Created, and never without a page that was mapped.
+    /// Created, and never without one of its pages.
     Eager,
     Memfd,
 }
@@ -919,7 +919,6 @@ impl Model {
             return Expected::error(refused);
         }
         let may_write = !is_shared || description.is_writable && !is_sealed;
-        let is_eager = object.is_eager();
         let is_locked = flags.has(libc::MAP_LOCKED);
         let room = object.room_beside(off / PAGE, end - start);
         // What the kernel places itself is unmapped at once.
@@ -935,16 +934,11 @@ impl Model {
                 is_shared,
                 prot,
                 may_write,
-                // The kernel locks no page that was mapped by `mmap`.
-                is_locked: is_locked && !is_eager,
+                is_locked,
                 stays: false,
                 area,
                 copy: None,
             };
-            let object = &mut self.objects[page.object];
-            if is_eager && page.pgoff < object.nr_pages() {
-                object.allocate(page.pgoff);
-            }
             self.process(p).pages.insert(vpage, page);
         }
         if is_locked || flags.has(libc::MAP_POPULATE) && !flags.has(libc::MAP_NONBLOCK) {
@@ -1120,10 +1114,8 @@ impl Model {
             self.relocate(p, start, start + nr_old, target, false);
             target
         } else {
-            // To make a mapping longer, the kernel merges it with a new one, and those of `mmap` do not.
-            let is_alone = self.objects[first.object].is_eager();
             let mut gap = self.process(p).pages.range(start + nr_old..start + nr_new);
-            if nr_old == 0 || is_alone || gap.next().is_some() {
+            if nr_old == 0 || gap.next().is_some() {
                 // Where to, only the kernel knows.
                 return if may_move {
                     None
@@ -1191,9 +1183,6 @@ impl Model {
                     0
                 }
                 libc::MADV_FREE | libc::MADV_WIPEONFORK => EINVAL,
-                libc::MADV_DOFORK | libc::MADV_DODUMP if self.objects[page.object].is_eager() => {
-                    EINVAL
-                }
                 libc::MADV_DONTFORK => {
                     page.stays = true;
                     0
@@ -1285,7 +1274,7 @@ impl Model {
             let Some(page) = process.pages.get_mut(&vpage) else {
                 return -i64::from(ENOMEM);
             };
-            page.is_locked = is_locked && !self.objects[page.object].is_eager();
+            page.is_locked = is_locked;
             self.nr_areas += 1;
             page.area = self.nr_areas;
         }
@@ -1424,6 +1413,12 @@ impl Model {
                 return None;
             }
         }
+        let object = &self.objects[o];
+        let is_across_end = pos < object.size && pos + len > object.size;
+        if is_across_end && !object.is_pool() && object.is_sealed(uapi::SEAL_GROW) {
+            // How much of it is written depends on the size of the memfd's folios.
+            return None;
+        }
         let result = self.write_object(p, o, pos, len, source);
         if off.is_none() && result > 0 {
             self.descriptions[d].pos = pos + result.to_bits();
@@ -1436,15 +1431,20 @@ impl Model {
             return 0;
         }
         let object = &self.objects[o];
-        let is_node = object.kind == ObjectKind::Node;
         if object.is_revoked {
             return -i64::from(ENODEV);
         }
-        if object.is_sealed(uapi::SEAL_WRITE)
-            || pos + len > object.size && !is_node && object.is_sealed(uapi::SEAL_GROW)
-        {
+        if object.is_sealed(uapi::SEAL_WRITE) {
             return -i64::from(EPERM);
         }
+        // What a write past the end answers if it cannot make the object larger.
+        let no_room = if object.kind == ObjectKind::Node {
+            Some(ENOSPC)
+        } else if object.is_sealed(uapi::SEAL_GROW) {
+            Some(EPERM)
+        } else {
+            None
+        };
         let mut done = 0;
         let error = loop {
             let now = pos + done;
@@ -1452,10 +1452,10 @@ impl Model {
             if wanted == 0 {
                 break 0;
             }
-            if is_node {
+            if let Some(errno) = no_room {
                 wanted = wanted.min(self.objects[o].size.saturating_sub(now));
                 if wanted == 0 {
-                    break ENOSPC;
+                    break errno;
                 }
             }
             let copied = self.write_chunk(p, o, now, wanted, source, done);

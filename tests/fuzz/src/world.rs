@@ -7,7 +7,6 @@
 //! where.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -146,7 +145,7 @@ pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
         mail: [mail()?, mail()?, mail()?, mail()?],
     };
     if kind != Kind::Memfd {
-        setup.device = Some(File::open("/dev/mmap_pool")?.into());
+        setup.device = Some(Pool::open()?.into());
     }
     let answer = if kind == Kind::Node {
         let pool = Pool::open()?;

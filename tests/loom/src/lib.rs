@@ -4,11 +4,14 @@
 //! value that a relaxed load may return.
 //!
 //! The files of `src/` that use nothing of the kernel but its atomics are compiled here as they are,
-//! with what stands in for `kernel` below, and with `loom`'s atomics.
+//! with what stands in for `kernel` below, and with `loom`'s atomics. What depends on the kernel's own
+//! atomics is a model, in a file of its own.
 
 #![cfg(test)]
 
 extern crate self as kernel;
+
+mod seals;
 
 #[expect(
     clippy::struct_field_names,

@@ -466,49 +466,50 @@ static ssize_t pool_read_iter(struct kiocb *kiocb, struct iov_iter *iov)
 	return done;
 }
 
-static ssize_t write_chunk(struct inode *inode, loff_t pos, struct iov_iter *iov)
+/* The folio stays locked while the kernel copies, or migration loses the bytes. */
+static int pool_write_begin(const struct kiocb *kiocb, struct address_space *mapping,
+			    loff_t pos, unsigned int len, struct folio **foliop,
+			    void **fsdata)
 {
-	size_t offset, len, copied;
+	struct inode *inode = mapping->host;
+	const struct bounds bounds = bounds_up_to(inode, pos + len);
 	struct folio *folio;
+	bool is_new;
 
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	folio = filemap_get_folio(inode->i_mapping, pos >> PAGE_SHIFT);
-	if (IS_ERR(folio)) {
-		const struct bounds bounds = bounds_up_to(inode, pos + iov_iter_count(iov));
-		bool is_new;
-
-		folio = locked_folio(inode, pos >> PAGE_SHIFT, &bounds, &is_new);
-		if (IS_ERR(folio))
-			return PTR_ERR(folio);
-		folio_unlock(folio);
-	}
+	if (READ_ONCE(pool_of(inode)->is_revoked))
+		return -ENODEV;
+	folio = locked_folio(inode, pos >> PAGE_SHIFT, &bounds, &is_new);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
 	if (folio_contain_hwpoisoned_page(folio)) {
+		folio_unlock(folio);
 		folio_put(folio);
 		return -EIO;
 	}
-	offset = offset_in_folio(folio, pos);
-	len = min(iov_iter_count(iov), folio_size(folio) - offset);
-	copied = copy_page_from_iter(&folio->page, offset, len, iov);
-	flush_dcache_folio(folio);
+	*foliop = folio;
+	return 0;
+}
+
+static int pool_write_end(const struct kiocb *kiocb, struct address_space *mapping,
+			  loff_t pos, unsigned int len, unsigned int copied,
+			  struct folio *folio, void *fsdata)
+{
+	folio_unlock(folio);
 	folio_put(folio);
-	if (copied && pos + copied > i_size_read(inode))
-		i_size_write(inode, pos + copied);
-	if (copied < len) {
-		filemap_invalidate_lock(inode->i_mapping);
-		truncate_setsize(inode, i_size_read(inode));
-		filemap_invalidate_unlock(inode->i_mapping);
-	}
-	return copied ?: -EFAULT;
+	if (copied && pos + copied > i_size_read(mapping->host))
+		i_size_write(mapping->host, pos + copied);
+	return copied;
 }
 
 static ssize_t pool_write_iter(struct kiocb *kiocb, struct iov_iter *iov)
 {
 	struct inode *inode = kiocb->ki_filp->f_mapping->host;
 	struct pool *pool = pool_of(inode);
-	ssize_t done = 0, ret;
+	ssize_t wanted, ret;
 
-	inode_lock(inode);
+	ret = inode_lock_killable(inode);
+	if (ret)
+		return ret;
 	ret = generic_write_checks(kiocb, iov);
 	if (ret <= 0)
 		goto out;
@@ -521,19 +522,21 @@ static ssize_t pool_write_iter(struct kiocb *kiocb, struct iov_iter *iov)
 	ret = -EPERM;
 	if (READ_ONCE(pool->seals) & MMAP_POOL_SEAL_WRITE)
 		goto out;
-	if (kiocb->ki_pos + iov_iter_count(iov) > i_size_read(inode) &&
-	    READ_ONCE(pool->seals) & MMAP_POOL_SEAL_GROW)
-		goto out;
-	while (iov_iter_count(iov)) {
-		ret = write_chunk(inode, kiocb->ki_pos + done, iov);
-		if (ret < 0)
-			break;
-		done += ret;
+	if (READ_ONCE(pool->seals) & MMAP_POOL_SEAL_GROW) {
+		if (kiocb->ki_pos >= i_size_read(inode))
+			goto out;
+		iov_iter_truncate(iov, i_size_read(inode) - kiocb->ki_pos);
 	}
-	kiocb->ki_pos += done;
+	wanted = iov_iter_count(iov);
+	ret = generic_perform_write(kiocb, iov);
+	if (ret != wanted) {
+		filemap_invalidate_lock(inode->i_mapping);
+		truncate_setsize(inode, i_size_read(inode));
+		filemap_invalidate_unlock(inode->i_mapping);
+	}
 out:
 	inode_unlock(inode);
-	return done ?: ret;
+	return ret;
 }
 
 static long pool_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
@@ -569,6 +572,8 @@ static void pool_free_folio(struct folio *folio)
 
 static const struct address_space_operations pool_aops = {
 	.dirty_folio = noop_dirty_folio,
+	.write_begin = pool_write_begin,
+	.write_end = pool_write_end,
 	.free_folio = pool_free_folio,
 	.migrate_folio = filemap_migrate_folio,
 };

@@ -10,7 +10,7 @@ use rustix::process::WaitStatus;
 
 use crate::cgroup::Cgroup;
 use crate::child::{in_child, Child};
-use crate::observe::{checked, page_table, put_word, put_word_in_file, verdict, word};
+use crate::observe::{checked, count, page_table, put_word, put_word_in_file, verdict, word};
 use crate::signal::{touch, Access};
 use crate::subject::{Subject, PAGE};
 use crate::{Answer, Failure};
@@ -81,6 +81,21 @@ pub fn a_broken_page_is_lost_for_those_who_use_it(subject: &Subject) -> Answer {
         verdict(&write),
         subject.word(0)?,
     ))
+}
+
+pub fn a_transfer_ends_before_a_broken_page(subject: &Subject) -> Answer {
+    let broken = 2;
+    let mapping = subject.shared()?;
+    for page in 0..=broken {
+        put_word(&mapping, page * PAGE, "there")?;
+    }
+    in_child(|| Ok(verdict(&advise(&mapping, broken, libc::MADV_HWPOISON))))?;
+    let file = subject.file()?;
+    let mut bytes = [0; 3 * PAGE];
+    let read = rustix::io::pread(&file, &mut bytes[..], 0);
+    let written = rustix::io::pwrite(&file, &bytes, 0);
+    subject.punch((broken * PAGE) as u64, PAGE as u64)?;
+    Ok(format!("{} {}", count(&read), count(&written)))
 }
 
 pub fn a_failing_page_is_moved_away(subject: &Subject) -> Answer {

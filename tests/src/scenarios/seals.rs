@@ -29,12 +29,13 @@ pub fn a_seal_against_shrinking(subject: &Subject) -> Answer {
 pub fn a_seal_against_growing(subject: &Subject) -> Answer {
     let sealed = verdict(&subject.seal(Seals::GROW));
     let grown = verdict(&subject.resize(2 * END));
+    let same = verdict(&subject.resize(END));
     let file = subject.file()?;
     let across = pwrite(&file, b"12345678", END - 4);
     let past = pwrite(&file, b"12345678", END);
     let shrunk = verdict(&subject.resize(SHORTER));
     Ok(format!(
-        "{sealed}; grow {grown}, write across the end {}, past it {}, shrink {shrunk}, {} bytes",
+        "{sealed}; grow {grown}, same size {same}, write across the end {}, past it {}, shrink {shrunk}, {} bytes",
         count(&across),
         count(&past),
         subject.size_bytes()?
@@ -134,6 +135,16 @@ pub fn a_seal_against_seals(subject: &Subject) -> Answer {
 
 pub fn unknown_seals_are_einval(subject: &Subject) -> Answer {
     Ok(verdict(&subject.seal(Seals::from_bits(1 << 20))))
+}
+
+pub fn a_seal_is_refused_for_the_first_reason(subject: &Subject) -> Answer {
+    let _writable = subject.shared()?;
+    let unknown = Seals::from_bits(1 << 20);
+    let attempt = |seals| verdict(&subject.seal(seals));
+    let before = attempt(Seals::WRITE | unknown);
+    subject.seal(Seals::SEAL)?;
+    let after = [unknown, Seals::WRITE, Seals::GROW].map(attempt);
+    Ok(format!("{before}; {}", after.join(" ")))
 }
 
 pub fn sealing_needs_a_descriptor_open_for_writing(subject: &Subject) -> Answer {

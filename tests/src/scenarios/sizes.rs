@@ -4,8 +4,9 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::time::{Duration, SystemTime};
 
-use mmap_pool::{Errno, MappingBuilder};
+use mmap_pool::{Errno, MappingBuilder, Seals};
 use rustix::fs::{fallocate, ftruncate, seek, FallocateFlags, OFlags, SeekFrom};
 use rustix::io::pwrite;
 use rustix::mm::{madvise, Advice};
@@ -416,6 +417,47 @@ pub fn rlimit_fsize_bounds_growth(subject: &Subject) -> Answer {
             verdict(&shrunk)
         ))
     })
+}
+
+pub fn rlimit_fsize_bounds_every_fallocate(subject: &Subject) -> Answer {
+    subject.put_word(0, "kept")?;
+    let file = subject.file()?;
+    let answers = in_child(|| {
+        limit_file_size(END)?;
+        let allocate = |flags, offset, len| verdict(&fallocate(&file, flags, offset, len));
+        let none = FallocateFlags::empty();
+        let first = [
+            allocate(none, 0, FOUR),
+            allocate(none, END - 1, 2),
+            allocate(FallocateFlags::KEEP_SIZE, END, 1),
+            allocate(FallocateFlags::ZERO_RANGE, 0, END + 1),
+        ];
+        subject.seal(Seals::GROW)?;
+        Ok(format!("{}; {}", first.join(" "), allocate(none, END, 1)))
+    })?;
+    Ok(format!(
+        "{answers}; {} resident, {}",
+        subject.nr_resident_pages()?,
+        subject.word(0)?
+    ))
+}
+
+pub fn fallocate_changes_the_times(subject: &Subject) -> Answer {
+    let file = subject.file()?;
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let times_of = |call: &dyn Fn() -> Result<(), Errno>| {
+        file.set_modified(long_ago)?;
+        let answer = verdict(&call());
+        let is_kept = file.metadata()?.modified()? == long_ago;
+        let times = if is_kept { "kept" } else { "changed" };
+        Ok::<_, Failure>(format!("{answer} {times}"))
+    };
+    let inside = times_of(&|| fallocate(&file, FallocateFlags::empty(), 0, FOUR))?;
+    let past = times_of(&|| fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR))?;
+    let punched = times_of(&|| subject.punch(0, FOUR))?;
+    subject.seal(Seals::GROW)?;
+    let refused = times_of(&|| fallocate(&file, FallocateFlags::empty(), END, 1))?;
+    Ok(format!("{inside}, {past}, {punched}; {refused}"))
 }
 
 /// Limits the size of files that this process may make, and ignores the signal for it.

@@ -9,7 +9,7 @@ use mmap_pool::{Errno, MappingBuilder, Pool, Seals, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::{self, FreshModule};
-use mmap_pool_tests::observe::{put_word, verdict, word};
+use mmap_pool_tests::observe::{put_word, totals, verdict, word};
 use mmap_pool_tests::scenarios::descriptors::become_another_user;
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::{PAGE, SIZE};
@@ -118,6 +118,7 @@ fn a_revoked_pool_is_gone_for_everybody() {
     assert_eq!(library(pool.punch(0, 4096)), gone);
     assert_eq!(library(pool.prefault(0, 4096)), gone);
     assert_eq!(library(pool.seal(Seals::GROW)), gone);
+    assert_eq!(library(pool.seal(Seals::from_bits(1 << 20))), gone);
     let builder = MappingBuilder::shared().len(PAGE);
     assert_eq!(library(builder.map(&pool).map(drop)), gone);
 
@@ -129,10 +130,10 @@ fn a_revoked_pool_is_gone_for_everybody() {
 #[test]
 fn only_the_owner_and_root_revoke_a_pool() {
     let module = FreshModule::load("size_mb=1").unwrap();
-    let roots = created();
+    let (node, roots) = (Pool::open().unwrap(), created());
     let answers = in_child(|| {
         become_another_user()?;
-        let own = Pool::create().size_bytes(4096).create_through(&roots)?;
+        let own = Pool::create().size_bytes(4096).create_through(&node)?;
         Ok(format!(
             "{} {}",
             errno_of(&roots.revoke()),
@@ -142,7 +143,7 @@ fn only_the_owner_and_root_revoke_a_pool() {
     .unwrap();
     assert_eq!(answers, "EPERM ok");
     assert!(!roots.info().unwrap().is_revoked());
-    drop(roots);
+    drop((node, roots));
     module.unload().unwrap();
 }
 
@@ -191,7 +192,7 @@ fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
     let (pool, other) = (created(), created());
     pool.resize(4 << 20).unwrap();
     pool.prefault(0, 2 << 20).unwrap();
-    let full = pool.stat().unwrap();
+    let full = totals().unwrap();
     assert_eq!((full.nr_resident_pages, full.nr_refused_pages), (512, 0));
 
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -206,7 +207,7 @@ fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
     put_word(&mapping, 0, "there").unwrap();
     assert_eq!(other.read_at(&mut [0xff], 0).unwrap(), 1);
     // Two children touched the page.
-    let refused = pool.stat().unwrap();
+    let refused = totals().unwrap();
     assert_eq!(
         (refused.nr_resident_pages, refused.nr_refused_pages),
         (512, 5)
@@ -216,7 +217,7 @@ fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
     pool.punch(0, 4096).unwrap();
     other.write_all_at(b"now", 0).unwrap();
     drop((mapping, pool));
-    assert_eq!(other.stat().unwrap().nr_resident_pages, 1);
+    assert_eq!(totals().unwrap().nr_resident_pages, 1);
     drop(other);
     module.unload().unwrap();
 }

@@ -9,6 +9,7 @@ use std::ptr;
 
 use mmap_pool::{uapi, Errno, Info, MappingBuilder, OpenOptions, Pool, Protection, Stat};
 use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::observe::totals;
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
 /// Every number that there is.
@@ -34,6 +35,9 @@ const SETTERS: [u32; 5] = [
 
 /// Those that write an answer.
 const GETTERS: [u32; 2] = [uapi::INFO, uapi::STAT];
+
+/// Those that concern all pools, and that the node alone knows.
+const OF_THE_NODE: [u32; 2] = [uapi::CREATE, uapi::STAT];
 
 /// Sizes and offsets that no file has.
 const BEYOND_ANY_FILE: [u64; 4] = [1 << 63, (1 << 63) + 4096, u64::MAX - 4095, u64::MAX];
@@ -97,12 +101,14 @@ fn a_bad_pointer_is_efault_and_changes_nothing() {
         for number in SETTERS.into_iter().chain(GETTERS) {
             for address in addresses {
                 let answer = ioctl(pool, number, ptr::without_provenance_mut(address));
-                assert_eq!(answer, Err(Errno::FAULT), "{number:#x} {address:#x}");
+                let refused = refused(pool, number, Errno::FAULT);
+                assert_eq!(answer, Err(refused), "{number:#x} {address:#x}");
             }
         }
         for number in GETTERS {
             let answer = ioctl(pool, number, readable.as_ptr());
-            assert_eq!(answer, Err(Errno::FAULT), "{number:#x}");
+            let refused = refused(pool, number, Errno::FAULT);
+            assert_eq!(answer, Err(refused), "{number:#x}");
         }
     });
 }
@@ -119,7 +125,8 @@ fn a_reserved_field_that_is_not_zero_is_einval_and_changes_nothing() {
                 flags: bit,
                 ..create
             };
-            assert_eq!(set(pool, uapi::CREATE, with_flags), Err(Errno::INVAL));
+            let refused = refused(pool, uapi::CREATE, Errno::INVAL);
+            assert_eq!(set(pool, uapi::CREATE, with_flags), Err(refused));
             let seal = uapi::Seal {
                 seals: uapi::SEAL_SHRINK,
                 reserved: bit,
@@ -155,7 +162,8 @@ fn an_unknown_strategy_is_einval_and_creates_nothing() {
                 strategy,
                 ..uapi::Create::default()
             };
-            assert_eq!(set(pool, uapi::CREATE, create), Err(Errno::INVAL));
+            let refused = refused(pool, uapi::CREATE, Errno::INVAL);
+            assert_eq!(set(pool, uapi::CREATE, create), Err(refused));
         }
     });
 }
@@ -168,7 +176,8 @@ fn a_name_without_an_end_is_einval_and_creates_nothing() {
             name: [b'n'; uapi::NAME_LEN],
             ..uapi::Create::default()
         };
-        assert_eq!(set(pool, uapi::CREATE, create), Err(Errno::INVAL));
+        let refused = refused(pool, uapi::CREATE, Errno::INVAL);
+        assert_eq!(set(pool, uapi::CREATE, create), Err(refused));
     });
 }
 
@@ -180,7 +189,8 @@ fn a_size_that_no_file_has_is_einval_and_changes_nothing() {
                 size_bytes,
                 ..uapi::Create::default()
             };
-            assert_eq!(set(pool, uapi::CREATE, create), Err(Errno::INVAL));
+            let refused = refused(pool, uapi::CREATE, Errno::INVAL);
+            assert_eq!(set(pool, uapi::CREATE, create), Err(refused));
             let resize = uapi::Resize {
                 size_bytes,
                 reserved: 0,
@@ -297,9 +307,24 @@ fn a_descriptor_that_cannot_write_is_ebadf_and_changes_nothing() {
         ] {
             assert_eq!(result.unwrap_err().errno(), Errno::BADF);
         }
+        let create = set(&read_only, uapi::CREATE, uapi::Create::default());
+        assert_eq!(create, Err(refused(pool, uapi::CREATE, Errno::BADF)));
         // An argument is looked at before the rights are.
         let answer = ioctl(&read_only, uapi::RESIZE, ptr::null_mut());
         assert_eq!(answer, Err(Errno::FAULT));
+    });
+}
+
+#[test]
+fn what_concerns_all_pools_is_asked_of_the_node() {
+    on_both_kinds(|pool| {
+        let is_node = pool.info().unwrap().is_default();
+        let mut stat = [0_u8; 256];
+        let answer = ioctl(pool, uapi::STAT, stat.as_mut_ptr());
+        assert_eq!(answer.is_ok(), is_node);
+        let created = Pool::create().create_through(pool);
+        assert_eq!(created.is_ok(), is_node);
+        assert_eq!(stat != [0; 256], is_node);
     });
 }
 
@@ -410,6 +435,9 @@ fn answers_are_whole_and_what_is_reserved_in_them_is_zero() {
             (uapi::INFO, offset_of!(uapi::Info, reserved)),
             (uapi::STAT, offset_of!(uapi::Stat, reserved)),
         ] {
+            if number == uapi::STAT && !pool.info().unwrap().is_default() {
+                continue;
+            }
             let len = argument_len(number);
             // Bytes that the kernel leaves alone differ between the two.
             let [ones, zeros] = [0xff_u8, 0].map(|fill| {
@@ -427,6 +455,15 @@ fn answers_are_whole_and_what_is_reserved_in_them_is_zero() {
     }
     drop(pools);
     module.unload().unwrap();
+}
+
+/// The errno that `pool` has for a bad call of `number`.
+fn refused(pool: &Pool, number: u32, errno: Errno) -> Errno {
+    if OF_THE_NODE.contains(&number) && !pool.info().unwrap().is_default() {
+        Errno::NOTTY
+    } else {
+        errno
+    }
 }
 
 /// What must be as before after an error.
@@ -447,7 +484,7 @@ impl State {
             stat: Stat {
                 // The reserve fills itself whenever there is time.
                 nr_reserve_pages: 0,
-                ..pool.stat().unwrap()
+                ..totals().unwrap()
             },
             bytes,
             nr_descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),

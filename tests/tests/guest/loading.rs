@@ -2,11 +2,14 @@
 
 //! Loading and unloading the module.
 
-use mmap_pool::{Errno, MappingBuilder, Pool};
+use std::os::fd::AsRawFd;
+
+use mmap_pool::{Errno, Mapping, MappingBuilder, Pool};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::observe::{nr_free_pages, put_word, vmstat, word};
+use mmap_pool_tests::observe::{nr_free_pages, put_word, totals, vmstat, word};
 use mmap_pool_tests::subject::{PAGE, SIZE};
+use rustix::fs::{open, Mode, OFlags};
 
 // What delete_module(2) has for a module in use, when asked not to wait. EBUSY is for modules that
 // are not live.
@@ -189,14 +192,43 @@ fn loading_and_unloading_costs_no_memory() {
 
 #[test]
 fn opening_races_unloading_and_either_wins() {
+    race_unloading(|| MappingBuilder::shared().map(&Pool::open()?));
+}
+
+/// The node is closed first, so the created pool is the last that keeps the module.
+#[test]
+fn closing_a_created_pool_races_unloading_and_either_wins() {
+    race_unloading(|| {
+        let pool = Pool::create().size_bytes(PAGE as u64).create()?;
+        MappingBuilder::shared().map(&pool)
+    });
+}
+
+#[test]
+fn any_path_to_a_created_pool_keeps_the_module() {
+    let without = module::without_module().unwrap();
+    module::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let link = format!("/proc/self/fd/{}", pool.as_file().as_raw_fd());
+    let path = open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    drop(pool);
+    assert_eq!(module::try_unload(), Err(IN_USE));
+    assert_eq!(totals().unwrap().nr_pools, 2);
+    drop(path);
+    assert_eq!(totals().unwrap().nr_pools, 1);
+    module::unload().unwrap();
+    drop(without);
+}
+
+/// Loads and unloads the module while a child uses it: `map` has to succeed as often as it finds none.
+fn race_unloading(map: impl Fn() -> Result<Mapping, mmap_pool::Error>) {
     let without = module::without_module().unwrap();
     let mut child = Child::fork(|link| {
         let (mut nr_opened, mut nr_missed) = (0, 0);
         link.say("begins")?;
         while nr_opened < 200 || nr_missed < 200 {
-            match Pool::open() {
-                Ok(pool) => {
-                    let mapping = MappingBuilder::shared().map(&pool)?;
+            match map() {
+                Ok(mapping) => {
                     put_word(&mapping, 0, "there")?;
                     nr_opened += 1;
                 }

@@ -10,13 +10,14 @@ use std::time::Duration;
 use mmap_pool::{Errno, MappingBuilder, Pool, Stat, Strategy};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::observe::{put_word, vmstat};
+use mmap_pool_tests::observe::{put_word, totals, vmstat};
 use mmap_pool_tests::subject::PAGE;
+use rustix::fs::{fallocate, FallocateFlags};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 /// Bytes of a huge page, and pages of one.
-const HUGE: usize = 2 << 20;
-const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
+pub(crate) const HUGE: usize = 2 << 20;
+pub(crate) const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
 
 #[test]
 fn a_pool_has_the_strategy_it_was_created_with_and_page_is_the_default() {
@@ -68,7 +69,7 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         put_word(&mapping, 5 * PAGE, "here").unwrap();
         assert_eq!(pool.info().unwrap().nr_resident_pages, nr_pages);
-        let after = pool.stat().unwrap();
+        let after = totals().unwrap();
         assert_eq!(after.nr_reserve_hits, before.nr_reserve_hits + nr_pages);
         assert_eq!(after.nr_reserve_misses, before.nr_reserve_misses);
         drop((mapping, pool));
@@ -82,7 +83,7 @@ fn an_empty_reserve_is_no_error() {
     full_reserve(8);
     let pool = pool(Strategy::Huge, 16 * HUGE);
     pool.prefault(0, 16 * HUGE as u64).unwrap();
-    let stat = pool.stat().unwrap();
+    let stat = totals().unwrap();
     assert_eq!(stat.nr_resident_pages, 16 * HUGE_PAGES);
     assert!(stat.nr_reserve_hits >= 2 * HUGE_PAGES, "{stat:?}");
     let nr_taken = stat.nr_reserve_hits + stat.nr_reserve_misses;
@@ -96,7 +97,7 @@ fn no_reserve_is_none() {
     let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let pool = pool(Strategy::Around, 64 * PAGE);
     pool.prefault(0, 64 * PAGE as u64).unwrap();
-    let stat = pool.stat().unwrap();
+    let stat = totals().unwrap();
     let reserve = (
         stat.nr_reserve_pages,
         stat.nr_reserve_hits,
@@ -114,7 +115,7 @@ fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
     // Asks every shrinker, as reclaim would.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
     let pool = Pool::open().unwrap();
-    assert_eq!(pool.stat().unwrap().nr_reserve_pages, 0);
+    assert_eq!(totals().unwrap().nr_reserve_pages, 0);
     pool.prefault(0, PAGE as u64).unwrap();
     full_reserve(8);
     drop(pool);
@@ -125,8 +126,9 @@ fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
 fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     let pool = Pool::open().unwrap();
-    pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
+    // A page that is taken leaves the reserve short until half of the others are gone, too.
     full_reserve(8);
+    pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
     let nr_kills = vmstat().unwrap()["oom_kill"];
     let child = Child::fork(|_| {
         // Before anybody else.
@@ -149,12 +151,13 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     assert_eq!(vmstat().unwrap()["oom_kill"], nr_kills + 1);
 
     // What was given back stays away until somebody takes a page.
-    assert_eq!(pool.stat().unwrap().nr_reserve_pages, 0);
+    assert_eq!(totals().unwrap().nr_reserve_pages, 0);
     assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
     let mut bytes = [0; 4];
     pool.read_exact_at(&mut bytes, 5 * PAGE as u64).unwrap();
     assert_eq!(&bytes, b"kept");
-    pool.prefault(0, 1 << 20).unwrap();
+    // It is empty, so this page comes from elsewhere: none is taken while the worker fills it.
+    pool.prefault(0, PAGE as u64).unwrap();
     full_reserve(8);
     drop(pool);
     module.unload().unwrap();
@@ -174,12 +177,12 @@ fn a_bad_reserve_is_einval() {
 #[test]
 fn the_limit_is_used_to_the_last_page() {
     let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
-    for strategy in Strategy::ALL {
+    for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
         let pool = pool(strategy, 2 * HUGE);
-        let before = pool.stat().unwrap();
+        let before = totals().unwrap();
         let error = pool.prefault(0, 2 * HUGE as u64).unwrap_err();
         assert_eq!(error.errno(), Errno::NOSPC, "{strategy:?}");
-        let after = pool.stat().unwrap();
+        let after = totals().unwrap();
         assert_eq!(after.nr_resident_pages, 768, "{strategy:?}");
         assert_eq!(after.nr_refused_pages, before.nr_refused_pages + 1);
         drop(pool);
@@ -190,14 +193,48 @@ fn the_limit_is_used_to_the_last_page() {
 }
 
 #[test]
-fn mapping_an_eager_pool_beyond_the_limit_is_enospc_and_maps_nothing() {
+fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
     let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
-    let pool = pool(Strategy::Eager, 2 * HUGE);
-    let error = MappingBuilder::shared().map(&pool).unwrap_err();
-    assert_eq!(error.errno(), Errno::NOSPC);
-    let mapping = MappingBuilder::shared().len(HUGE).map(&pool).unwrap();
-    put_word(&mapping, HUGE - PAGE, "last").unwrap();
-    drop((mapping, pool));
+    let eager = || Pool::create().strategy(Strategy::Eager);
+    let too_large = eager().size_bytes(2 * HUGE as u64).create();
+    assert_eq!(too_large.unwrap_err().errno(), Errno::NOSPC);
+    assert_eq!(totals().unwrap().nr_resident_pages, 0);
+
+    let pool = eager().size_bytes(HUGE as u64).create().unwrap();
+    assert_eq!(pool.resize(2 * HUGE as u64).unwrap_err().errno(), Errno::NOSPC);
+    let past_the_end = pool.write_at(b"no", 2 * HUGE as u64).unwrap_err();
+    assert_eq!(Errno::from_io_error(&past_the_end), Some(Errno::NOSPC));
+    let info = pool.info().unwrap();
+    let now = (info.size_bytes, info.nr_resident_pages);
+    assert_eq!(now, (HUGE as u64, HUGE_PAGES));
+
+    pool.resize((HUGE + HUGE / 2) as u64).unwrap();
+    assert_eq!(totals().unwrap().nr_resident_pages, 768);
+    drop(pool);
+    assert_eq!(totals().unwrap().nr_resident_pages, 0);
+    module.unload().unwrap();
+}
+
+#[test]
+fn an_eager_pool_has_all_its_pages_from_the_start_and_however_it_grows() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = pool(Strategy::Eager, 5 * PAGE);
+    let resident = || pool.info().unwrap().nr_resident_pages;
+    assert_eq!(resident(), 5);
+    pool.resize(7 * PAGE as u64).unwrap();
+    assert_eq!(resident(), 7);
+    pool.write_all_at(b"beyond a hole", 20 * PAGE as u64).unwrap();
+    assert_eq!(resident(), 21);
+    fallocate(&pool, FallocateFlags::empty(), 40 * PAGE as u64, 1).unwrap();
+    assert_eq!(resident(), 41);
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn an_eager_default_pool_has_all_its_pages_when_the_module_is_loaded() {
+    let module = FreshModule::load("size_mb=3 strategy=3").unwrap();
+    assert_eq!(totals().unwrap().nr_resident_pages, 768);
     module.unload().unwrap();
 }
 
@@ -216,20 +253,19 @@ fn nothing_of_one_pool_is_seen_in_the_next() {
     module.unload().unwrap();
 }
 
-fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
+pub(crate) fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
     let pool = Pool::create().strategy(strategy);
     pool.size_bytes(size_bytes as u64).create().unwrap()
 }
 
 /// Waits until the reserve has all of its `mib` MiB.
-fn full_reserve(mib: u64) -> Stat {
-    let pool = Pool::open().unwrap();
+pub(crate) fn full_reserve(mib: u64) -> Stat {
     for _ in 0..6000 {
-        let stat = pool.stat().unwrap();
+        let stat = totals().unwrap();
         if stat.nr_reserve_pages == mib << 8 {
             return stat;
         }
         sleep(Duration::from_millis(10));
     }
-    panic!("the reserve does not fill up: {:?}", pool.stat());
+    panic!("the reserve does not fill up: {:?}", totals());
 }

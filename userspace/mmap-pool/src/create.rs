@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
 use crate::error::{Error, Operation};
-use crate::{uapi, OpenOptions, Pool, Result, Strategy};
+use crate::{uapi, Pool, Result, Strategy};
 
 /// Describes a pool before it is created: empty, of size 0, without a name and with
 /// [`Strategy::Page`] unless said otherwise.
@@ -68,17 +68,17 @@ impl<'a> PoolBuilder<'a> {
     ///
     /// As [`Pool::open`] and [`create_through`](Self::create_through).
     pub fn create(self) -> Result<Pool> {
-        self.create_through(&OpenOptions::new().write(false).open()?)
+        self.create_through(&Pool::open()?)
     }
 
-    /// Creates the pool, through a pool that is open already. The two have nothing else to do with
-    /// each other.
+    /// Creates the pool through a device node that is open already, for writing.
     ///
     /// ```no_run
     /// use mmap_pool::Pool;
     ///
-    /// let first = Pool::create().size_bytes(4096).create()?;
-    /// let second = Pool::create().size_bytes(4096).create_through(&first)?;
+    /// let node = Pool::open()?;
+    /// let first = Pool::create().size_bytes(4096).create_through(&node)?;
+    /// let second = Pool::create().size_bytes(4096).create_through(&node)?;
     /// first.write_all_at(b"not in the second", 0)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -86,7 +86,10 @@ impl<'a> PoolBuilder<'a> {
     /// # Errors
     ///
     /// - [`Error::BadName`]: the name contains a zero byte, or is too long.
+    /// - `ENOTTY`: `pool` is not one of the device node.
+    /// - `EBADF`: it is not open for writing.
     /// - `EINVAL`: the size is beyond a file's bounds.
+    /// - `ENOSPC`: the pool has [`Strategy::Eager`], and the limit for all pools is reached.
     /// - `EMFILE`, `ENFILE`: too many open files.
     /// - `ENOMEM`: no memory.
     pub fn create_through(self, pool: &Pool) -> Result<Pool> {

@@ -304,7 +304,7 @@ impl Pool {
         self.request(Operation::Revoke, request)
     }
 
-    /// Describes all pools together. Any pool will do to ask.
+    /// Describes all pools together. The device node is asked.
     ///
     /// ```no_run
     /// let stat = mmap_pool::Pool::open()?.stat()?;
@@ -315,7 +315,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// None that a pool could answer.
+    /// - `ENOTTY`: this pool is not that of the device node.
     pub fn stat(&self) -> Result<Stat> {
         // SAFETY: The number says that the kernel writes one `Stat`, a struct of integers.
         let request = unsafe { Getter::<{ uapi::STAT }, Stat>::new() };

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Frames of the machine's memory: what the kernel says of each, and taking one out of use.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
+
+use crate::subject::PAGE;
+use crate::Failure;
+
+/// What `/proc/kpageflags` says of a frame.
+///
+/// C: `include/uapi/linux/kernel-page-flags.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u64);
+
+impl Flags {
+    const UPTODATE: u64 = 1 << 3;
+    const COMPOUND_HEAD: u64 = 1 << 15;
+    const COMPOUND_TAIL: u64 = 1 << 16;
+    const HWPOISON: u64 = 1 << 19;
+    const THP: u64 = 1 << 22;
+
+    /// Whether the frame is broken.
+    #[must_use]
+    pub fn is_broken(self) -> bool {
+        self.0 & Self::HWPOISON != 0
+    }
+
+    /// Whether the frame is a folio of its own that is filled, mapped by nobody and in no page cache.
+    #[must_use]
+    pub fn is_unused_page(self) -> bool {
+        self.0 == Self::UPTODATE
+    }
+
+    /// Whether the frame is the first of a large folio that is filled, mapped by nobody and in no page
+    /// cache.
+    #[must_use]
+    pub fn is_first_of_unused_folio(self) -> bool {
+        self.0 == Self::COMPOUND_HEAD | Self::THP | Self::UPTODATE
+    }
+
+    /// Whether the frame belongs to a large folio, and is not the first.
+    #[must_use]
+    pub fn is_tail(self) -> bool {
+        self.0 & Self::COMPOUND_TAIL != 0
+    }
+}
+
+/// What the kernel says of all frames, by their numbers.
+///
+/// # Errors
+///
+/// What reading it answers.
+pub fn all() -> Result<Vec<Flags>, Failure> {
+    let file = File::open("/proc/kpageflags")?;
+    let mut flags = Vec::new();
+    let mut bytes = vec![0; 1 << 20];
+    loop {
+        let len = file.read_at(&mut bytes, 8 * flags.len() as u64)?;
+        if len == 0 {
+            return Ok(flags);
+        }
+        let words = bytes[..len].chunks_exact(8);
+        flags.extend(
+            words.map(|word| Flags(u64::from_ne_bytes(word.try_into().unwrap_or_default()))),
+        );
+    }
+}
+
+/// What the kernel says of one frame.
+///
+/// # Errors
+///
+/// What reading it answers.
+pub fn flags(frame: usize) -> Result<Flags, Failure> {
+    let mut word = [0; 8];
+    File::open("/proc/kpageflags")?.read_exact_at(&mut word, 8 * frame as u64)?;
+    Ok(Flags(u64::from_ne_bytes(word)))
+}
+
+/// Tells the kernel that a frame is broken.
+///
+/// # Errors
+///
+/// The kernel cannot do that. That it cannot take the frame away from its user is no error.
+pub fn break_frame(frame: usize) -> Result<(), Failure> {
+    let address = format!("{:#x}", frame * PAGE);
+    match fs::write("/sys/devices/system/memory/hard_offline_page", address) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::BUSY) => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Operations at the same time, in the order that the locks of a pool give them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
+use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::observe::{put_word, symbol, word};
+use mmap_pool_tests::subject::PAGE;
+
+/// More than there are processors, so that some have to stop in the midst of it.
+const NR_WORKERS: usize = 3;
+
+#[test]
+fn no_page_is_added_past_an_end_that_has_moved() {
+    const NR_ROUNDS: usize = 2_000;
+
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let (is_over, nr_done) = (
+        AtomicBool::new(false),
+        [const { AtomicU64::new(0) }; NR_WORKERS],
+    );
+    thread::scope(|scope| {
+        for done in &nr_done {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    // While the pool is that large.
+                    let _ = pool.prefault(0, PAGE as u64);
+                    done.fetch_add(1, Relaxed);
+                    thread::yield_now();
+                }
+            });
+        }
+        let done = || nr_done.each_ref().map(|done| done.load(Relaxed));
+        let mut lost_in = None;
+        for round in 0..NR_ROUNDS {
+            pool.resize(PAGE as u64).unwrap();
+            pool.resize(0).unwrap();
+            // What had begun before is done.
+            let before = done();
+            while done()
+                .iter()
+                .zip(before)
+                .any(|(now, before)| *now == before)
+            {
+                thread::yield_now();
+            }
+            if pool.info().unwrap().nr_resident_pages > 0 {
+                lost_in = Some(round);
+                break;
+            }
+        }
+        is_over.store(true, Relaxed);
+        assert_eq!(lost_in, None, "the round with a page in an empty pool");
+    });
+    drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_hole_takes_nothing_beside_it() {
+    const NR_ROUNDS: usize = 300;
+    const WINDOW: usize = 16 * PAGE;
+    const LEN: usize = 16 * WINDOW;
+    const LAST: usize = LEN - PAGE;
+
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().strategy(Strategy::Around);
+    let pool = pool.size_bytes(LEN as u64).create().unwrap();
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let touch_within = || {
+        for window in (WINDOW..LEN - WINDOW).step_by(WINDOW) {
+            mapping.atomic_u8(window).unwrap().store(1, Relaxed);
+        }
+    };
+    let is_over = AtomicBool::new(false);
+    let mut lost_in = None;
+    thread::scope(|scope| {
+        // A hole from the midst of the first window to that of the last, which takes long, as there
+        // are new pages within it all the time.
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                pool.punch(WINDOW as u64 / 2, (LEN - WINDOW) as u64)
+                    .unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                touch_within();
+            }
+        });
+        for round in 0..NR_ROUNDS {
+            pool.punch(0, LEN as u64).unwrap();
+            touch_within();
+            // Each allocates a whole window.
+            put_word(&mapping, 0, "kept").unwrap();
+            put_word(&mapping, LAST, "kept").unwrap();
+            touch_within();
+            if [0, LAST].map(|offset| word(&mapping, offset).unwrap()) != ["kept", "kept"] {
+                lost_in = Some(round);
+                break;
+            }
+        }
+        is_over.store(true, Relaxed);
+    });
+    assert_eq!(lost_in, None, "the round with a word that was lost");
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_revoked_pool_is_gone_before_its_bytes_are() {
+    const LEN: usize = 64 << 20;
+
+    let module = FreshModule::load("size_mb=1").unwrap();
+    for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+        let pool = Pool::create().strategy(strategy);
+        let pool = pool.size_bytes(LEN as u64).create().unwrap();
+        pool.prefault(0, LEN as u64).unwrap();
+        let (read, mapped, is_revoked) = thread::scope(|scope| {
+            scope.spawn(|| pool.revoke().unwrap());
+            while pool.as_file().metadata().unwrap().len() > 0 {}
+            let read = pool.read_at(&mut [0], 0);
+            let mapped = MappingBuilder::shared().len(PAGE).map(&pool);
+            (read, mapped, pool.info().unwrap().is_revoked())
+        });
+        let read = read.map_err(|error| Errno::from_io_error(&error).unwrap());
+        assert_eq!(read, Err(Errno::NODEV), "{strategy:?}");
+        let mapped = mapped.map_or_else(|error| symbol(error.errno()), |_| "ok".into());
+        assert_eq!(
+            (mapped.as_str(), is_revoked),
+            ("ENODEV", true),
+            "{strategy:?}"
+        );
+    }
+    module.unload().unwrap();
+}

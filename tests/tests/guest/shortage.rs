@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! What pools take of the machine's memory, and what they do when there is none.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
+use mmap_pool_tests::cgroup::Cgroup;
+use mmap_pool_tests::child::{in_child, Child};
+use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::observe::{put_word, symbol, word};
+use mmap_pool_tests::subject::{anonymous, PAGE};
+use mmap_pool_tests::Failure;
+use rustix::mm::{madvise, Advice, MapFlags};
+
+use crate::strategies::{full_reserve, pool, HUGE, HUGE_PAGES};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn by_default_all_pools_may_hold_half_of_the_machines_memory() {
+    let total_mib = memory_kib("MemTotal") >> 10;
+    for (parameters, limit_kib) in [
+        ("size_mb=1".into(), total_mib << 9),
+        // The default pool may always be filled.
+        (format!("size_mb={total_mib}"), total_mib << 10),
+        ("limit_mb=3".into(), 3 << 10),
+        ("size_mb=4 limit_mb=3".into(), 3 << 10),
+    ] {
+        let module = FreshModule::load(&parameters).unwrap();
+        let stat = Pool::open().unwrap().stat().unwrap();
+        assert_eq!(stat.nr_limit_pages, limit_kib / 4, "{parameters}");
+        module.unload().unwrap();
+    }
+}
+
+/// A process that the OOM killer spares is alone in a cgroup at its limit: so there is no memory, and
+/// nobody to take it from.
+#[test]
+fn without_memory_a_call_is_enomem_and_an_access_waits_until_there_is_some() {
+    let module = FreshModule::load("size_mb=8 reserve_mb=0").unwrap();
+    let cgroup = Cgroup::new("nobody-to-kill").unwrap();
+    cgroup.limit(4 * MIB as u64).unwrap();
+    let pool = Pool::open().unwrap();
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let mut child = Child::fork(|link| {
+        fs::write("/proc/self/oom_score_adj", "-1000")?;
+        cgroup.enter()?;
+        let refused = pool.prefault(0, 8 * MIB as u64).unwrap_err();
+        pool.punch(0, 8 * MIB as u64)?;
+        link.say(&symbol(refused.errno()))?;
+        link.hear()?;
+        for page in 0..mapping.len() / PAGE {
+            put_word(&mapping, page * PAGE, "there")?;
+        }
+        Ok("done".into())
+    })
+    .unwrap();
+    assert_eq!(child.link.hear().unwrap(), "ENOMEM");
+    let before = cgroup.nr_ooms().unwrap();
+    child.link.say("touch").unwrap();
+    let has_ended = AtomicBool::new(false);
+    let answer = thread::scope(|scope| {
+        scope.spawn(|| {
+            // The second time shows that it was tried again.
+            while cgroup.nr_ooms().unwrap() < before + 2 && !has_ended.load(Relaxed) {
+                thread::yield_now();
+            }
+            cgroup.limit(64 * MIB as u64).unwrap();
+        });
+        let answer = child.finish();
+        has_ended.store(true, Relaxed);
+        answer
+    });
+    assert_eq!(answer.unwrap(), "done");
+    assert_eq!(word(&mapping, mapping.len() - PAGE).unwrap(), "there");
+    assert_eq!(cgroup.nr_killed().unwrap(), 0);
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let cgroup = Cgroup::new("extra-pages").unwrap();
+    cgroup.limit(8 * MIB as u64).unwrap();
+    let pool = pool(Strategy::Huge, HUGE);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let kept = in_child(|| {
+        cgroup.enter()?;
+        // Pages that reclaim takes at once, as long as nobody writes to them again.
+        let free = anonymous(6 * MIB, MapFlags::PRIVATE)?;
+        let pages = || (0..free.len()).step_by(PAGE);
+        for offset in pages() {
+            put_word(&free, offset, "kept")?;
+        }
+        advise(&free, Advice::LinuxFree)?;
+        put_word(&mapping, 0, "there")?;
+        let mut nr_kept = 0;
+        for offset in pages() {
+            nr_kept += usize::from(word(&free, offset)? == "kept");
+        }
+        Ok(nr_kept.to_string())
+    })
+    .unwrap();
+    let nr_resident = pool.info().unwrap().nr_resident_pages;
+    assert_eq!(kept, (6 * MIB / PAGE).to_string());
+    // There was room for some, and not for all.
+    assert!((2..HUGE_PAGES).contains(&nr_resident), "{nr_resident}");
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn the_reserve_is_filled_again_when_half_of_it_is_gone() {
+    // A quarter of the reserve is for single pages, a quarter for windows, half for huge pages.
+    for (strategy, reserved) in [
+        (Strategy::Page, 2 * MIB),
+        (Strategy::Around, 2 * MIB),
+        (Strategy::Huge, 4 * MIB),
+    ] {
+        let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+        full_reserve(8);
+        let pool = pool(strategy, reserved);
+        pool.prefault(0, reserved as u64 / 2).unwrap();
+        let stat = full_reserve(8);
+        assert_eq!(stat.nr_reserve_hits, (reserved / 2 / PAGE) as u64);
+        drop(pool);
+        module.unload().unwrap();
+    }
+}
+
+/// Needs a kernel that does not zero memory by itself, `init_on_alloc=0`.
+#[test]
+fn a_page_is_zero_although_its_memory_was_used_before() {
+    leave_bytes_in_memory();
+    for reserve_mib in [0, 32] {
+        let module = FreshModule::load(&format!("size_mb=1 reserve_mb={reserve_mib}")).unwrap();
+        full_reserve(reserve_mib);
+        for strategy in Strategy::ALL {
+            let len = 4 * HUGE;
+            let pool = pool(strategy, len);
+            let mapping = MappingBuilder::shared().map(&pool).unwrap();
+            let mut bytes = vec![0xff; len];
+            mapping.read_at(0, &mut bytes).unwrap();
+            let nr_used = bytes.iter().filter(|&&byte| byte != 0).count();
+            assert_eq!(nr_used, 0, "reserve of {reserve_mib} MiB, {strategy:?}");
+            bytes.fill(0x5e);
+            mapping.write_at(0, &bytes).unwrap();
+        }
+        module.unload().unwrap();
+    }
+}
+
+/// Uses half of the memory that is free, and frees it.
+fn leave_bytes_in_memory() {
+    let len = usize::try_from(memory_kib("MemAvailable") << 9).unwrap();
+    in_child(|| {
+        let memory = anonymous(len, MapFlags::PRIVATE)?;
+        advise(&memory, Advice::LinuxHugepage)?;
+        let bytes = vec![0x5e; HUGE];
+        for offset in (0..len - HUGE).step_by(HUGE) {
+            memory.write_at(offset, &bytes)?;
+        }
+        Ok(String::new())
+    })
+    .unwrap();
+}
+
+fn advise(memory: &Mapping, advice: Advice) -> Result<(), Failure> {
+    // SAFETY: The bytes may change, which those of a mapping always may.
+    Ok(unsafe { madvise(memory.as_ptr().cast(), memory.len(), advice) }?)
+}
+
+/// A number of `/proc/meminfo`.
+fn memory_kib(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    number.unwrap().parse().unwrap()
+}
