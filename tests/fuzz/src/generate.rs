@@ -18,9 +18,6 @@ use crate::op::{
 };
 use crate::{HUGE, PAGE, PROCESSES, SLOTS};
 
-/// One sequence in so many is large.
-const LARGE_EVERY: u64 = 16;
-
 /// How much memory a sequence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -31,16 +28,6 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// That of the sequence with this seed.
-    #[must_use]
-    pub const fn of(seed: u64) -> Self {
-        if seed % LARGE_EVERY == LARGE_EVERY - 1 {
-            Self::Large
-        } else {
-            Self::Small
-        }
-    }
-
     /// Pages of the arena that are used.
     #[must_use]
     pub const fn arena_pages(self) -> u64 {
@@ -60,55 +47,83 @@ impl Scale {
     }
 }
 
+/// What operations are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theme {
+    /// Everything that a program can do.
+    Calls,
+    /// What pages hold: they are written and read more often than anything else happens.
+    Bytes,
+}
+
+impl Theme {
+    /// How much memory the sequence with this seed is about.
+    #[must_use]
+    pub const fn scale(self, seed: u64) -> Scale {
+        // One sequence in so many is large.
+        let every = match self {
+            Self::Calls => 16,
+            // The kernel has more to do with huge pages.
+            Self::Bytes => 4,
+        };
+        if seed % every == every - 1 {
+            Scale::Large
+        } else {
+            Scale::Small
+        }
+    }
+}
+
 /// A sequence of `nr_ops` operations.
 #[must_use]
-pub fn generate(seed: u64, nr_ops: usize) -> Sequence {
-    let mut lot = Lot::new(seed, Scale::of(seed));
+pub fn generate(theme: Theme, seed: u64, nr_ops: usize) -> Sequence {
+    let mut lot = Lot::new(seed, theme.scale(seed));
+    lot.theme = theme;
     let size = lot.object_size();
     let mut ops = Vec::with_capacity(nr_ops);
     lot.fill(&mut ops, size, nr_ops);
     Sequence { size, ops }
 }
 
-/// What is drawn, and how often.
-const WEIGHTS: &[(u64, Draw)] = &[
-    (80, Lot::load),
-    (80, Lot::store),
-    (60, Lot::mmap),
-    (40, Lot::pread),
-    (40, Lot::pwrite),
-    (25, Lot::pread_to),
-    (25, Lot::pwrite_from),
-    (15, Lot::read),
-    (15, Lot::write),
-    (15, Lot::seek),
-    (20, Lot::munmap),
-    (25, Lot::mprotect),
-    (30, Lot::mremap),
-    (30, Lot::madvise),
-    (8, Lot::msync),
-    (10, Lot::mlock),
-    (8, Lot::munlock),
-    (12, Lot::mincore),
-    (14, Lot::resize),
-    (10, Lot::truncate),
-    (18, Lot::punch),
-    (18, Lot::fallocate),
-    (8, Lot::prefault),
-    (3, Lot::seal),
-    (1, Lot::revoke),
-    (20, Lot::info),
-    (12, Lot::open),
-    (8, Lot::close),
-    (5, Lot::dup),
-    (5, Lot::create),
-    (5, Lot::pass),
-    (8, Lot::sendfile),
-    (8, Lot::copy_range),
-    (2, Lot::fsync),
-    (14, Lot::fork),
-    (5, Lot::exit),
-    (4, Lot::kill),
+/// What is drawn, and how often: if all calls matter, and if bytes do.
+const WEIGHTS: &[(u64, u64, Draw)] = &[
+    (80, 200, Lot::load),
+    (80, 200, Lot::store),
+    (60, 60, Lot::mmap),
+    (40, 200, Lot::pread),
+    (40, 300, Lot::pwrite),
+    (25, 50, Lot::pread_to),
+    (25, 50, Lot::pwrite_from),
+    (15, 50, Lot::read),
+    (15, 50, Lot::write),
+    (15, 15, Lot::seek),
+    (20, 8, Lot::munmap),
+    (25, 8, Lot::mprotect),
+    (30, 8, Lot::mremap),
+    (30, 20, Lot::madvise),
+    (8, 8, Lot::msync),
+    (10, 10, Lot::mlock),
+    (8, 8, Lot::munlock),
+    (12, 12, Lot::mincore),
+    (14, 4, Lot::resize),
+    (10, 4, Lot::truncate),
+    (18, 8, Lot::punch),
+    (18, 8, Lot::fallocate),
+    (8, 8, Lot::prefault),
+    (3, 0, Lot::seal),
+    (1, 0, Lot::revoke),
+    (20, 20, Lot::info),
+    (12, 12, Lot::open),
+    (8, 2, Lot::close),
+    (5, 5, Lot::dup),
+    (5, 1, Lot::create),
+    (5, 5, Lot::pass),
+    (8, 8, Lot::sendfile),
+    (8, 8, Lot::copy_range),
+    (2, 2, Lot::fsync),
+    (14, 4, Lot::fork),
+    (5, 1, Lot::exit),
+    (4, 1, Lot::kill),
 ];
 
 type Draw = fn(&mut Lot, &Model, u8) -> Call;
@@ -118,6 +133,7 @@ type Draw = fn(&mut Lot, &Model, u8) -> Call;
 pub struct Lot {
     rand: Rand64,
     scale: Scale,
+    theme: Theme,
     /// Whose turn it is: a process does some operations in a row.
     process: u8,
 }
@@ -129,6 +145,7 @@ impl Lot {
         Self {
             rand: Rand64::new(seed.into()),
             scale,
+            theme: Theme::Calls,
             process: 0,
         }
     }
@@ -192,12 +209,16 @@ impl Lot {
     }
 
     fn call(&mut self, model: &Model, process: u8) -> Call {
-        let total = WEIGHTS.iter().map(|(weight, _)| weight).sum();
-        let mut at = self.below(total);
-        for (weight, draw) in WEIGHTS {
-            match at.checked_sub(*weight) {
+        let theme = self.theme;
+        let weight = |&(calls, bytes, _): &(u64, u64, Draw)| match theme {
+            Theme::Calls => calls,
+            Theme::Bytes => bytes,
+        };
+        let mut at = self.below(WEIGHTS.iter().map(weight).sum());
+        for row in WEIGHTS {
+            match at.checked_sub(weight(row)) {
                 Some(rest) => at = rest,
-                None => return draw(self, model, process),
+                None => return row.2(self, model, process),
             }
         }
         unreachable!("the lot is below the total")
@@ -694,7 +715,7 @@ mod tests {
 
     /// Pages of the longest mapping that the sequence makes.
     fn longest(seed: u64) -> u64 {
-        let ops = generate(seed, 200).ops;
+        let ops = generate(Theme::Calls, seed, 200).ops;
         let len = |op: &Op| match op.call {
             Call::Mmap { len, .. } => len / PAGE,
             _ => 0,
@@ -705,7 +726,7 @@ mod tests {
     #[test]
     fn large_sequences_are_about_huge_pages_and_others_are_not() {
         for seed in 0..64 {
-            let is_large = Scale::of(seed) == Scale::Large;
+            let is_large = Theme::Calls.scale(seed) == Scale::Large;
             assert_eq!(longest(seed) >= HUGE, is_large, "{seed}");
         }
     }

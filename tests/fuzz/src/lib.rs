@@ -11,6 +11,8 @@
 //! are kept, and later ones are made of them ([`mutate`]).
 //!
 //! [`race`] has no oracle: processes and threads do the same operations all at once.
+//!
+//! Meanwhile [`disturb`] has the kernel act on the pages, if it is asked for.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -20,6 +22,7 @@
 
 pub mod cast;
 pub mod coverage;
+pub mod disturb;
 pub mod generate;
 pub mod model;
 pub mod mutate;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
-use mmap_pool_fuzz::generate::generate;
+use mmap_pool_fuzz::disturb::{self, Hand};
+use mmap_pool_fuzz::generate::{generate, Theme};
 use mmap_pool_fuzz::model::Kind;
 use mmap_pool_fuzz::op::Sequence;
 use mmap_pool_fuzz::{oracle, race, world};
@@ -21,10 +22,14 @@ Does random operations on pools of /dev/mmap_pool, in a guest.
 
   --mode oracle    one operation at a time, every answer predicted (default)
   --mode race      all at once, without an oracle
+  --mode kernel    as oracle, about what pages hold; the kernel acts on them, and it
+                   is a failure if no page has moved
+  --disturb        the kernel acts on the pages in the other modes, too
+  --acts NAMES     what it does then (default: all that this kernel can)
   --seed S         of the first sequence; the next has S + 1 (default: 1)
   --ops N          operations to do (default: 1000000)
   --seconds T      end after so long even so
-  --length L       operations of a sequence (default: 200)
+  --length L       operations of a sequence (default: 200; mode kernel: 2000)
   --on KINDS       what to run on, of node,created,around,huge,eager,memfd
                    (default: all)
   --replay FILE    do what FILE says, and nothing by lot
@@ -35,11 +40,14 @@ Does random operations on pools of /dev/mmap_pool, in a guest.
 enum Mode {
     Oracle,
     Race,
+    Kernel,
 }
 
 struct Options {
     mode: Mode,
     plan: oracle::Plan,
+    is_disturbed: bool,
+    acts: Vec<usize>,
     replay: Option<PathBuf>,
     is_print: bool,
 }
@@ -52,11 +60,15 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
             nr_ops: 1_000_000,
             limit: None,
             length: 200,
+            theme: Theme::Calls,
             kinds: Kind::ALL.to_vec(),
         },
+        is_disturbed: false,
+        acts: disturb::all_acts(),
         replay: None,
         is_print: false,
     };
+    let mut length = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -64,6 +76,7 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
                 options.mode = match &*parser.value()?.string()? {
                     "oracle" => Mode::Oracle,
                     "race" => Mode::Race,
+                    "kernel" => Mode::Kernel,
                     other => return Err(format!("no such mode: {other}").into()),
                 }
             }
@@ -72,7 +85,9 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
             Long("seconds") => {
                 options.plan.limit = Some(Duration::from_secs(parser.value()?.parse()?));
             }
-            Long("length") => options.plan.length = parser.value()?.parse()?,
+            Long("length") => length = Some(parser.value()?.parse()?),
+            Long("disturb") => options.is_disturbed = true,
+            Long("acts") => options.acts = disturb::acts(&parser.value()?.string()?)?,
             Long("on") => {
                 options.plan.kinds = parser
                     .value()?
@@ -87,29 +102,54 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
             _ => return Err(argument.unexpected().into()),
         }
     }
+    if options.mode == Mode::Kernel {
+        options.is_disturbed = true;
+        options.plan.theme = Theme::Bytes;
+        // The kernel needs a moment for most of what it does.
+        options.plan.length = 2000;
+    }
+    options.plan.length = length.unwrap_or(options.plan.length);
     Ok(Some(options))
 }
 
 /// Whether all is well.
 fn run(options: &Options) -> Result<bool, Failure> {
     if options.is_print {
-        print!("{}", generate(options.plan.seed, options.plan.length));
+        let plan = &options.plan;
+        print!("{}", generate(plan.theme, plan.seed, plan.length));
         return Ok(true);
     }
+    let hand = if options.is_disturbed {
+        Some(Hand::start(options.plan.seed, &options.acts)?)
+    } else {
+        None
+    };
+    let is_well = begin(options, hand.as_ref());
+    if let Some(hand) = &hand {
+        print!("{hand}");
+        if options.mode == Mode::Kernel && hand.nr_moved_pages() == 0 {
+            println!("no page has moved: this run shows nothing");
+            return is_well.and(Ok(false));
+        }
+    }
+    is_well
+}
+
+fn begin(options: &Options, hand: Option<&Hand>) -> Result<bool, Failure> {
     if let Some(file) = &options.replay {
         let sequence: Sequence = std::fs::read_to_string(file)?.parse()?;
-        return replay(&options.plan.kinds, &sequence);
+        return replay(&options.plan.kinds, &sequence, hand);
     }
     match options.mode {
-        Mode::Oracle => with_oracle(&options.plan),
-        Mode::Race => in_a_race(&options.plan),
+        Mode::Oracle | Mode::Kernel => with_oracle(&options.plan, hand),
+        Mode::Race => in_a_race(&options.plan, hand),
     }
 }
 
-fn replay(kinds: &[Kind], sequence: &Sequence) -> Result<bool, Failure> {
+fn replay(kinds: &[Kind], sequence: &Sequence, hand: Option<&Hand>) -> Result<bool, Failure> {
     let mut is_well = true;
     for &kind in kinds {
-        let outcome = world::run(kind, sequence, None)?;
+        let outcome = world::run(kind, sequence, None, hand)?;
         match outcome.difference {
             None => println!("{kind}: {} operations, 0 differences", outcome.nr_ops),
             Some(difference) => {
@@ -131,9 +171,9 @@ fn reached(report: &oracle::Report) -> String {
     reached.map_or(String::new(), |reached| format!(", {reached}"))
 }
 
-fn with_oracle(plan: &oracle::Plan) -> Result<bool, Failure> {
+fn with_oracle(plan: &oracle::Plan, hand: Option<&Hand>) -> Result<bool, Failure> {
     let start = Instant::now();
-    let report = oracle::carry_out(plan, |report| {
+    let report = oracle::carry_out(plan, hand, |report| {
         println!(
             "{} operations, {} a second, next seed {}{}",
             report.nr_ops,
@@ -143,7 +183,7 @@ fn with_oracle(plan: &oracle::Plan) -> Result<bool, Failure> {
         );
     })?;
     if let Some(found) = &report.found {
-        println!("# A regression test, for tests/fuzz/corpus:\n{found}");
+        println!("{found}");
     }
     println!(
         "{} operations, {} a second, {} sequences of {} from seed {}, {} differences{}",
@@ -161,14 +201,14 @@ fn with_oracle(plan: &oracle::Plan) -> Result<bool, Failure> {
     Ok(report.found.is_none())
 }
 
-fn in_a_race(plan: &oracle::Plan) -> Result<bool, Failure> {
+fn in_a_race(plan: &oracle::Plan, hand: Option<&Hand>) -> Result<bool, Failure> {
     let start = Instant::now();
     let race = race::Plan {
         seed: plan.seed,
         nr_ops: plan.nr_ops,
         limit: plan.limit,
     };
-    let nr_ops = race::carry_out(&race, |nr_ops| {
+    let nr_ops = race::carry_out(&race, hand, |nr_ops| {
         println!("{nr_ops} operations, {} a second", rate(nr_ops, start));
     })?;
     println!(

@@ -71,12 +71,12 @@ fn drawn(lot: &mut Lot, size: u64, before: &[Op]) -> Vec<Op> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::generate;
+    use crate::generate::{generate, Theme};
 
     fn kept() -> Vec<Kept> {
         let kept = |seed| Kept {
-            sequence: generate(seed, 100),
-            scale: Scale::of(seed),
+            sequence: generate(Theme::Calls, seed, 100),
+            scale: Theme::Calls.scale(seed),
         };
         (0..20).map(kept).collect()
     }

@@ -516,12 +516,12 @@ impl FromStr for Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::generate;
+    use crate::generate::{generate, Theme};
 
     #[test]
     fn what_is_printed_is_read_back() {
         for seed in 0..200 {
-            let sequence = generate(seed, 200);
+            let sequence = generate(Theme::Calls, seed, 200);
             assert!(sequence.ops.len() == 200);
             assert_eq!(sequence.to_string().parse(), Ok(sequence));
         }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use mmap_pool_tests::Failure;
 
 use crate::coverage::Coverage;
-use crate::generate::{generate, Scale};
+use crate::disturb::Hand;
+use crate::generate::{generate, Theme};
 use crate::model::Kind;
 use crate::mutate::{mutate, Kept};
 use crate::op::Sequence;
@@ -30,6 +31,8 @@ pub struct Plan {
     pub limit: Option<Duration>,
     /// Operations of a sequence.
     pub length: usize,
+    /// What they are about.
+    pub theme: Theme,
     /// What every sequence runs on.
     pub kinds: Vec<Kind>,
 }
@@ -68,34 +71,59 @@ impl fmt::Display for Reached {
     }
 }
 
-/// A difference, as short as it can be.
+/// A difference.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The seed of its sequence.
     pub seed: u64,
-    /// What is left of the sequence.
-    pub sequence: Sequence,
-    /// What differs then.
+    /// What differs.
     pub difference: Difference,
+    /// How it came about.
+    pub story: Story,
 }
 
-/// A file for the corpus.
+/// How a difference came about.
+#[derive(Clone, Debug)]
+pub enum Story {
+    /// By these operations alone, as few as they can be.
+    Sequence(Sequence),
+    /// By the operations of the seed, up to this number, and what the hand did last. When the hand acts
+    /// is not the seed's to say, so nothing is left out.
+    Disturbed(u64, String),
+}
+
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# Seed {}.", self.seed)?;
         for line in self.difference.to_string().lines() {
             writeln!(f, "# {line}")?;
         }
-        write!(f, "{}", self.sequence)
+        match &self.story {
+            Story::Sequence(sequence) => {
+                writeln!(f, "# A regression test, for tests/fuzz/corpus:")?;
+                write!(f, "{sequence}")
+            }
+            Story::Disturbed(nr_ops, acts) => {
+                write!(
+                    f,
+                    "# Operation {nr_ops} of the seed. The last acts: {acts}."
+                )
+            }
+        }
     }
 }
 
-/// Carries a plan out, until the first difference. Calls `progress` now and then.
+/// Carries a plan out, until the first difference. Lets `hand` act meanwhile. Calls `progress` now and
+/// then.
 ///
 /// # Errors
 ///
 /// A sequence could not begin.
-pub fn carry_out(plan: &Plan, mut progress: impl FnMut(&Report)) -> Result<Report, Failure> {
+pub fn carry_out(
+    plan: &Plan,
+    hand: Option<&Hand>,
+    mut progress: impl FnMut(&Report),
+) -> Result<Report, Failure> {
     const PAUSE: Duration = Duration::from_secs(10);
 
     stay_on_one_processor();
@@ -110,17 +138,24 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(&Report)) -> Result<Repor
             mutate(seed, &kept, plan.length)
         } else {
             Kept {
-                sequence: generate(seed, plan.length),
-                scale: Scale::of(seed),
+                sequence: generate(plan.theme, seed, plan.length),
+                scale: plan.theme.scale(seed),
             }
         };
         report.nr_sequences += 1;
         let mut nr_reaching = None;
         for &kind in &plan.kinds {
-            let outcome = run(kind, &new.sequence, coverage.as_mut())?;
+            let outcome = run(kind, &new.sequence, coverage.as_mut(), hand)?;
             report.nr_ops += outcome.nr_ops;
             if let Some(difference) = outcome.difference {
-                report.found = Some(shorten(kind, seed, &new.sequence, difference));
+                report.found = Some(match hand {
+                    None => shorten(kind, seed, &new.sequence, difference),
+                    Some(hand) => Found {
+                        seed,
+                        difference,
+                        story: Story::Disturbed(outcome.nr_ops + 1, hand.last_acts()),
+                    },
+                });
                 return Ok(report);
             }
             nr_reaching = nr_reaching.max(outcome.nr_reaching);
@@ -151,7 +186,7 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(&Report)) -> Result<Repor
 /// Makes a failing sequence as short as it can be.
 fn shorten(kind: Kind, seed: u64, sequence: &Sequence, mut difference: Difference) -> Found {
     let sequence = shrink(sequence, |candidate| {
-        let found = run(kind, candidate, None)
+        let found = run(kind, candidate, None, None)
             .ok()
             .and_then(|outcome| outcome.difference);
         let fails = found.is_some();
@@ -160,7 +195,7 @@ fn shorten(kind: Kind, seed: u64, sequence: &Sequence, mut difference: Differenc
     });
     Found {
         seed,
-        sequence,
         difference,
+        story: Story::Sequence(sequence),
     }
 }

@@ -13,12 +13,13 @@ use mmap_pool::Pool;
 use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
-use crate::generate::{Lot, Scale};
+use crate::disturb::{Hand, Loose};
+use crate::generate::{Lot, Scale, Theme};
 use crate::model::{Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
 use crate::sys::{self, SharedWords};
 use crate::worker::Setup;
-use crate::world::{renew_node, set_up, totals};
+use crate::world::{renew_node, set_up, settled_totals, totals};
 use crate::PAGE;
 
 /// Processes at a time.
@@ -43,13 +44,17 @@ pub struct Plan {
     pub limit: Option<Duration>,
 }
 
-/// Goes on until `plan` is done, and returns how many operations that were. Calls `progress` now and
-/// then.
+/// Goes on until `plan` is done, and returns how many operations that were. Lets `hand` act meanwhile.
+/// Calls `progress` now and then.
 ///
 /// # Errors
 ///
 /// Something does not hold that has to.
-pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Failure> {
+pub fn carry_out(
+    plan: &Plan,
+    hand: Option<&Hand>,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, Failure> {
     renew_node()?;
     let start = Instant::now();
     let mut last = start;
@@ -58,7 +63,7 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
         for kind in Kind::ALL {
             if kind != Kind::Memfd {
-                nr_ops += one_round(kind, plan.seed.wrapping_add(round))?;
+                nr_ops += one_round(kind, plan.seed.wrapping_add(round), hand)?;
             }
         }
         round += 1;
@@ -74,11 +79,12 @@ pub fn carry_out(plan: &Plan, mut progress: impl FnMut(u64)) -> Result<u64, Fail
 const COUNT: usize = 0;
 const MISHAP: usize = 1;
 
-fn one_round(kind: Kind, seed: u64) -> Result<u64, Failure> {
-    let scale = Scale::of(seed);
+fn one_round(kind: Kind, seed: u64, hand: Option<&Hand>) -> Result<u64, Failure> {
+    let scale = Theme::Calls.scale(seed);
     empty_node()?;
     let before = totals()?;
     let words = SharedWords::new(2);
+    let loose = hand.map(Hand::racing);
     let pid = sys::fork(|| match set_up(kind, scale.object_pages() * PAGE) {
         Ok(setup) => tend(&setup, scale, seed, &words),
         Err(failure) => {
@@ -101,8 +107,9 @@ fn one_round(kind: Kind, seed: u64) -> Result<u64, Failure> {
         let mishap = words.get(MISHAP);
         return Err(format!("seed {seed}: status {status:#x}, in a process {mishap:#x}").into());
     }
+    loose.map_or(Ok(()), Loose::rest)?;
     empty_node()?;
-    let after = totals()?;
+    let after = settled_totals(before, hand)?;
     if after != before {
         return Err(format!("seed {seed}: (pools, pages) {before:?} became {after:?}").into());
     }

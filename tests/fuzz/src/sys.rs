@@ -6,6 +6,8 @@
 //! What makes the functions safe to call: they change memory in the [arena](ARENA) only, where Rust
 //! has nothing.
 
+pub mod remote;
+
 use std::arch::global_asm;
 use std::cell::Cell;
 use std::ffi::{c_int, c_long, c_void, CStr};
@@ -13,7 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crate::cast::{SignCast, UnsignedCast};
 use crate::PAGE;
@@ -383,6 +385,18 @@ pub fn stay_on_one_processor() {
     };
 }
 
+/// From now on this process may run on every processor.
+pub fn run_anywhere() {
+    let all = u64::MAX;
+    // SAFETY: The kernel reads a mask of one word. If it refuses, nothing is lost but time.
+    unsafe {
+        call(
+            libc::SYS_sched_setaffinity,
+            [0, 8, (&raw const all).addr() as u64],
+        )
+    };
+}
+
 /// Waits for a child's end and returns its status, as of `waitpid(2)`.
 #[must_use]
 pub fn wait(pid: i32) -> i32 {
@@ -438,7 +452,7 @@ pub fn wait_for_any() -> Option<i32> {
     (pid > 0).then_some(status)
 }
 
-/// Words that this process shares with its children.
+/// Words that this process shares with its children. All see them change in the same order.
 #[derive(Debug)]
 pub struct SharedWords(&'static [AtomicU64]);
 
@@ -466,18 +480,18 @@ impl SharedWords {
 
     /// Sets a word.
     pub fn set(&self, index: usize, value: u64) {
-        self.0[index].store(value, Relaxed);
+        self.0[index].store(value, SeqCst);
     }
 
     /// Returns a word.
     #[must_use]
     pub fn get(&self, index: usize) -> u64 {
-        self.0[index].load(Relaxed)
+        self.0[index].load(SeqCst)
     }
 
     /// Adds to a word.
     pub fn add(&self, index: usize, value: u64) {
-        self.0[index].fetch_add(value, Relaxed);
+        self.0[index].fetch_add(value, SeqCst);
     }
 }
 
@@ -572,6 +586,24 @@ unsafe extern "C" {
     fn mmap_pool_fuzz_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
     static mmap_pool_fuzz_copy_at: u8;
     static mmap_pool_fuzz_copy_end: u8;
+}
+
+/// The file that the code of [`load`] and [`store`] was loaded from, and where in it that is.
+#[must_use]
+pub fn place_of_copy() -> Option<(String, u64)> {
+    let address = (mmap_pool_fuzz_copy as *const ()).addr() as u64;
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines().find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let &[range, _, offset, _, _, path] = &words[..] else {
+            return None;
+        };
+        let (start, end) = range.split_once('-')?;
+        let (start, end) = (hex(start)?, hex(end)?);
+        let place = || Some((path.to_owned(), hex(offset)? + (address - start)));
+        (start..end).contains(&address).then(place)?
+    })
 }
 
 thread_local! {

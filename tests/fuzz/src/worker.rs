@@ -15,7 +15,7 @@ use crate::sys::{self, Answer, Buffer};
 use crate::{digest, pattern, Seen, LONGEST, PROCESSES};
 
 /// The descriptor of slot 0; the others follow.
-const FIRST_SLOT: i32 = 200;
+pub(crate) const FIRST_SLOT: i32 = 200;
 
 /// What all processes of a run have in common.
 #[derive(Debug)]

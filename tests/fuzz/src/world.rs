@@ -10,12 +10,15 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mmap_pool::Pool;
 use mmap_pool_tests::{module, Failure};
 
 use crate::cast::{SignCast, UnsignedCast};
 use crate::coverage::Coverage;
+use crate::disturb::{Hand, Loose};
 use crate::model::{Expected, Kind, Model};
 use crate::op::{Call, Op, Sequence};
 use crate::sys::{self, SharedWords};
@@ -163,6 +166,29 @@ pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
 /// The parent's and the processes' ends of what the parent says whose turn it is with.
 type Lines = [(UnixStream, UnixStream); PROCESSES];
 
+/// Whether the answer is another for an instant while a page moves: the kernel puts the new page into
+/// the page cache before it marks it as up to date, and to these calls it is a hole until then.
+fn wavers(call: &Call) -> bool {
+    match call {
+        Call::Mincore { .. } => true,
+        Call::Seek { whence, .. } => matches!(whence.0, libc::SEEK_DATA | libc::SEEK_HOLE),
+        _ => false,
+    }
+}
+
+/// Does a call again that changes nothing by being done again, until it answers as expected or has had a second to.
+fn settled(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
+    let mut seen = setup.perform(call);
+    for _ in 0..1000 {
+        if expected.matches(&seen) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+        seen = setup.perform(call);
+    }
+    seen
+}
+
 /// A process's life: carries out what it is told to, and says when it is done.
 fn live(
     mut me: u8,
@@ -171,6 +197,7 @@ fn live(
     words: &SharedWords,
     lines: &Lines,
     coverage: Option<&Coverage>,
+    is_disturbed: bool,
 ) {
     let begin = |me| {
         sys::die_with_parent();
@@ -196,6 +223,7 @@ fn live(
                     pid => Seen::of(pid),
                 },
                 Call::Exit {} => sys::exit(0),
+                ref call if is_disturbed && wavers(call) => settled(setup, call, &step.expected),
                 ref call => setup.perform(call),
             };
             put(words, index, &seen);
@@ -277,8 +305,26 @@ pub(crate) fn totals() -> Result<(u64, u64), Failure> {
     Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
+/// The same, if it is to become `expected`: what the hand had hold of, the kernel gives back in its own
+/// time.
+pub(crate) fn settled_totals(
+    expected: (u64, u64),
+    hand: Option<&Hand>,
+) -> Result<(u64, u64), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    let start = Instant::now();
+    loop {
+        let found = totals()?;
+        if found == expected || hand.is_none() || start.elapsed() > PATIENCE {
+            return Ok(found);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Carries out a sequence in new processes and compares every answer. Notes in `coverage` what it has
-/// reached.
+/// reached. Lets `hand` act meanwhile.
 ///
 /// # Errors
 ///
@@ -287,6 +333,7 @@ pub fn run(
     kind: Kind,
     sequence: &Sequence,
     mut coverage: Option<&mut Coverage>,
+    hand: Option<&Hand>,
 ) -> Result<Outcome, Failure> {
     let (steps, model) = plan(kind, sequence);
     if kind == Kind::Node {
@@ -300,19 +347,22 @@ pub fn run(
     } else {
         totals()?
     };
-    let mut outcome = carry_out(kind, sequence, &steps, coverage)?;
-    if outcome.difference.is_none() && kind != Kind::Memfd {
-        let mut after = totals()?;
+    let loose = hand.map(|hand| hand.predicted(kind));
+    let mut outcome = carry_out(kind, sequence, &steps, coverage, hand.is_some())?;
+    if outcome.difference.is_some() {
+        return Ok(outcome);
+    }
+    loose.map_or(Ok(()), Loose::rest)?;
+    if kind != Kind::Memfd {
         if kind == Kind::Node && !model.has_spoilt_node() {
-            let pool = Pool::open()?;
-            after.1 -= pool.info()?.nr_resident_pages;
-            pool.punch(0, 1 << 40)?;
+            Pool::open()?.punch(0, 1 << 40)?;
         }
         let before = if kind == Kind::Node {
             (before.0, 0)
         } else {
             before
         };
+        let after = settled_totals(before, hand)?;
         if after != before && !model.has_spoilt_node() {
             outcome.difference = Some(Difference {
                 kind,
@@ -340,6 +390,7 @@ fn carry_out(
     sequence: &Sequence,
     steps: &[Step],
     mut coverage: Option<&mut Coverage>,
+    is_disturbed: bool,
 ) -> Result<Outcome, Failure> {
     let words = SharedWords::new(steps.len() * WORDS);
     let line = || UnixStream::pair();
@@ -349,7 +400,15 @@ fn carry_out(
     };
     // The object is made in the first process: nobody else is to keep it.
     let pid = sys::fork(|| match set_up(kind, sequence.size) {
-        Ok(setup) => live(0, &setup, steps, &words, &family.lines, coverage.as_deref()),
+        Ok(setup) => live(
+            0,
+            &setup,
+            steps,
+            &words,
+            &family.lines,
+            coverage.as_deref(),
+            is_disturbed,
+        ),
         Err(failure) => {
             eprintln!("{failure}");
             sys::exit(5);

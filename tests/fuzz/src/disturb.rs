@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The hand: a process beside the fuzzed ones that has the kernel act on their pages.
+//!
+//! It moves, splits and offlines pages, compacts memory, freezes the processes, watches their files,
+//! and so on: `ACTS` has the list. What a program sees must not depend on any of it. An act that may change
+//! an answer of the model is not done where answers are predicted.
+//!
+//! The fuzzed processes are in a memory cgroup of their own, and the hand is not. Two threads act: one
+//! on the pages and files of a process at a time, and one on the machine.
+//!
+//! While the hand [rests](Loose), it holds on to no process and no file. What acts on the machine alone
+//! goes on even then.
+
+mod files;
+mod machine;
+mod pages;
+
+use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mmap_pool_tests::cgroup::Cgroup;
+use mmap_pool_tests::Failure;
+use oorandom::Rand64;
+
+use crate::model::Kind;
+use crate::sys::{self, SharedWords};
+
+/// The cgroup of the fuzzed processes.
+const GROUP: &str = "fuzz";
+/// How long the hand may take to rest, or to end. No act takes a second there.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the hand acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    /// On processes whose answers are predicted, and an object of this kind.
+    Predicted(Kind),
+    /// On processes that do what they like.
+    Race,
+}
+
+impl Scene {
+    const ALL: [Self; 7] = [
+        Self::Race,
+        Self::Predicted(Kind::Node),
+        Self::Predicted(Kind::Created),
+        Self::Predicted(Kind::Around),
+        Self::Predicted(Kind::Huge),
+        Self::Predicted(Kind::Eager),
+        Self::Predicted(Kind::Memfd),
+    ];
+
+    /// 0 means that the hand rests.
+    fn to_word(self) -> u64 {
+        let index = Self::ALL.iter().position(|scene| *scene == self);
+        index.map_or(0, |index| index as u64 + 1)
+    }
+
+    fn from_word(word: u64) -> Option<Self> {
+        Self::ALL.get(word.checked_sub(1)? as usize).copied()
+    }
+}
+
+/// Nothing that a program sees depends on it.
+fn anywhere(_: Scene) -> bool {
+    true
+}
+
+/// The kernel drops clean pages of a memfd: nobody has written to them, and they are holes again. Pages
+/// of a pool are never clean. A memfd cannot be sealed while its pages are pinned.
+fn not_on_memfd(scene: Scene) -> bool {
+    scene != Scene::Predicted(Kind::Memfd)
+}
+
+/// It changes answers.
+fn in_a_race(scene: Scene) -> bool {
+    scene == Scene::Race
+}
+
+/// Which thread does an act, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// On one process, in a moment.
+    Quick,
+    /// On all processes, in a moment.
+    Slow,
+    /// On the machine: it takes as long as it takes.
+    Free,
+}
+
+/// Why an act came to nothing.
+enum Refusal {
+    /// The kernel has no such thing.
+    Lacking,
+    /// Not this time.
+    Refused,
+}
+
+/// How much an act has done; nothing is no success.
+type Done = Result<u64, Refusal>;
+
+/// Whatever a process or its files answer: it may have ended, or have nothing of the kind.
+impl From<io::Error> for Refusal {
+    fn from(_: io::Error) -> Self {
+        Self::Refused
+    }
+}
+
+/// Something that the kernel does at the hand's request.
+struct Act {
+    name: &'static str,
+    /// How often it is drawn, among those of its thread.
+    weight: u64,
+    pace: Pace,
+    may: fn(Scene) -> bool,
+    /// What is counted besides successes.
+    counts: &'static str,
+    /// Whether pages of the fuzzed processes are then elsewhere.
+    moves: bool,
+    does: fn(&mut Actor) -> Done,
+}
+
+macro_rules! acts {
+    ($($name:literal $weight:literal $pace:ident $may:ident $counts:literal $moves:literal $act:path;)*) => {
+        /// All acts.
+        const ACTS: &[Act] = &[$(Act {
+            name: $name,
+            weight: $weight,
+            pace: Pace::$pace,
+            may: $may,
+            counts: $counts,
+            moves: $moves,
+            does: $act,
+        }),*];
+    };
+}
+
+acts! {
+    "move_pages" 30 Quick anywhere "pages moved" true pages::move_pages;
+    "migrate_pages" 2 Quick anywhere "" false pages::migrate_pages;
+    "soft_offline" 20 Quick anywhere "pages moved" true pages::soft_offline;
+    "poison" 2 Quick in_a_race "pages poisoned" false pages::poison;
+    "split" 10 Quick anywhere "folios split" false pages::split;
+    "clear_refs" 4 Quick anywhere "" false pages::clear_refs;
+    "read_maps" 2 Quick anywhere "bytes read" false pages::read_maps;
+    "peek" 2 Quick anywhere "bytes read" false pages::peek;
+    "poke" 2 Quick anywhere "bytes written" false pages::poke;
+    "inotify" 6 Quick anywhere "" false files::inotify;
+    "fanotify" 6 Quick anywhere "" false files::fanotify;
+    "pin_in_pipe" 2 Quick not_on_memfd "pages pinned" false files::pin_in_pipe;
+    "pin_in_ring" 2 Quick in_a_race "pages pinned" false files::pin_in_ring;
+    "freeze" 10 Slow anywhere "" false machine::freeze;
+    "reclaim" 10 Slow not_on_memfd "" false machine::reclaim;
+    "limit" 2 Slow anywhere "" false machine::limit;
+    "drop_caches" 6 Slow not_on_memfd "" false machine::drop_caches;
+    "compact" 6 Free anywhere "" false machine::compact;
+    "khugepaged" 4 Free anywhere "scans" false machine::khugepaged;
+    "balance" 4 Free anywhere "hinting faults" false machine::balance;
+    "offline_memory" 2 Free anywhere "blocks" false machine::offline_memory;
+    "offline_processor" 1 Free anywhere "" false machine::offline_processor;
+    "uprobe" 3 Free anywhere "" false machine::uprobe;
+}
+
+/// The words that the hand and the fuzzer share.
+mod at {
+    /// The scene, or 0 for rest.
+    pub const SCENE: usize = 0;
+    /// Whether the hand is to end.
+    pub const STOP: usize = 1;
+    /// For each thread: 0, or the number of the act it is at, plus 1.
+    pub const BUSY: usize = 2;
+    /// How many acts there were.
+    pub const NR_ACTS: usize = 4;
+    /// The last acts: number plus 1, and when.
+    pub const LAST: usize = 5;
+    /// Acts that are remembered.
+    pub const NR_LAST: usize = 12;
+    /// For each act: how often tried, how often done, how much, whether the kernel lacks it.
+    pub const TALLY: usize = LAST + 2 * NR_LAST;
+    pub const TRIED: usize = 0;
+    pub const DONE: usize = 1;
+    pub const AMOUNT: usize = 2;
+    pub const LACKS: usize = 3;
+    pub const LEN: usize = 4;
+}
+
+fn tally(act: usize, word: usize) -> usize {
+    at::TALLY + act * at::LEN + word
+}
+
+/// A thread of the hand.
+struct Actor<'a> {
+    words: &'a SharedWords,
+    lot: Rand64,
+    /// The fuzzer, which is in the group but has no mappings of interest.
+    fuzzer: i32,
+    /// Pages cannot leave a block of memory while they are pinned, and the kernel says so aloud.
+    pins: &'a Mutex<()>,
+    /// Frames that were offlined and not yet brought back.
+    offlined: Vec<u64>,
+    nr_lost: u64,
+}
+
+impl Actor<'_> {
+    /// A number below `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        self.lot.rand_range(0..end.max(1))
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> Result<T, Refusal> {
+        let index = self.below(of.len() as u64) as usize;
+        of.get(index).copied().ok_or(Refusal::Refused)
+    }
+
+    /// One of the fuzzed processes.
+    fn target(&mut self) -> Result<i32, Refusal> {
+        let fuzzer = self.fuzzer;
+        let text = fs::read_to_string(in_group("cgroup.procs"))?;
+        let pids: Vec<i32> = text
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .filter(|pid| *pid != fuzzer)
+            .collect();
+        self.pick(&pids)
+    }
+
+    /// Holds on to something for a moment.
+    fn linger(&mut self) {
+        thread::sleep(Duration::from_micros(self.below(2000)));
+    }
+
+    /// The acts that this thread may do now.
+    fn choices(&self, paces: &[Pace], scene: Option<Scene>, chosen: &[usize]) -> Vec<usize> {
+        let may = |act: &Act| match scene {
+            Some(scene) => paces.contains(&act.pace) && (act.may)(scene),
+            None => paces.contains(&act.pace) && act.pace == Pace::Free,
+        };
+        let mut choices = chosen.to_vec();
+        choices.retain(|&act| may(&ACTS[act]) && self.words.get(tally(act, at::LACKS)) == 0);
+        choices
+    }
+
+    fn draw(&mut self, choices: &[usize]) -> Option<usize> {
+        let total = choices.iter().map(|&act| ACTS[act].weight).sum();
+        let mut lot = self.below(total);
+        for &act in choices {
+            match lot.checked_sub(ACTS[act].weight) {
+                Some(rest) => lot = rest,
+                None => return Some(act),
+            }
+        }
+        None
+    }
+
+    fn act(&mut self, act: usize, start: Instant) {
+        let nr = self.words.get(at::NR_ACTS) as usize % at::NR_LAST;
+        self.words.add(at::NR_ACTS, 1);
+        self.words.set(at::LAST + 2 * nr, act as u64 + 1);
+        self.words
+            .set(at::LAST + 2 * nr + 1, start.elapsed().as_millis() as u64);
+        self.words.add(tally(act, at::TRIED), 1);
+        match (ACTS[act].does)(self) {
+            // Most often there was no page, and there will be.
+            Ok(0) | Err(Refusal::Refused) => thread::sleep(Duration::from_micros(100)),
+            Ok(amount) => {
+                self.words.add(tally(act, at::DONE), 1);
+                self.words.add(tally(act, at::AMOUNT), amount);
+            }
+            Err(Refusal::Lacking) => self.words.set(tally(act, at::LACKS), 1),
+        }
+    }
+
+    /// The life of a thread.
+    fn live(&mut self, thread: usize, paces: &[Pace], chosen: &[usize]) {
+        let start = Instant::now();
+        let busy = at::BUSY + thread;
+        while self.words.get(at::STOP) == 0 {
+            // First this, then the look: whoever lets the hand rest looks here afterwards.
+            self.words.set(busy, u64::MAX);
+            let scene = Scene::from_word(self.words.get(at::SCENE));
+            let choices = self.choices(paces, scene, chosen);
+            let Some(act) = self.draw(&choices) else {
+                self.words.set(busy, 0);
+                thread::sleep(Duration::from_micros(300));
+                continue;
+            };
+            let is_free = ACTS[act].pace == Pace::Free;
+            self.words
+                .set(busy, if is_free { 0 } else { act as u64 + 1 });
+            self.act(act, start);
+            self.words.set(busy, 0);
+            if ACTS[act].pace != Pace::Quick {
+                thread::sleep(Duration::from_micros(self.below(20_000)));
+            }
+        }
+    }
+}
+
+fn in_group(file: &str) -> String {
+    format!("/sys/fs/cgroup/{GROUP}/{file}")
+}
+
+/// Writes to a file by which the kernel is asked for something. Without the file it cannot be.
+fn ask(path: &str, text: &str) -> Result<(), Refusal> {
+    match fs::write(path, text) {
+        Ok(()) => Ok(()),
+        Err(error) if is_lack(&error) => Err(Refusal::Lacking),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_lack(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::EOPNOTSUPP)
+}
+
+/// The names of acts that were asked for, as numbers; all without names.
+///
+/// # Errors
+///
+/// There is no such act.
+pub fn acts(names: &str) -> Result<Vec<usize>, Failure> {
+    names
+        .split(',')
+        .map(|name| {
+            let found = ACTS.iter().position(|act| act.name == name);
+            found.ok_or_else(|| format!("no such act: {name}").into())
+        })
+        .collect()
+}
+
+/// All acts, as numbers.
+#[must_use]
+pub fn all_acts() -> Vec<usize> {
+    (0..ACTS.len()).collect()
+}
+
+/// The process that acts, and this process in the group that it acts on.
+#[derive(Debug)]
+pub struct Hand {
+    pid: i32,
+    words: SharedWords,
+    group: Option<Cgroup>,
+}
+
+impl Hand {
+    /// Lets it begin, at rest.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory cgroup or no process.
+    pub fn start(seed: u64, chosen: &[usize]) -> Result<Self, Failure> {
+        let words = SharedWords::new(at::TALLY + ACTS.len() * at::LEN);
+        let group = Cgroup::new(GROUP)?;
+        let fuzzer = i32::try_from(std::process::id())?;
+        let pid = sys::fork(|| {
+            sys::die_with_parent();
+            sys::run_anywhere();
+            let pins = Mutex::new(());
+            thread::scope(|scope| {
+                let threads: [&[Pace]; 2] = [&[Pace::Quick], &[Pace::Slow, Pace::Free]];
+                for (thread, paces) in threads.into_iter().enumerate() {
+                    let (words, pins) = (&words, &pins);
+                    let lot = Rand64::new((u128::from(seed) << 8) | thread as u128);
+                    scope.spawn(move || {
+                        let mut actor = Actor {
+                            words,
+                            lot,
+                            fuzzer,
+                            pins,
+                            offlined: Vec::new(),
+                            nr_lost: 0,
+                        };
+                        actor.live(thread, paces, chosen);
+                    });
+                }
+            });
+        });
+        let hand = Self {
+            pid: i32::try_from(pid)?,
+            words,
+            group: Some(group),
+        };
+        if let Some(group) = &hand.group {
+            group.enter()?;
+        }
+        Ok(hand)
+    }
+
+    /// Lets it act on predicted processes, and an object of this kind, until the guard is dropped.
+    #[must_use]
+    pub fn predicted(&self, kind: Kind) -> Loose<'_> {
+        self.let_loose(Scene::Predicted(kind))
+    }
+
+    /// Lets it act on processes that race.
+    #[must_use]
+    pub fn racing(&self) -> Loose<'_> {
+        self.let_loose(Scene::Race)
+    }
+
+    fn let_loose(&self, scene: Scene) -> Loose<'_> {
+        self.words.set(at::SCENE, scene.to_word());
+        Loose(self)
+    }
+
+    /// The pages of fuzzed processes that are elsewhere than they were.
+    #[must_use]
+    pub fn nr_moved_pages(&self) -> u64 {
+        let moving = ACTS.iter().enumerate().filter(|(_, act)| act.moves);
+        moving
+            .map(|(act, _)| self.words.get(tally(act, at::AMOUNT)))
+            .sum()
+    }
+
+    /// The last acts before now.
+    #[must_use]
+    pub fn last_acts(&self) -> String {
+        let nr_acts = self.words.get(at::NR_ACTS) as usize;
+        let word = |nr: usize, word| self.words.get(at::LAST + 2 * (nr % at::NR_LAST) + word);
+        let names: Vec<_> = (nr_acts.saturating_sub(at::NR_LAST)..nr_acts)
+            .filter_map(|nr| {
+                let act = ACTS.get((word(nr, 0) as usize).checked_sub(1)?)?;
+                Some(format!("{} at {} ms", act.name, word(nr, 1)))
+            })
+            .collect();
+        names.join(", ")
+    }
+
+    fn busy_with(&self) -> Option<&'static str> {
+        (0..2).find_map(|thread| match self.words.get(at::BUSY + thread) {
+            0 => None,
+            act => Some(ACTS.get(act as usize - 1).map_or("nothing", |act| act.name)),
+        })
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.words.set(at::STOP, 1);
+        let start = Instant::now();
+        while !sys::has_ended(self.pid) && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = sys::kill(self.pid, libc::SIGKILL);
+        // What hangs in the kernel is not waited for.
+        if start.elapsed() < PATIENCE {
+            let _ = sys::wait(self.pid);
+        }
+        // The group can be removed when it is empty.
+        let _ = fs::write("/sys/fs/cgroup/cgroup.procs", "0");
+        self.group = None;
+    }
+}
+
+/// The hand acts, until this is dropped.
+#[derive(Debug)]
+pub struct Loose<'a>(&'a Hand);
+
+impl Loose<'_> {
+    /// Waits until the hand holds on to nothing.
+    ///
+    /// # Errors
+    ///
+    /// It hangs, or is gone.
+    pub fn rest(self) -> Result<(), Failure> {
+        let hand = self.0;
+        drop(self);
+        let start = Instant::now();
+        while let Some(act) = hand.busy_with() {
+            if sys::has_ended(hand.pid) {
+                return Err(format!("the hand has died, doing {act}").into());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("the hand hangs, doing {act}").into());
+            }
+            thread::sleep(Duration::from_micros(100));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Loose<'_> {
+    fn drop(&mut self) {
+        self.0.words.set(at::SCENE, 0);
+    }
+}
+
+/// What was done, act by act.
+impl fmt::Display for Hand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<18}{:>9}{:>9}", "act", "tried", "done")?;
+        for (nr, act) in ACTS.iter().enumerate() {
+            let [tried, done, amount, lacks] = [at::TRIED, at::DONE, at::AMOUNT, at::LACKS]
+                .map(|word| self.words.get(tally(nr, word)));
+            write!(f, "{:<18}{tried:>9}{done:>9}", act.name)?;
+            if lacks != 0 {
+                write!(f, "  this kernel has no such thing")?;
+            } else if !act.counts.is_empty() {
+                write!(f, "  {amount} {}", act.counts)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

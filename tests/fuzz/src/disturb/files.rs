@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Acts on the files of a process: what watches them, and what holds on to their pages.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::sync::TryLockError;
+
+use mmap_pool::{Mapping, MappingBuilder, Protection};
+
+use super::machine::Frozen;
+use super::{Actor, Done, Refusal};
+use crate::sys::{remote, Answer};
+use crate::worker::FIRST_SLOT;
+use crate::{HUGE, PAGE, SLOTS};
+
+/// Pages of an object that are looked at.
+const NR_PAGES: usize = 3 * HUGE as usize;
+/// Pages that are pinned at a time, at most. A pipe has room for 16.
+const NR_PINNED: u64 = 8;
+
+impl From<Answer> for Refusal {
+    fn from(errno: Answer) -> Self {
+        match i32::try_from(-errno) {
+            Ok(libc::ENOSYS | libc::EOPNOTSUPP) => Self::Lacking,
+            _ => Self::Refused,
+        }
+    }
+}
+
+fn checked(answer: Answer) -> Result<Answer, Refusal> {
+    if answer < 0 {
+        return Err(answer.into());
+    }
+    Ok(answer)
+}
+
+/// Where a file of some process is.
+fn path(actor: &mut Actor) -> Result<String, Refusal> {
+    let pid = actor.target()?;
+    let slot = FIRST_SLOT + actor.below(SLOTS as u64) as i32;
+    Ok(format!("/proc/{pid}/fd/{slot}"))
+}
+
+fn c_path(actor: &mut Actor) -> Result<CString, Refusal> {
+    CString::new(path(actor)?).map_err(|_| Refusal::Refused)
+}
+
+/// Watches a file for a while. The watch goes by itself or with all of its kind.
+pub(super) fn inotify(actor: &mut Actor) -> Done {
+    let instance = remote::inotify()?;
+    let path = c_path(actor)?;
+    let watch = checked(remote::inotify_watch(&instance, &path))?;
+    actor.linger();
+    if actor.below(4) > 0 {
+        // It is gone already if the file is.
+        let _ = remote::inotify_forget(&instance, watch);
+    }
+    Ok(1)
+}
+
+/// Marks a file for a while.
+pub(super) fn fanotify(actor: &mut Actor) -> Done {
+    let group = remote::fanotify()?;
+    let path = c_path(actor)?;
+    checked(remote::fanotify_mark(&group, &path, true))?;
+    actor.linger();
+    if actor.below(2) > 0 {
+        let _ = remote::fanotify_mark(&group, &path, false);
+    }
+    Ok(1)
+}
+
+/// Maps a file of a process, and returns some of its pages in a row that hold memory. All processes
+/// have to stand still.
+fn mapped(
+    actor: &mut Actor,
+    path: &str,
+    prot: Protection,
+) -> Result<(Mapping, usize, usize), Refusal> {
+    let is_writable = prot.contains(Protection::WRITE);
+    let file = File::options().read(true).write(is_writable).open(path)?;
+    let mapping = MappingBuilder::shared()
+        .protection(prot)
+        .len(NR_PAGES * PAGE as usize)
+        .map(&file)
+        .map_err(|_| Refusal::Refused)?;
+    let resident = remote::resident(mapping.as_ptr(), NR_PAGES)?;
+    let pages: Vec<_> = (0..NR_PAGES).filter(|page| resident[*page]).collect();
+    let start = actor.pick(&pages)?;
+    let max = 1 + actor.below(NR_PINNED) as usize;
+    let len = resident[start..]
+        .iter()
+        .take(max)
+        .take_while(|it| **it)
+        .count();
+    Ok((mapping, start * PAGE as usize, len * PAGE as usize))
+}
+
+/// Lets a pipe hold on to pages for a while.
+pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
+    let pins = actor.pins;
+    let _pins = match pins.try_lock() {
+        Ok(pins) => pins,
+        Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return Err(Refusal::Refused),
+    };
+    let path = path(actor)?;
+    let [_out, into] = remote::pipe()?;
+    let frozen = Frozen::new()?;
+    let (mapping, start, len) = mapped(actor, &path, Protection::READ)?;
+    let held = checked(remote::hold_in_pipe(
+        &into,
+        mapping.as_ptr().wrapping_add(start),
+        len,
+    ))?;
+    drop((mapping, frozen));
+    actor.linger();
+    Ok(held.unsigned_abs() / PAGE)
+}
+
+/// Lets a ring pin pages for a while.
+pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
+    let pins = actor.pins;
+    let _pins = match pins.try_lock() {
+        Ok(pins) => pins,
+        Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return Err(Refusal::Refused),
+    };
+    let path = path(actor)?;
+    let ring = remote::ring()?;
+    let (mapping, start, len) = mapped(actor, &path, Protection::READ_WRITE)?;
+    checked(remote::hold_in_ring(
+        &ring,
+        mapping.as_ptr().wrapping_add(start),
+        len,
+    ))?;
+    drop(mapping);
+    actor.linger();
+    Ok(len as u64 / PAGE)
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Acts on the machine, and on all fuzzed processes at once.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{ask, in_group, Actor, Done, Refusal};
+use crate::{sys, PAGE};
+
+const KHUGEPAGED: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged";
+const MEMORY: &str = "/sys/devices/system/memory";
+const BALANCING: &str = "/sys/kernel/debug/sched/numa_balancing";
+const TRACING: &str = "/sys/kernel/tracing";
+
+/// How many nodes there are; one is none.
+pub(super) fn nodes() -> Result<u64, Refusal> {
+    let is_node = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("node"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let entries = fs::read_dir("/sys/devices/system/node").map_err(|_| Refusal::Lacking)?;
+    match entries.flatten().filter(is_node).count() {
+        0 | 1 => Err(Refusal::Lacking),
+        nr_nodes => Ok(nr_nodes as u64),
+    }
+}
+
+/// A counter of `/proc/vmstat`; 0 if there is none.
+fn vmstat(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let found = text.lines().find_map(|line| {
+        let (found, number) = line.split_once(' ')?;
+        (found == name).then(|| number.parse().ok())?
+    });
+    found.unwrap_or(0)
+}
+
+/// Something that is set otherwise for a while.
+struct Setting {
+    path: String,
+    before: String,
+}
+
+impl Setting {
+    fn new(path: String, value: &str) -> Result<Self, Refusal> {
+        let before = fs::read_to_string(&path).map_err(|_| Refusal::Lacking)?;
+        ask(&path, value)?;
+        Ok(Self { path, before })
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        let _ = fs::write(&self.path, &self.before);
+    }
+}
+
+/// All fuzzed processes stand still, and the fuzzer as well.
+pub(super) struct Frozen;
+
+impl Frozen {
+    pub(super) fn new() -> Result<Self, Refusal> {
+        ask(&in_group("cgroup.freeze"), "1")?;
+        let frozen = Self;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(100) {
+            if fs::read_to_string(in_group("cgroup.events"))?.contains("frozen 1") {
+                return Ok(frozen);
+            }
+            thread::sleep(Duration::from_micros(50));
+        }
+        Err(Refusal::Refused)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = fs::write(in_group("cgroup.freeze"), "0");
+    }
+}
+
+/// Stops all processes for a moment.
+pub(super) fn freeze(actor: &mut Actor) -> Done {
+    let _frozen = Frozen::new()?;
+    actor.linger();
+    Ok(1)
+}
+
+/// Takes memory from the group.
+pub(super) fn reclaim(actor: &mut Actor) -> Done {
+    let len = actor.pick(&["64K", "1M"])?;
+    ask(&in_group("memory.reclaim"), len)?;
+    Ok(1)
+}
+
+/// Lets the group have a little more memory than it may: the kernel reclaims, and slows it down.
+pub(super) fn limit(actor: &mut Actor) -> Done {
+    let current = fs::read_to_string(in_group("memory.current")).map_err(|_| Refusal::Lacking)?;
+    let current: u64 = current.trim().parse().map_err(|_| Refusal::Lacking)?;
+    // Much more, and each process would sleep for two seconds.
+    let limit = current.saturating_sub(256 << 10).to_string();
+    let _high = Setting::new(in_group("memory.high"), &limit)?;
+    actor.linger();
+    Ok(1)
+}
+
+/// Drops clean page cache.
+pub(super) fn drop_caches(actor: &mut Actor) -> Done {
+    let path = "/proc/sys/vm/drop_caches";
+    // From then on it does not say so.
+    ask(path, "4")?;
+    ask(path, actor.pick(&["1", "2", "3"])?)?;
+    Ok(1)
+}
+
+/// Moves pages together.
+pub(super) fn compact(_: &mut Actor) -> Done {
+    ask("/proc/sys/vm/compact_memory", "1")?;
+    Ok(1)
+}
+
+/// Has khugepaged look for memory to make huge pages of, as fast as it can.
+pub(super) fn khugepaged(_: &mut Actor) -> Done {
+    let setting = |name: &str, value| Setting::new(format!("{KHUGEPAGED}/{name}"), value);
+    let nr_scans = || {
+        let text = fs::read_to_string(format!("{KHUGEPAGED}/full_scans"));
+        text.map_or(0, |text| text.trim().parse::<u64>().unwrap_or(0))
+    };
+    let before = nr_scans();
+    let _pages = setting("pages_to_scan", "65536")?;
+    let _alloc = setting("alloc_sleep_millisecs", "0")?;
+    let _scan = setting("scan_sleep_millisecs", "0")?;
+    thread::sleep(Duration::from_millis(20));
+    Ok(nr_scans().saturating_sub(before))
+}
+
+/// Has the kernel look for what uses memory of another node.
+pub(super) fn balance(_: &mut Actor) -> Done {
+    nodes()?;
+    let setting = |name: &str, value| Setting::new(format!("{BALANCING}/{name}"), value);
+    let before = vmstat("numa_hint_faults");
+    let _delay = setting("scan_delay_ms", "1")?;
+    let _min = setting("scan_period_min_ms", "1")?;
+    let _max = setting("scan_period_max_ms", "5")?;
+    let _on = Setting::new("/proc/sys/kernel/numa_balancing".into(), "1")?;
+    thread::sleep(Duration::from_millis(100));
+    Ok(vmstat("numa_hint_faults").saturating_sub(before))
+}
+
+/// Whether a process of ours can do it within that time; else it is killed.
+fn within(patience: Duration, what: impl FnOnce() -> bool) -> bool {
+    let pid = i32::try_from(sys::fork(|| sys::exit(i32::from(!what())))).unwrap_or(-1);
+    let start = Instant::now();
+    while !sys::has_ended(pid) && start.elapsed() < patience {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let _ = sys::kill(pid, libc::SIGKILL);
+    sys::wait(pid) == 0
+}
+
+/// The blocks of memory that hold movable pages alone. The kernel complains if it is asked for others.
+fn movable_blocks() -> Vec<PathBuf> {
+    let size = fs::read_to_string(format!("{MEMORY}/block_size_bytes")).unwrap_or_default();
+    let nr_pages = u64::from_str_radix(size.trim(), 16).unwrap_or(0) / PAGE;
+    let is_movable = |path: &Path| {
+        let zones = fs::read_to_string(path.join("valid_zones")).unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_prefix("memory")?.parse::<u64>().ok());
+        zones.trim() == "Movable"
+            && number.is_some_and(|number| !has_reserved(number * nr_pages, nr_pages))
+    };
+    let entries = fs::read_dir(MEMORY).into_iter().flatten().flatten();
+    let mut blocks: Vec<_> = entries.map(|entry| entry.path()).collect();
+    blocks.retain(|path| is_movable(path));
+    blocks.sort();
+    blocks
+}
+
+/// Whether the kernel took some of these frames for itself before it had zones.
+fn has_reserved(pfn: u64, nr_pages: u64) -> bool {
+    const RESERVED: u64 = 1 << 32;
+    let mut flags = vec![0; nr_pages as usize * 8];
+    let read =
+        File::open("/proc/kpageflags").and_then(|file| file.read_exact_at(&mut flags, pfn * 8));
+    let mut flags = flags
+        .chunks_exact(8)
+        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    read.is_err() || flags.any(|flags| flags & RESERVED != 0)
+}
+
+/// Takes a block of memory out of use, and brings it back.
+pub(super) fn offline_memory(actor: &mut Actor) -> Done {
+    static BLOCKS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let blocks = BLOCKS.get_or_init(movable_blocks);
+    let index = actor.below(blocks.len() as u64) as usize;
+    let block = blocks.get(index).ok_or(Refusal::Lacking)?;
+    let _pins = actor.pins.lock().map_err(|_| Refusal::Refused)?;
+    let state = block.join("state");
+    let is_offline = within(Duration::from_secs(2), || {
+        fs::write(&state, "offline").is_ok()
+    });
+    if !is_offline {
+        return Err(Refusal::Refused);
+    }
+    thread::sleep(Duration::from_millis(2));
+    fs::write(&state, "online_movable")?;
+    Ok(1)
+}
+
+/// Stops the last processor, and starts it.
+pub(super) fn offline_processor(actor: &mut Actor) -> Done {
+    let processors = (1..64).map(|nr| format!("/sys/devices/system/cpu/cpu{nr}/online"));
+    let last = processors
+        .take_while(|path| Path::new(path).exists())
+        .last();
+    let path = last.ok_or(Refusal::Lacking)?;
+    let _off = Setting::new(path, "0")?;
+    actor.linger();
+    Ok(1)
+}
+
+/// Puts a breakpoint of the kernel's where the fuzzed processes touch memory, for a while.
+pub(super) fn uprobe(_: &mut Actor) -> Done {
+    let (file, offset) = sys::place_of_copy().ok_or(Refusal::Refused)?;
+    // Or the kernel would rewrite its scheduler each time, to note names of processes; an emulated
+    // processor may trip over that.
+    ask(&format!("{TRACING}/options/record-cmd"), "0")?;
+    let events = format!("{TRACING}/uprobe_events");
+    let enable = format!("{TRACING}/events/fuzz/touch/enable");
+    ask(&events, &format!("p:fuzz/touch {file}:{offset:#x}"))?;
+    ask(&enable, "1")?;
+    thread::sleep(Duration::from_millis(20));
+    ask(&enable, "0")?;
+    // To open it for writing anew takes the event away.
+    ask(&events, "")?;
+    Ok(1)
+}
