@@ -201,7 +201,10 @@ fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
     assert_eq!(totals().unwrap().nr_resident_pages, 0);
 
     let pool = eager().size_bytes(HUGE as u64).create().unwrap();
-    assert_eq!(pool.resize(2 * HUGE as u64).unwrap_err().errno(), Errno::NOSPC);
+    assert_eq!(
+        pool.resize(2 * HUGE as u64).unwrap_err().errno(),
+        Errno::NOSPC
+    );
     let past_the_end = pool.write_at(b"no", 2 * HUGE as u64).unwrap_err();
     assert_eq!(Errno::from_io_error(&past_the_end), Some(Errno::NOSPC));
     let info = pool.info().unwrap();
@@ -223,7 +226,8 @@ fn an_eager_pool_has_all_its_pages_from_the_start_and_however_it_grows() {
     assert_eq!(resident(), 5);
     pool.resize(7 * PAGE as u64).unwrap();
     assert_eq!(resident(), 7);
-    pool.write_all_at(b"beyond a hole", 20 * PAGE as u64).unwrap();
+    pool.write_all_at(b"beyond a hole", 20 * PAGE as u64)
+        .unwrap();
     assert_eq!(resident(), 21);
     fallocate(&pool, FallocateFlags::empty(), 40 * PAGE as u64, 1).unwrap();
     assert_eq!(resident(), 41);
