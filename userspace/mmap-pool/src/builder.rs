@@ -2,18 +2,28 @@
 
 //! How a mapping is made.
 
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::ptr;
 
 use rustix::mm::{mmap, MapFlags};
+use rustix::param::page_size;
 
 use crate::error::{Error, Operation};
 use crate::mapping::Mapping;
-use crate::{Pool, Protection, Result};
+use crate::{Errno, Pool, Protection, Result};
 
-/// Something to map whose size is known: a [`Pool`], or any file.
-pub trait Mappable: AsFd {
+/// Something that safe code may map: a [`Pool`].
+///
+/// [`MappingBuilder::map_file`] maps any other file, and the caller vouches for it. A type whose
+/// files are all safe to map can implement this trait instead.
+///
+/// # Safety
+///
+/// A mapping of the object is memory and nothing else:
+/// - Whatever bytes are written there, no kernel, device or other program takes them for more than
+///   data. The rings of io_uring are not like that: the kernel writes to addresses that it reads there.
+/// - Reading and writing it has no other effect. The registers of a device are not like that.
+pub unsafe trait Mappable: AsFd {
     /// Bytes from the start to the end of what can be mapped.
     ///
     /// # Errors
@@ -22,24 +32,12 @@ pub trait Mappable: AsFd {
     fn size_bytes(&self) -> Result<u64>;
 }
 
-impl Mappable for Pool {
+// SAFETY: The pages of a pool are memory that belongs to the pool, and hold what its users write.
+unsafe impl Mappable for Pool {
     fn size_bytes(&self) -> Result<u64> {
         Ok(self.info()?.size_bytes)
     }
 }
-
-macro_rules! files_are_mappable {
-    ($($file:ty),*) => {$(
-        impl Mappable for $file {
-            fn size_bytes(&self) -> Result<u64> {
-                let stat = rustix::fs::fstat(self).map_err(Error::system(Operation::Size))?;
-                Ok(u64::try_from(stat.st_size).unwrap_or(0))
-            }
-        }
-    )*};
-}
-
-files_are_mappable!(File, OwnedFd, BorrowedFd<'_>);
 
 /// Describes a mapping before it is made.
 ///
@@ -53,19 +51,6 @@ files_are_mappable!(File, OwnedFd, BorrowedFd<'_>);
 /// let header = MappingBuilder::shared().len(4096).locked().map(&pool)?;
 /// let scratch = MappingBuilder::private().offset(4096).map(&pool)?;
 /// # Ok::<(), mmap_pool::Error>(())
-/// ```
-///
-/// Any other file can be mapped too:
-///
-/// ```
-/// use mmap_pool::{MappingBuilder, Protection};
-///
-/// let file = std::fs::File::open("/proc/self/exe")?;
-/// let mapping = MappingBuilder::private().protection(Protection::READ).map(&file)?;
-/// let mut magic = [0; 4];
-/// mapping.read_at(0, &mut magic)?;
-/// assert_eq!(&magic, b"\x7fELF");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "nothing is mapped before `map`"]
@@ -111,7 +96,8 @@ impl MappingBuilder {
         self
     }
 
-    /// Where in the object the mapping starts: a multiple of the page size.
+    /// Where in the object the mapping starts, any number of bytes. Pages are mapped whole, so one
+    /// that begins before the offset is mapped too, and hidden.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
@@ -157,7 +143,7 @@ impl MappingBuilder {
     ///
     /// - `EACCES`: the object is not open for reading, or not for writing and the mapping is shared
     ///   and writable.
-    /// - `EINVAL`: the offset is not a multiple of the page size, or nothing is left to map there.
+    /// - `EINVAL`: nothing is left to map at the offset, or the length is 0.
     /// - `EOVERFLOW`: offset and length together are beyond any file.
     /// - `ENOMEM`: the address space or the number of mappings is exhausted.
     /// - `EAGAIN`: locking was asked for and exceeds `RLIMIT_MEMLOCK`.
@@ -166,18 +152,80 @@ impl MappingBuilder {
     /// - `ENOSPC`: the pool has [`Strategy::Eager`](crate::Strategy::Eager), and the limit for all
     ///   pools does not allow for all of the range.
     pub fn map(self, object: &impl Mappable) -> Result<Mapping> {
+        self.map_fd(object, || object.size_bytes())
+    }
+
+    /// Makes a mapping of any file that can be mapped.
+    ///
+    /// ```
+    /// use mmap_pool::{MappingBuilder, Protection};
+    ///
+    /// let file = std::fs::File::open("/proc/self/exe")?;
+    /// let builder = MappingBuilder::private().protection(Protection::READ);
+    /// // SAFETY: An executable file is bytes, and cannot be written through this mapping.
+    /// let mapping = unsafe { builder.map_file(&file) }?;
+    /// let mut magic = [0; 4];
+    /// mapping.read_at(0, &mut magic)?;
+    /// assert_eq!(&magic, b"\x7fELF");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// The file is as the trait [`Mappable`] demands. What others do to it, like writing it or making
+    /// it smaller, is up to them: the accessors of a [`Mapping`] are made for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map), and what `fstat(2)` answers if no length was given.
+    pub unsafe fn map_file(self, file: &impl AsFd) -> Result<Mapping> {
+        self.map_fd(file, || {
+            let stat = rustix::fs::fstat(file).map_err(Error::system(Operation::Size))?;
+            Ok(u64::try_from(stat.st_size).unwrap_or(0))
+        })
+    }
+
+    /// The object is as [`Mappable`] demands.
+    fn map_fd(self, object: &impl AsFd, size: impl FnOnce() -> Result<u64>) -> Result<Mapping> {
         let len = match self.len {
             Some(len) => len,
-            None => remaining_len(object.size_bytes()?, self.offset),
+            None => remaining_len(size()?, self.offset),
         };
-        let flags = self.flags;
+        let refused = |errno| Error::System {
+            operation: Operation::Map,
+            errno,
+        };
+        if len == 0 {
+            return Err(refused(Errno::INVAL));
+        }
+        let (page_offset, head) = split(self.offset);
+        let mapped_len = head.checked_add(len).ok_or(refused(Errno::NOMEM))?;
         let prot = self.protection.for_mmap();
+        let flags = self.flags;
         // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-        let start = unsafe { mmap(ptr::null_mut(), len, prot, flags, object, self.offset) }
-            .map_err(Error::system(Operation::Map))?;
+        let start = unsafe {
+            mmap(
+                ptr::null_mut(),
+                mapped_len,
+                prot,
+                flags,
+                object,
+                page_offset,
+            )
+        }
+        .map_err(refused)?;
         // SAFETY: The range was mapped just now and nobody else knows it.
-        Ok(unsafe { Mapping::from_raw_parts(start.cast(), len, self.protection) })
+        let mapping = unsafe { Mapping::from_raw_parts(start.cast(), mapped_len, self.protection) };
+        Ok(mapping.without_head(head))
     }
+}
+
+/// The start of the page that `offset` lies in, and the bytes from there to `offset`.
+fn split(offset: u64) -> (u64, usize) {
+    // Widening: no machine has more than 64 bits.
+    let head = offset % page_size() as u64;
+    // Fewer than a page, which is a `usize`.
+    (offset - head, usize::try_from(head).unwrap_or(0))
 }
 
 /// Bytes between `offset` and the end; 0, which no mapping can have, if there are none.
@@ -188,16 +236,7 @@ fn remaining_len(size: u64, offset: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
-    use rustix::io::Errno;
-
-    const PAGE_LEN: usize = 4096;
-
-    fn memfd(pages: usize) -> OwnedFd {
-        let memfd = memfd_create("builder", MemfdFlags::CLOEXEC).unwrap();
-        ftruncate(&memfd, (pages * PAGE_LEN) as u64).unwrap();
-        memfd
-    }
+    use crate::tests::{memfd, Memfd, PAGE_LEN};
 
     #[test]
     fn the_default_length_reaches_from_the_offset_to_the_end() {
@@ -207,31 +246,39 @@ mod tests {
         assert_eq!(remaining_len(8192, u64::MAX), 0);
 
         let memfd = memfd(3);
-        assert_eq!(
-            MappingBuilder::shared().map(&memfd).unwrap().len(),
-            3 * PAGE_LEN
-        );
-        let rest = MappingBuilder::shared()
-            .offset(PAGE_LEN as u64)
-            .map(&memfd)
-            .unwrap();
-        assert_eq!(rest.len(), 2 * PAGE_LEN);
+        let len_from = |offset: usize| {
+            let builder = MappingBuilder::shared().offset(offset as u64);
+            builder.map(&memfd).unwrap().len()
+        };
+        assert_eq!(len_from(0), 3 * PAGE_LEN);
+        assert_eq!(len_from(PAGE_LEN), 2 * PAGE_LEN);
+        assert_eq!(len_from(PAGE_LEN + 1), 2 * PAGE_LEN - 1);
+        assert_eq!(len_from(3 * PAGE_LEN - 1), 1);
     }
 
     #[test]
     fn nothing_left_to_map_is_einval() {
         let memfd = memfd(1);
-        let error = MappingBuilder::shared()
-            .offset(PAGE_LEN as u64)
-            .map(&memfd)
-            .unwrap_err();
-        assert_eq!(
-            error,
-            Error::System {
-                operation: Operation::Map,
-                errno: Errno::INVAL
-            }
-        );
+        for builder in [
+            MappingBuilder::shared().offset(PAGE_LEN as u64),
+            MappingBuilder::shared().offset(PAGE_LEN as u64 + 1),
+            MappingBuilder::shared().offset(1).len(0),
+        ] {
+            assert_eq!(
+                builder.map(&memfd).unwrap_err(),
+                Error::System {
+                    operation: Operation::Map,
+                    errno: Errno::INVAL
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_address_space_is_enomem() {
+        let builder = MappingBuilder::shared().offset(1).len(usize::MAX);
+        let error = builder.map(&memfd(1)).unwrap_err();
+        assert_eq!(error.errno(), Errno::NOMEM);
     }
 
     #[test]
@@ -248,13 +295,40 @@ mod tests {
     }
 
     #[test]
-    fn the_offset_chooses_the_page() {
+    fn any_offset_is_where_the_mapping_begins() {
+        let memfd: Memfd = memfd(3);
+        for offset in [
+            0,
+            1,
+            5,
+            PAGE_LEN - 1,
+            PAGE_LEN,
+            PAGE_LEN + 7,
+            2 * PAGE_LEN - 1,
+        ] {
+            memfd.write(b"begin", offset);
+            let builder = MappingBuilder::shared().offset(offset as u64).len(6);
+            let mapping = builder.map(&memfd).unwrap();
+            let mut bytes = [0; 5];
+            mapping.read_at(0, &mut bytes).unwrap();
+            assert_eq!(&bytes, b"begin", "at {offset}");
+            assert_eq!(mapping.len(), 6);
+            assert_eq!(mapping.as_ptr().addr() % PAGE_LEN, offset % PAGE_LEN);
+            mapping.write_at(5, b"!").unwrap();
+            assert_eq!(&memfd.read::<6>(offset), b"begin!", "at {offset}");
+            assert!(mapping.write_at(6, b"!").is_err());
+            mapping.unmap().unwrap();
+        }
+    }
+
+    #[test]
+    fn any_file_can_be_mapped_by_a_caller_that_vouches_for_it() {
         let memfd = memfd(2);
-        rustix::io::pwrite(&memfd, b"second", PAGE_LEN as u64).unwrap();
-        let second = MappingBuilder::shared()
-            .offset(PAGE_LEN as u64)
-            .map(&memfd)
-            .unwrap();
+        memfd.write(b"second", PAGE_LEN);
+        let builder = MappingBuilder::shared().offset(PAGE_LEN as u64);
+        // SAFETY: A memfd is memory.
+        let second = unsafe { builder.map_file(&memfd) }.unwrap();
+        assert_eq!(second.len(), PAGE_LEN);
         let mut bytes = [0; 6];
         second.read_at(0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"second");

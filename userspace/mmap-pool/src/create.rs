@@ -71,7 +71,8 @@ impl<'a> PoolBuilder<'a> {
         self.create_through(&Pool::open()?)
     }
 
-    /// Creates the pool through a device node that is open already, for writing.
+    /// Creates the pool, through the device node that is open already. The new pool has nothing else
+    /// to do with the node's.
     ///
     /// ```no_run
     /// use mmap_pool::Pool;
@@ -86,20 +87,20 @@ impl<'a> PoolBuilder<'a> {
     /// # Errors
     ///
     /// - [`Error::BadName`]: the name contains a zero byte, or is too long.
-    /// - `ENOTTY`: `pool` is not one of the device node.
-    /// - `EBADF`: it is not open for writing.
+    /// - `EBADF`: the node is not open for writing.
+    /// - `ENOTTY`: it is a created pool, not one that was opened through the node.
     /// - `EINVAL`: the size is beyond a file's bounds.
     /// - `ENOSPC`: the pool has [`Strategy::Eager`], and the limit for all pools is reached.
     /// - `EMFILE`, `ENFILE`: too many open files.
     /// - `ENOMEM`: no memory.
-    pub fn create_through(self, pool: &Pool) -> Result<Pool> {
+    pub fn create_through(self, node: &Pool) -> Result<Pool> {
         let request = Create(uapi::Create {
             size_bytes: self.size_bytes,
             strategy: self.strategy as u32,
             name: self.padded_name()?,
             ..uapi::Create::default()
         });
-        Pool::try_from(pool.request(Operation::Create, request)?)
+        Pool::try_from(node.request(Operation::Create, request)?)
     }
 
     fn padded_name(&self) -> Result<[u8; uapi::NAME_LEN]> {
@@ -126,7 +127,7 @@ unsafe impl Ioctl for Create {
     const IS_MUTATING: bool = false;
 
     fn opcode(&self) -> Opcode {
-        uapi::CREATE
+        uapi::CREATE as Opcode
     }
 
     fn as_ptr(&mut self) -> *mut c_void {

@@ -39,6 +39,8 @@ pub enum Operation {
     Unmap,
     /// `mprotect(2)`.
     Protect,
+    /// `mremap(2)`.
+    Remap,
     /// `mlock(2)`.
     Lock,
     /// `munlock(2)`.
@@ -64,6 +66,7 @@ impl fmt::Display for Operation {
             Self::Map => "map the memory",
             Self::Unmap => "unmap the memory",
             Self::Protect => "change the protection of the mapping",
+            Self::Remap => "change the length of the mapping",
             Self::Lock => "lock the mapping into memory",
             Self::Unlock => "unlock the mapping",
             Self::Flush => "flush the mapping",
@@ -122,11 +125,11 @@ pub enum Error {
         /// Bytes of the mapping.
         mapping_len: usize,
     },
-    /// The offset is not a multiple of the integer's size.
+    /// The address of the integer is not a multiple of its size.
     Misaligned {
         /// First byte of the access.
         offset: usize,
-        /// What it must be a multiple of.
+        /// What its address must be a multiple of.
         align: usize,
     },
     /// The mapping's protection does not allow the access.
@@ -186,7 +189,10 @@ impl fmt::Display for Error {
                 "{len} bytes at offset {offset} are not inside the mapping's {mapping_len} bytes"
             ),
             Self::Misaligned { offset, align } => {
-                write!(f, "offset {offset} is not a multiple of {align}")
+                write!(
+                    f,
+                    "the address at offset {offset} is not a multiple of {align}"
+                )
             }
             Self::Protected { needed, actual } => {
                 write!(f, "the access needs {needed}, the mapping has {actual}")

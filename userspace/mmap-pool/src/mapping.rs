@@ -4,34 +4,39 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8};
+use std::slice;
 
-use rustix::mm::{self, MsyncFlags};
+use rustix::mm::{self, MremapFlags, MsyncFlags};
+use rustix::param::page_size;
 
-use crate::copy;
+use crate::access::{self, Word};
 use crate::error::{Error, Operation};
-use crate::{Protection, Result};
+use crate::{Atomic, Protection, Result};
 
 /// A range of mapped memory, unmapped when dropped.
 ///
 /// Made by a [`MappingBuilder`](crate::MappingBuilder). Others may write the memory at any moment,
-/// so there is no way to a `&[u8]`; see the [crate's page](crate#memory-that-others-write). All
-/// accessors take `&self` and may be used from many threads at once.
+/// so there is no safe way to a `&[u8]`; see the
+/// [crate's page](crate#memory-that-others-write). All accessors take `&self`, and many threads may
+/// use them at once.
 ///
 /// # Invariants
 ///
-/// `len` bytes from `start` are mapped with `protection` and belong to this object alone. Nothing
-/// refers to them except atomics, which borrow the object.
+/// `base` is the start of a page. `head + len` bytes from there are mapped and belong to this object
+/// alone. Each page of them allows at least `protection`. Nothing refers to them except what borrows
+/// the object.
 #[derive(Debug)]
 pub struct Mapping {
-    start: NonNull<u8>,
+    base: NonNull<u8>,
+    /// Bytes of the first page that are before those that were asked for.
+    head: usize,
     len: usize,
     protection: Protection,
 }
 
 // SAFETY: Mapped memory belongs to the process, not to a thread.
 unsafe impl Send for Mapping {}
-// SAFETY: What `&Mapping` does to the memory is atomic.
+// SAFETY: Rust does not see what `&Mapping` does to the memory.
 unsafe impl Sync for Mapping {}
 
 /// How the memory of a mapping is going to be used, or what is to be done with it now.
@@ -89,21 +94,30 @@ impl Mapping {
     /// If `start` is null.
     #[must_use]
     pub unsafe fn from_raw_parts(start: *mut u8, len: usize, protection: Protection) -> Self {
-        let start = NonNull::new(start).expect("a mapping does not start at address 0");
+        let base = NonNull::new(start).expect("a mapping does not start at address 0");
         Self {
-            start,
+            base,
+            head: 0,
             len,
             protection,
         }
     }
 
+    /// Hides the first `head` bytes, fewer than a page.
+    pub(crate) fn without_head(mut self, head: usize) -> Self {
+        self.head = head;
+        self.len -= head;
+        self
+    }
+
     /// The first byte of the mapping.
     ///
     /// Dereferencing it is up to the caller: others may write the memory at any moment, pages past
-    /// the object's end raise `SIGBUS`, and the range is gone with the `Mapping`.
+    /// the object's end raise `SIGBUS`, and the range is gone with the `Mapping`. Code that changes
+    /// the protection of some of it by other means must give it back before the accessors touch it.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
-        self.start.as_ptr()
+        self.base.as_ptr().wrapping_add(self.head)
     }
 
     /// Bytes of the mapping, as asked for.
@@ -118,7 +132,7 @@ impl Mapping {
         self.len == 0
     }
 
-    /// What the mapping allows.
+    /// What the mapping allows, in all of its pages.
     #[must_use]
     pub fn protection(&self) -> Protection {
         self.protection
@@ -141,7 +155,7 @@ impl Mapping {
     pub fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         let from = self.check(offset, bytes.len(), Protection::READ)?;
         // SAFETY: `check` says that the bytes are mapped and readable.
-        unsafe { copy::read(from, bytes) };
+        unsafe { access::read(from, bytes) };
         Ok(())
     }
 
@@ -161,7 +175,26 @@ impl Mapping {
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         let to = self.check(offset, bytes.len(), Protection::WRITE)?;
         // SAFETY: `check` says that the bytes are mapped and writable.
-        unsafe { copy::write(bytes, to) };
+        unsafe { access::write(bytes, to) };
+        Ok(())
+    }
+
+    /// Sets `len` bytes, starting `offset` bytes into the mapping.
+    ///
+    /// ```no_run
+    /// # let pool = mmap_pool::Pool::open()?;
+    /// # let mapping = mmap_pool::MappingBuilder::shared().map(&pool)?;
+    /// mapping.fill(4096, 4096, 0xff)?;
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`write_at`](Self::write_at).
+    pub fn fill(&self, offset: usize, len: usize, byte: u8) -> Result<()> {
+        let to = self.check(offset, len, Protection::WRITE)?;
+        // SAFETY: `check` says that the bytes are mapped and writable.
+        unsafe { access::fill(to, len, byte) };
         Ok(())
     }
 
@@ -170,12 +203,17 @@ impl Mapping {
     /// # Errors
     ///
     /// As [`atomic_u32`](Self::atomic_u32).
-    pub fn atomic_u8(&self, offset: usize) -> Result<&AtomicU8> {
-        let at = self.check_atomic(offset, 1)?;
-        // SAFETY: `check_atomic` says that the byte is mapped for reading and writing, and only
-        // atomics refer to it. It stays so while `self` is borrowed: unmapping and changing the
-        // protection need it whole.
-        Ok(unsafe { AtomicU8::from_ptr(at) })
+    pub fn atomic_u8(&self, offset: usize) -> Result<Atomic<'_, u8>> {
+        self.atomic(offset)
+    }
+
+    /// Lends the 16-bit integer at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// As [`atomic_u32`](Self::atomic_u32).
+    pub fn atomic_u16(&self, offset: usize) -> Result<Atomic<'_, u16>> {
+        self.atomic(offset)
     }
 
     /// Lends the 32-bit integer at `offset`, for as long as the mapping is borrowed.
@@ -194,13 +232,11 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - [`Error::Misaligned`]: `offset` is not a multiple of the integer's size.
+    /// - [`Error::Misaligned`]: the integer's address is not a multiple of its size.
     /// - [`Error::OutOfBounds`]: the integer is not inside the mapping.
     /// - [`Error::Protected`]: the mapping cannot be both read and written.
-    pub fn atomic_u32(&self, offset: usize) -> Result<&AtomicU32> {
-        let at = self.check_atomic(offset, 4)?;
-        // SAFETY: As in `atomic_u8`; the mapping starts at a page and `offset` is aligned.
-        Ok(unsafe { AtomicU32::from_ptr(at.cast()) })
+    pub fn atomic_u32(&self, offset: usize) -> Result<Atomic<'_, u32>> {
+        self.atomic(offset)
     }
 
     /// Lends the 64-bit integer at `offset`.
@@ -208,10 +244,70 @@ impl Mapping {
     /// # Errors
     ///
     /// As [`atomic_u32`](Self::atomic_u32).
-    pub fn atomic_u64(&self, offset: usize) -> Result<&AtomicU64> {
-        let at = self.check_atomic(offset, 8)?;
-        // SAFETY: As in `atomic_u8`; the mapping starts at a page and `offset` is aligned.
-        Ok(unsafe { AtomicU64::from_ptr(at.cast()) })
+    pub fn atomic_u64(&self, offset: usize) -> Result<Atomic<'_, u64>> {
+        self.atomic(offset)
+    }
+
+    fn atomic<T: Word>(&self, offset: usize) -> Result<Atomic<'_, T>> {
+        let at = self.check(offset, size_of::<T>(), Protection::READ_WRITE)?;
+        let at = NonNull::new(at.cast::<T>()).expect("a mapping does not start at address 0");
+        if at.addr().get() % size_of::<T>() != 0 {
+            return Err(Error::Misaligned {
+                offset,
+                align: size_of::<T>(),
+            });
+        }
+        // SAFETY: It is aligned, and `check` says that the bytes are mapped for reading and writing.
+        // They stay so while `self` is borrowed: to unmap them, to move them or to change their
+        // protection needs it whole.
+        Ok(unsafe { Atomic::new(at) })
+    }
+
+    /// Lends `len` bytes at `offset` as a slice.
+    ///
+    /// ```
+    /// use mmap_pool::{MappingBuilder, Protection};
+    ///
+    /// let file = std::fs::File::open("/proc/self/exe")?;
+    /// let builder = MappingBuilder::private().protection(Protection::READ);
+    /// // SAFETY: It is a file of bytes that only this program's linker wrote.
+    /// let mapping = unsafe { builder.map_file(&file) }?;
+    /// // SAFETY: As above, and the file is longer than that.
+    /// assert_eq!(unsafe { mapping.slice(0, 4) }?, b"\x7fELF");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As long as the slice lives:
+    /// - nobody writes these bytes: no other process, no other mapping, and none of this one's
+    ///   accessors;
+    /// - they lie inside the object, which is neither made smaller nor revoked.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_at`](Self::read_at).
+    pub unsafe fn slice(&self, offset: usize, len: usize) -> Result<&[u8]> {
+        let start = self.check(offset, len, Protection::READ)?;
+        // SAFETY: `check` says that the bytes are mapped and readable, and stay so while `self` is
+        // borrowed. The caller vouches for the rest.
+        Ok(unsafe { slice::from_raw_parts(start, len) })
+    }
+
+    /// Lends `len` bytes at `offset` as a slice that can be written.
+    ///
+    /// # Safety
+    ///
+    /// As [`slice`](Self::slice), and nobody reads the bytes either.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
+    /// - [`Error::Protected`]: the mapping cannot be both read and written.
+    pub unsafe fn slice_mut(&mut self, offset: usize, len: usize) -> Result<&mut [u8]> {
+        let start = self.check(offset, len, Protection::READ_WRITE)?;
+        // SAFETY: As in `slice`, and `self` is borrowed whole.
+        Ok(unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
     /// Changes what the mapping allows.
@@ -230,12 +326,54 @@ impl Mapping {
     ///
     /// - `EACCES`: the object was not opened for what is asked, and the mapping is shared.
     /// - `ENOMEM`: the number of mappings is exhausted.
+    ///
+    /// After an error some pages may have the new protection and others the old one. The mapping
+    /// then allows what both allow.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
+        let old = self.protection;
+        self.protection = old & protection;
         let flags = protection.for_mprotect();
         // SAFETY: The range is this object's own, and `&mut self` says that nothing is lent.
-        unsafe { mm::mprotect(self.raw(), self.len, flags) }
+        unsafe { mm::mprotect(self.raw(), self.mapped_len(), flags) }
             .map_err(Error::system(Operation::Protect))?;
         self.protection = protection;
+        Ok(())
+    }
+
+    /// Changes the mapping's length. The memory may move to another address.
+    ///
+    /// The new bytes are those that follow in the object. If the object is shorter than that,
+    /// touching them is `SIGBUS`.
+    ///
+    /// ```no_run
+    /// use mmap_pool::{MappingBuilder, Pool};
+    ///
+    /// let pool = Pool::create().size_bytes(4096).create()?;
+    /// let mut mapping = MappingBuilder::shared().map(&pool)?;
+    /// pool.resize(8192)?;
+    /// mapping.remap(8192)?;
+    /// mapping.write_at(8000, b"new")?;
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: the new length is 0, or larger than any address space.
+    /// - `ENOMEM`: the address space or the number of mappings is exhausted.
+    /// - `EAGAIN`: the mapping is locked, and the new length exceeds `RLIMIT_MEMLOCK`.
+    /// - `EFAULT`: the mapping was made longer, and its pages have different protections or come from
+    ///   different objects.
+    pub fn remap(&mut self, len: usize) -> Result<()> {
+        let new_len = match len {
+            0 => 0,
+            len => self.head.saturating_add(len),
+        };
+        // SAFETY: The range is this object's own, and `&mut self` says that nothing is lent.
+        let base =
+            unsafe { mm::mremap(self.raw(), self.mapped_len(), new_len, MremapFlags::MAYMOVE) }
+                .map_err(Error::system(Operation::Remap))?;
+        self.base = NonNull::new(base.cast()).expect("a mapping does not start at address 0");
+        self.len = len;
         Ok(())
     }
 
@@ -249,7 +387,7 @@ impl Mapping {
     /// - `EAGAIN`: some pages could not be locked.
     pub fn lock(&self) -> Result<()> {
         // SAFETY: The range is this object's own, and locking changes no byte.
-        unsafe { mm::mlock(self.raw(), self.len) }.map_err(Error::system(Operation::Lock))
+        unsafe { mm::mlock(self.raw(), self.mapped_len()) }.map_err(Error::system(Operation::Lock))
     }
 
     /// Takes [`lock`](Self::lock) back.
@@ -259,7 +397,8 @@ impl Mapping {
     /// `ENOMEM`: the number of mappings is exhausted.
     pub fn unlock(&self) -> Result<()> {
         // SAFETY: As in `lock`.
-        unsafe { mm::munlock(self.raw(), self.len) }.map_err(Error::system(Operation::Unlock))
+        unsafe { mm::munlock(self.raw(), self.mapped_len()) }
+            .map_err(Error::system(Operation::Unlock))
     }
 
     /// Writes dirty pages back, where the object has somewhere to write them, and waits for it.
@@ -268,8 +407,29 @@ impl Mapping {
     ///
     /// `EIO`: they could not be written.
     pub fn flush(&self) -> Result<()> {
+        self.flush_range(0, self.len)
+    }
+
+    /// As [`flush`](Self::flush), for the pages of `len` bytes at `offset`.
+    ///
+    /// ```no_run
+    /// # let pool = mmap_pool::Pool::open()?;
+    /// # let mapping = mmap_pool::MappingBuilder::shared().map(&pool)?;
+    /// mapping.write_at(5000, b"kept")?;
+    /// mapping.flush_range(5000, 4)?;
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
+    /// - `EIO`: they could not be written.
+    pub fn flush_range(&self, offset: usize, len: usize) -> Result<()> {
+        let start = self.check(offset, len, Protection::NONE)?;
+        let within_page = start.addr() % page_size();
+        let page = start.wrapping_sub(within_page);
         // SAFETY: As in `lock`.
-        unsafe { mm::msync(self.raw(), self.len, MsyncFlags::SYNC) }
+        unsafe { mm::msync(page.cast(), within_page + len, MsyncFlags::SYNC) }
             .map_err(Error::system(Operation::Flush))
     }
 
@@ -279,6 +439,34 @@ impl Mapping {
     ///
     /// What `madvise(2)` has for this advice.
     pub fn advise(&self, advice: Advice) -> Result<()> {
+        self.madvise(self.base.as_ptr(), self.mapped_len(), advice)
+    }
+
+    /// As [`advise`](Self::advise), for `len` bytes at `offset`, where a page must begin. The last
+    /// page is meant whole.
+    ///
+    /// ```no_run
+    /// use mmap_pool::Advice;
+    /// # let pool = mmap_pool::Pool::open()?;
+    /// # let mapping = mmap_pool::MappingBuilder::shared().map(&pool)?;
+    ///
+    /// mapping.advise_range(Advice::PopulateWrite, 8192, 4096)?;
+    /// # Ok::<(), mmap_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
+    /// - `EINVAL`: no page begins at `offset`.
+    /// - What `madvise(2)` has for this advice.
+    pub fn advise_range(&self, advice: Advice, offset: usize, len: usize) -> Result<()> {
+        let start = self.check(offset, len, Protection::NONE)?;
+        self.madvise(start, len, advice)
+    }
+
+    /// `start` and `len` are a part of the mapping.
+    #[expect(clippy::unused_self, reason = "the range is its own")]
+    fn madvise(&self, start: *mut u8, len: usize, advice: Advice) -> Result<()> {
         let advice = match advice {
             Advice::Normal => mm::Advice::Normal,
             Advice::Random => mm::Advice::Random,
@@ -292,8 +480,7 @@ impl Mapping {
         };
         // SAFETY: The range is this object's own. `DontNeed` can change its bytes, which others may
         // do as well.
-        unsafe { mm::madvise(self.raw(), self.len, advice) }
-            .map_err(Error::system(Operation::Advise))
+        unsafe { mm::madvise(start.cast(), len, advice) }.map_err(Error::system(Operation::Advise))
     }
 
     /// Unmaps the memory, as dropping does, and tells whether it worked.
@@ -304,16 +491,22 @@ impl Mapping {
     pub fn unmap(self) -> Result<()> {
         let mapping = std::mem::ManuallyDrop::new(self);
         // SAFETY: The range is this object's own, and it is not used after this.
-        unsafe { mm::munmap(mapping.raw(), mapping.len) }.map_err(Error::system(Operation::Unmap))
+        unsafe { mm::munmap(mapping.raw(), mapping.mapped_len()) }
+            .map_err(Error::system(Operation::Unmap))
     }
 
     fn raw(&self) -> *mut c_void {
-        self.start.as_ptr().cast()
+        self.base.as_ptr().cast()
+    }
+
+    /// Bytes of the range that belongs to the object.
+    fn mapped_len(&self) -> usize {
+        self.head + self.len
     }
 
     /// The address of `len` bytes at `offset`, if they are inside the mapping and it allows
     /// `needed`.
-    fn check(&self, offset: usize, len: usize, needed: Protection) -> Result<*mut u8> {
+    pub(crate) fn check(&self, offset: usize, len: usize, needed: Protection) -> Result<*mut u8> {
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(Error::OutOfBounds {
                 offset,
@@ -327,14 +520,7 @@ impl Mapping {
                 actual: self.protection,
             });
         }
-        Ok(self.start.as_ptr().wrapping_add(offset))
-    }
-
-    fn check_atomic(&self, offset: usize, align: usize) -> Result<*mut u8> {
-        if offset % align != 0 {
-            return Err(Error::Misaligned { offset, align });
-        }
-        self.check(offset, align, Protection::READ_WRITE)
+        Ok(self.as_ptr().wrapping_add(offset))
     }
 }
 
@@ -342,48 +528,39 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: The range is this object's own, and this is its end. A failure leaves it mapped,
         // which harms nobody.
-        let _ = unsafe { mm::munmap(self.raw(), self.len) };
+        let _ = unsafe { mm::munmap(self.raw(), self.mapped_len()) };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, AsRawFd};
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::MappingBuilder;
-    use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
-    use rustix::io::{pread, pwrite, Errno};
+    use crate::tests::{memfd, PAGE_LEN};
+    use crate::{Errno, MappingBuilder};
 
-    const LEN: usize = 8192;
-
-    fn memfd() -> OwnedFd {
-        let memfd = memfd_create("mapping", MemfdFlags::CLOEXEC).unwrap();
-        ftruncate(&memfd, LEN as u64).unwrap();
-        memfd
-    }
+    const LEN: usize = 2 * PAGE_LEN;
 
     #[test]
     fn shared_writes_reach_the_file_and_private_ones_do_not() {
-        let memfd = memfd();
+        let memfd = memfd(2);
         let shared = MappingBuilder::shared().map(&memfd).unwrap();
         let private = MappingBuilder::private().map(&memfd).unwrap();
         shared.write_at(4090, b"over the edge").unwrap();
         private.write_at(0, b"mine").unwrap();
 
+        assert_eq!(&memfd.read(4090), b"over the edge");
         let mut bytes = [0; 13];
-        pread(&memfd, &mut bytes, 4090).unwrap();
-        assert_eq!(&bytes, b"over the edge");
         private.read_at(4090, &mut bytes).unwrap();
         assert_eq!(&bytes[..6], b"over t");
-        pread(&memfd, &mut bytes, 0).unwrap();
-        assert_eq!(bytes, [0; 13]);
+        assert_eq!(memfd.read(0), [0; 13]);
     }
 
     #[test]
     fn accesses_outside_are_refused() {
-        let mapping = MappingBuilder::shared().map(&memfd()).unwrap();
+        let mapping = MappingBuilder::shared().map(&memfd(2)).unwrap();
         assert!(mapping.write_at(LEN - 1, b"1").is_ok());
         assert!(mapping.write_at(LEN, b"").is_ok());
         for (offset, len) in [(LEN - 1, 2), (LEN, 1), (usize::MAX, 1), (1, LEN)] {
@@ -392,18 +569,21 @@ mod tests {
                 len,
                 mapping_len: LEN,
             };
-            assert_eq!(
-                mapping.read_at(offset, &mut vec![0; len]),
-                Err(error.clone())
-            );
-            assert_eq!(mapping.write_at(offset, &vec![0; len]), Err(error));
+            let refused = Err(error.clone());
+            assert_eq!(mapping.read_at(offset, &mut vec![0; len]), refused);
+            assert_eq!(mapping.write_at(offset, &vec![0; len]), refused);
+            assert_eq!(mapping.fill(offset, len, 0), refused);
+            assert_eq!(mapping.flush_range(offset, len), refused);
+            assert_eq!(mapping.advise_range(Advice::Normal, offset, len), refused);
+            // SAFETY: Nobody else has the memory.
+            assert_eq!(unsafe { mapping.slice(offset, len) }, Err(error));
         }
         assert_eq!(mapping.atomic_u64(LEN).unwrap_err().errno(), Errno::FAULT);
     }
 
     #[test]
     fn the_length_need_not_be_whole_pages() {
-        let mapping = MappingBuilder::shared().len(5).map(&memfd()).unwrap();
+        let mapping = MappingBuilder::shared().len(5).map(&memfd(2)).unwrap();
         assert_eq!(mapping.len(), 5);
         assert!(mapping.write_at(0, b"12345").is_ok());
         assert!(mapping.write_at(0, b"123456").is_err());
@@ -411,65 +591,187 @@ mod tests {
 
     #[test]
     fn a_read_only_mapping_refuses_writes_and_atomics() {
-        let memfd = memfd();
+        let memfd = memfd(2);
         let mut mapping = MappingBuilder::shared()
             .protection(Protection::READ)
             .map(&memfd)
             .unwrap();
-        assert_eq!(
-            mapping.write_at(0, b"no").unwrap_err().errno(),
-            Errno::ACCESS
-        );
-        assert_eq!(mapping.atomic_u32(0).unwrap_err().errno(), Errno::ACCESS);
+        let errno = |result: Result<()>| result.unwrap_err().errno();
+        assert_eq!(errno(mapping.write_at(0, b"no")), Errno::ACCESS);
+        assert_eq!(errno(mapping.fill(0, 1, 0)), Errno::ACCESS);
+        assert_eq!(errno(mapping.atomic_u32(0).map(drop)), Errno::ACCESS);
+        // SAFETY: Nobody else has the memory.
+        let refused = unsafe { mapping.slice_mut(0, 1) }.map(drop);
+        assert_eq!(errno(refused), Errno::ACCESS);
 
         mapping.protect(Protection::READ_WRITE).unwrap();
         mapping.write_at(0, b"yes").unwrap();
         mapping.protect(Protection::NONE).unwrap();
-        assert_eq!(
-            mapping.read_at(0, &mut [0]).unwrap_err().errno(),
-            Errno::ACCESS
+        assert_eq!(errno(mapping.read_at(0, &mut [0])), Errno::ACCESS);
+    }
+
+    #[test]
+    fn a_protection_that_only_some_pages_got_allows_what_both_allow() {
+        // Two pages, and the second is of a file that may not be written.
+        let (one, other) = (memfd(2), memfd(1));
+        let path = format!("/proc/self/fd/{}", other.as_fd().as_raw_fd());
+        let other = std::fs::File::open(path).unwrap();
+        let builder = MappingBuilder::shared().protection(Protection::READ);
+        let mut mapping = builder.map(&one).unwrap();
+        let second = mapping.as_ptr().wrapping_add(PAGE_LEN);
+        let (prot, flags) = (
+            mm::ProtFlags::READ,
+            mm::MapFlags::SHARED | mm::MapFlags::FIXED,
         );
+        // SAFETY: The range is the mapping's, and nothing is lent.
+        unsafe { mm::mmap(second.cast(), PAGE_LEN, prot, flags, &other, 0) }.unwrap();
+
+        let error = mapping.protect(Protection::READ_WRITE).unwrap_err();
+        assert_eq!(error.errno(), Errno::ACCESS);
+        assert_eq!(mapping.protection(), Protection::READ);
+        assert!(mapping.write_at(PAGE_LEN, b"no").is_err());
+
+        // Now the first page can be written and nothing says that it can be read.
+        mapping.protect(Protection::WRITE).unwrap_err();
+        assert_eq!(mapping.protection(), Protection::NONE);
+        assert!(mapping.read_at(0, &mut [0]).is_err());
+        mapping.protect(Protection::READ).unwrap();
+        mapping.read_at(0, &mut [0]).unwrap();
     }
 
     #[test]
     fn atomics_are_the_memory_itself() {
-        let memfd = memfd();
+        let memfd = memfd(2);
         let mapping = MappingBuilder::shared().map(&memfd).unwrap();
-        mapping
-            .atomic_u32(4)
-            .unwrap()
-            .store(0x0102_0304, Ordering::Relaxed);
-        mapping.atomic_u64(8).unwrap().store(7, Ordering::Relaxed);
-        mapping.atomic_u8(1).unwrap().store(9, Ordering::Relaxed);
-        let mut bytes = [0; 16];
-        pread(&memfd, &mut bytes, 0).unwrap();
-        assert_eq!(bytes[1], 9);
+        let order = Ordering::Relaxed;
+        mapping.atomic_u32(4).unwrap().store(0x0102_0304, order);
+        mapping.atomic_u64(8).unwrap().store(7, order);
+        mapping.atomic_u16(2).unwrap().store(0x0506, order);
+        mapping.atomic_u8(1).unwrap().store(9, order);
+        let bytes: [u8; 16] = memfd.read(0);
+        assert_eq!(bytes[..2], [0, 9]);
+        assert_eq!(bytes[2..4], 0x0506_u16.to_ne_bytes());
         assert_eq!(bytes[4..8], 0x0102_0304_u32.to_ne_bytes());
         assert_eq!(bytes[8..], 7_u64.to_ne_bytes());
-        assert_eq!(
-            mapping.atomic_u32(2).unwrap_err(),
-            Error::Misaligned {
-                offset: 2,
-                align: 4
-            }
-        );
+    }
+
+    #[test]
+    fn an_atomic_is_aligned_in_memory_not_in_the_mapping() {
+        let memfd = memfd(1);
+        let mapping = MappingBuilder::shared().offset(2).map(&memfd).unwrap();
+        mapping.atomic_u32(2).unwrap().store(1, Ordering::Relaxed);
+        assert_eq!(memfd.read(4), 1_u32.to_ne_bytes());
+        for offset in [0, 1, 3, 4] {
+            let error = mapping.atomic_u32(offset).unwrap_err();
+            assert_eq!(error, Error::Misaligned { offset, align: 4 });
+        }
+        assert!(mapping.atomic_u16(1).is_err());
+        assert!(mapping.atomic_u8(1).is_ok());
     }
 
     #[test]
     fn giving_a_private_page_up_shows_the_file_again() {
-        let memfd = memfd();
-        pwrite(&memfd, b"file", 0).unwrap();
+        let memfd = memfd(2);
+        memfd.write(b"file", 0);
+        memfd.write(b"file", PAGE_LEN);
         let mapping = MappingBuilder::private().map(&memfd).unwrap();
+        let read = |offset| {
+            let mut bytes = [0; 4];
+            mapping.read_at(offset, &mut bytes).unwrap();
+            bytes
+        };
         mapping.write_at(0, b"mine").unwrap();
+        mapping.write_at(PAGE_LEN, b"mine").unwrap();
+        mapping.advise_range(Advice::DontNeed, PAGE_LEN, 1).unwrap();
+        assert_eq!((&read(0), &read(PAGE_LEN)), (b"mine", b"file"));
         mapping.advise(Advice::DontNeed).unwrap();
-        let mut bytes = [0; 4];
+        assert_eq!(&read(0), b"file");
+    }
+
+    #[test]
+    fn advice_on_a_part_begins_at_a_page() {
+        let memfd = memfd(2);
+        let mapping = MappingBuilder::private().offset(100).map(&memfd).unwrap();
+        let advise = |offset| mapping.advise_range(Advice::WillNeed, offset, 10);
+        assert_eq!(advise(0).unwrap_err().errno(), Errno::INVAL);
+        assert_eq!(advise(PAGE_LEN - 100), Ok(()));
+        // As a whole it begins at one.
+        mapping.advise(Advice::WillNeed).unwrap();
+    }
+
+    #[test]
+    fn any_part_can_be_flushed() {
+        let memfd = memfd(2);
+        let mapping = MappingBuilder::shared().offset(100).map(&memfd).unwrap();
+        for (offset, len) in [(0, 1), (1, LEN - 101), (PAGE_LEN, 0), (LEN - 101, 1)] {
+            assert_eq!(mapping.flush_range(offset, len), Ok(()));
+        }
+    }
+
+    #[test]
+    fn filling_sets_the_range_and_nothing_else() {
+        let memfd = memfd(1);
+        let mapping = MappingBuilder::shared().offset(3).map(&memfd).unwrap();
+        mapping.fill(2, 200, 0xab).unwrap();
+        let bytes: [u8; 300] = memfd.read(0);
+        assert_eq!(bytes[..5], [0; 5]);
+        assert_eq!(bytes[5..205], [0xab; 200]);
+        assert_eq!(bytes[205..], [0; 95]);
+    }
+
+    #[test]
+    fn a_slice_is_the_memory_itself() {
+        let memfd = memfd(1);
+        memfd.write(b"file", 10);
+        let mut mapping = MappingBuilder::shared().offset(8).map(&memfd).unwrap();
+        // SAFETY: Nobody else has the memory.
+        assert_eq!(unsafe { mapping.slice(2, 4) }, Ok(&b"file"[..]));
+        // SAFETY: As above.
+        let slice = unsafe { mapping.slice_mut(2, 4) }.unwrap();
+        slice.copy_from_slice(b"mine");
+        assert_eq!(&memfd.read(10), b"mine");
+    }
+
+    #[test]
+    fn a_longer_mapping_shows_more_of_the_file() {
+        let memfd = memfd(4);
+        memfd.write(b"first", 100);
+        memfd.write(b"last", 4 * PAGE_LEN - 4);
+        let builder = MappingBuilder::shared().offset(100).len(5);
+        let mut mapping = builder.map(&memfd).unwrap();
+        mapping.remap(4 * PAGE_LEN - 100).unwrap();
+        assert_eq!(mapping.len(), 4 * PAGE_LEN - 100);
+        let mut bytes = [0; 5];
         mapping.read_at(0, &mut bytes).unwrap();
-        assert_eq!(&bytes, b"file");
+        assert_eq!(&bytes, b"first");
+        mapping.read_at(4 * PAGE_LEN - 105, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"\0last");
+
+        mapping.remap(5).unwrap();
+        assert_eq!(mapping.len(), 5);
+        assert!(mapping.read_at(1, &mut bytes).is_err());
+        mapping.read_at(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"first");
+    }
+
+    #[test]
+    fn a_refused_length_changes_nothing() {
+        let mut mapping = MappingBuilder::shared().map(&memfd(2)).unwrap();
+        let start = mapping.as_ptr();
+        for len in [0, 1 << 62, usize::MAX] {
+            let refused = Error::System {
+                operation: Operation::Remap,
+                errno: Errno::INVAL,
+            };
+            assert_eq!(mapping.remap(len), Err(refused));
+        }
+        assert_eq!((mapping.len(), mapping.as_ptr()), (LEN, start));
+        mapping.write_at(LEN - 1, b"1").unwrap();
     }
 
     #[test]
     fn locking_flushing_and_unmapping_work() {
-        let mapping = MappingBuilder::shared().map(&memfd()).unwrap();
+        let mapping = MappingBuilder::shared().map(&memfd(2)).unwrap();
         mapping.lock().unwrap();
         mapping.unlock().unwrap();
         mapping.flush().unwrap();

@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::ioctl::{ioctl, Getter, Ioctl, NoArg, Setter};
+use rustix::ioctl::{ioctl, Getter, Ioctl, NoArg, Opcode, Setter};
 
 use crate::error::{Error, Operation};
-use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat, Strategy};
+use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat};
 
 /// The node that opens the default pool.
 pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
@@ -151,17 +151,18 @@ impl Pool {
     ///
     /// `ENOTTY`: it is not a pool.
     pub fn info(&self) -> Result<Info> {
-        // SAFETY: The number says that the kernel writes one `Info`, a struct of integers, and any
-        // driver that knows the number knows its size.
-        unsafe { ioctl(&self.file, Getter::<{ uapi::INFO }, Info>::new()) }.map_err(|errno| {
-            match errno {
+        // SAFETY: The number says that the kernel writes one `Info`, a struct of integers.
+        let request = unsafe { Getter::<{ uapi::INFO as Opcode }, uapi::Info>::new() };
+        // SAFETY: Any driver that knows the number knows the size of its argument.
+        unsafe { ioctl(&self.file, request) }
+            .map(Info::from)
+            .map_err(|errno| match errno {
                 Errno::NOTTY | Errno::INVAL => Error::NotAPool { path: None },
                 errno => Error::System {
                     operation: Operation::Info,
                     errno,
                 },
-            }
-        })
+            })
     }
 
     /// The seals that were added so far.
@@ -205,7 +206,7 @@ impl Pool {
             size_bytes,
             reserved: 0,
         };
-        self.set::<{ uapi::RESIZE }, _>(Operation::Resize, argument)
+        self.set::<{ uapi::RESIZE as Opcode }, _>(Operation::Resize, argument)
     }
 
     /// Makes a hole: frees whole pages, zeroes parts of pages. Private copies stay.
@@ -221,7 +222,8 @@ impl Pool {
     /// # Errors
     ///
     /// - `EBADF`: the pool is not open for writing.
-    /// - `EPERM`: the pool is sealed against writing.
+    /// - `EPERM`: the pool is sealed against writing, or has
+    ///   [`Strategy::Eager`](crate::Strategy::Eager).
     /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
     /// - `ENODEV`: the pool was revoked.
     pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
@@ -229,7 +231,7 @@ impl Pool {
             offset_bytes: offset,
             len_bytes: len,
         };
-        self.set::<{ uapi::PUNCH }, _>(Operation::Punch, argument)
+        self.set::<{ uapi::PUNCH as Opcode }, _>(Operation::Punch, argument)
     }
 
     /// Allocates the pages of a range that have no memory yet, so that touching them later cannot
@@ -248,13 +250,14 @@ impl Pool {
     /// - `EINVAL`: the range is empty or not within the pool.
     /// - `ENOSPC`: the limit for all pools is reached.
     /// - `ENOMEM`: no memory.
+    /// - `EINTR`: the task is being killed.
     /// - `ENODEV`: the pool was revoked.
     pub fn prefault(&self, offset: u64, len: u64) -> Result<()> {
         let argument = uapi::Range {
             offset_bytes: offset,
             len_bytes: len,
         };
-        self.set::<{ uapi::PREFAULT }, _>(Operation::Prefault, argument)
+        self.set::<{ uapi::PREFAULT as Opcode }, _>(Operation::Prefault, argument)
     }
 
     /// Adds seals. They cannot be removed.
@@ -280,7 +283,7 @@ impl Pool {
             seals: seals.bits(),
             reserved: 0,
         };
-        self.set::<{ uapi::SEAL }, _>(Operation::Seal, argument)
+        self.set::<{ uapi::SEAL as Opcode }, _>(Operation::Seal, argument)
     }
 
     /// Takes the pool away from everybody: its memory is freed, touching a mapping of it is `SIGBUS`
@@ -296,15 +299,16 @@ impl Pool {
     /// # Errors
     ///
     /// - `EPERM`: neither the pool's owner nor `CAP_SYS_ADMIN`; the default pool, without
-    ///   `CAP_SYS_ADMIN`.
+    ///   `CAP_SYS_ADMIN`; a pool with [`Strategy::Eager`](crate::Strategy::Eager).
     /// - `ENODEV`: it was revoked before.
     pub fn revoke(&self) -> Result<()> {
         // SAFETY: The number says that there is no argument.
-        let request = unsafe { NoArg::<{ uapi::REVOKE }>::new() };
+        let request = unsafe { NoArg::<{ uapi::REVOKE as Opcode }>::new() };
         self.request(Operation::Revoke, request)
     }
 
-    /// Describes all pools together. The device node is asked.
+    /// Describes all pools together. It is asked through the device node, whatever that was opened
+    /// for.
     ///
     /// ```no_run
     /// let stat = mmap_pool::Pool::open()?.stat()?;
@@ -315,14 +319,14 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// - `ENOTTY`: this pool is not that of the device node.
+    /// `ENOTTY`: it is a created pool, not one that was opened through the node.
     pub fn stat(&self) -> Result<Stat> {
         // SAFETY: The number says that the kernel writes one `Stat`, a struct of integers.
-        let request = unsafe { Getter::<{ uapi::STAT }, Stat>::new() };
-        self.request(Operation::Stat, request)
+        let request = unsafe { Getter::<{ uapi::STAT as Opcode }, uapi::Stat>::new() };
+        self.request(Operation::Stat, request).map(Stat::from)
     }
 
-    fn set<const NUMBER: u32, T>(&self, operation: Operation, argument: T) -> Result<()> {
+    fn set<const NUMBER: Opcode, T>(&self, operation: Operation, argument: T) -> Result<()> {
         // SAFETY: `self` is a pool, and the callers pair the number with the struct it stands for,
         // which the kernel only reads.
         let request = unsafe { Setter::<NUMBER, T>::new(argument) };
@@ -401,26 +405,6 @@ impl Pool {
     #[must_use]
     pub fn as_file(&self) -> &File {
         &self.file
-    }
-}
-
-impl Info {
-    /// Whether it is the pool that the device node opens.
-    #[must_use]
-    pub fn is_default(&self) -> bool {
-        self.flags & uapi::FLAG_DEFAULT != 0
-    }
-
-    /// Whether [`Pool::revoke`] took the pool away.
-    #[must_use]
-    pub fn is_revoked(&self) -> bool {
-        self.flags & uapi::FLAG_REVOKED != 0
-    }
-
-    /// When the pool gets its pages, unless this version does not know the strategy.
-    #[must_use]
-    pub fn strategy(&self) -> Option<Strategy> {
-        Strategy::from_number(self.strategy)
     }
 }
 

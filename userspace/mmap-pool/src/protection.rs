@@ -3,7 +3,7 @@
 //! What a mapping allows.
 
 use std::fmt;
-use std::ops::BitOr;
+use std::ops::{BitAnd, BitOr};
 
 use rustix::mm::{MprotectFlags, ProtFlags};
 
@@ -49,6 +49,14 @@ impl Protection {
 
     pub(crate) fn for_mprotect(self) -> MprotectFlags {
         MprotectFlags::from_bits_retain(self.for_mmap().bits())
+    }
+}
+
+impl BitAnd for Protection {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 
