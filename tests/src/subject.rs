@@ -3,15 +3,16 @@
 //! What a scenario runs on: the pool, or one of the kernel's own objects of the same size.
 
 use std::fs::{self, File};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::process;
 use std::ptr;
 
-use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Protection, Seals};
+use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{
-    fallocate, fcntl_add_seals, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, Mode,
+    fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, Mode,
     OFlags, SealFlags,
 };
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
@@ -27,6 +28,53 @@ pub const PAGE: usize = 4096;
 pub const PAGES: usize = 256;
 /// Bytes of a subject.
 pub const SIZE: usize = PAGES * PAGE;
+
+/// An open file that is memory and nothing else, and so may be mapped.
+#[derive(Debug)]
+pub struct Object(File);
+
+impl Object {
+    /// # Safety
+    ///
+    /// The file is as [`Mappable`] demands.
+    #[must_use]
+    pub unsafe fn new(file: impl Into<OwnedFd>) -> Self {
+        Self(File::from(file.into()))
+    }
+}
+
+impl Deref for Object {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DerefMut for Object {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<Object> for File {
+    fn from(object: Object) -> Self {
+        object.0
+    }
+}
+
+// SAFETY: Who made the object vouched for it.
+unsafe impl Mappable for Object {
+    fn size_bytes(&self) -> mmap_pool::Result<u64> {
+        Ok(fstat(self).map_or(0, |stat| stat.st_size.unsigned_abs()))
+    }
+}
 
 /// Something to map, read and write, of [`SIZE`] bytes, all zero.
 #[derive(Debug)]
@@ -120,13 +168,11 @@ impl Subject {
     /// # Errors
     ///
     /// What `open(2)` answers.
-    pub fn open(&self, access: OFlags) -> Result<File, Failure> {
-        Ok(open(
-            self.path()?,
-            access | OFlags::CLOEXEC,
-            Mode::RUSR | Mode::WUSR,
-        )?
-        .into())
+    pub fn open(&self, access: OFlags) -> Result<Object, Failure> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = open(self.path()?, access | OFlags::CLOEXEC, mode)?;
+        // SAFETY: Pools, memfds and files of tmpfs are memory.
+        Ok(unsafe { Object::new(file) })
     }
 
     /// Opens the subject anew for reading and writing.
@@ -134,7 +180,7 @@ impl Subject {
     /// # Errors
     ///
     /// What `open(2)` answers.
-    pub fn file(&self) -> Result<File, Failure> {
+    pub fn file(&self) -> Result<Object, Failure> {
         self.open(OFlags::RDWR)
     }
 
@@ -240,7 +286,7 @@ impl Subject {
         matches!(self.kind, Kind::Node)
     }
 
-    fn open_file(&self) -> Result<File, Errno> {
+    fn open_file(&self) -> Result<Object, Errno> {
         self.file().map_err(|_| Errno::BADF)
     }
 
@@ -262,7 +308,7 @@ impl Subject {
     ///
     /// What `open(2)` and `read(2)` answer.
     pub fn word(&self, offset: usize) -> Result<String, Failure> {
-        observe::word_in_file(&self.file()?, offset)
+        observe::word_in_file(&*self.file()?, offset)
     }
 
     /// Writes a word at `offset` with `write(2)`, through a new descriptor.
@@ -271,7 +317,7 @@ impl Subject {
     ///
     /// What `open(2)` and `write(2)` answer.
     pub fn put_word(&self, offset: usize, word: &str) -> Result<(), Failure> {
-        observe::put_word_in_file(&self.file()?, offset, word)
+        observe::put_word_in_file(&*self.file()?, offset, word)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Mappings that merge, split, grow, shrink and move.
 
 use std::ffi::{c_int, c_void};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr;
@@ -13,7 +13,7 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
 use crate::child::in_child;
 use crate::observe::{checked, last_errno, page_table, put_word, verdict, word};
 use crate::signal::{touch, Access};
-use crate::subject::{Subject, PAGE, SIZE};
+use crate::subject::{Object, Subject, PAGE, SIZE};
 use crate::{Answer, Failure};
 
 const RESERVED: usize = 64 * PAGE;
@@ -278,13 +278,13 @@ impl Range {
         self.0.as_ptr().wrapping_add(number * PAGE)
     }
 
-    fn map(&self, file: &File, pages: std::ops::Range<usize>, from: usize) -> Result<(), Failure> {
+    fn map(&self, file: &Object, pages: std::ops::Range<usize>, from: usize) -> Result<(), Failure> {
         self.map_with(file, pages, from, libc::MAP_SHARED)
     }
 
     fn map_with(
         &self,
-        file: &File,
+        file: &Object,
         pages: std::ops::Range<usize>,
         from: usize,
         sharing: c_int,

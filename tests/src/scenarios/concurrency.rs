@@ -191,7 +191,8 @@ fn in_processes_that_map(
     let path = subject.path()?;
     in_processes(|worker| {
         let file = File::options().read(true).write(true).open(&path)?;
-        let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+        // SAFETY: It is the subject, which is memory.
+        let mapping = unsafe { MappingBuilder::shared().len(SIZE).map_file(&file) }?;
         work(worker, &mapping)?;
         Ok(String::new())
     })?;

@@ -16,7 +16,7 @@ use rustix::net::{
 
 use crate::child::{in_child, Child};
 use crate::observe::{checked, put_word, symbol, verdict, word};
-use crate::subject::{Subject, PAGE, SIZE};
+use crate::subject::{Object, Subject, PAGE, SIZE};
 use crate::{fail, Answer, Failure};
 
 pub fn a_descriptor_goes_through_a_socket(subject: &Subject) -> Answer {
@@ -27,7 +27,8 @@ pub fn a_descriptor_goes_through_a_socket(subject: &Subject) -> Answer {
         None,
     )?;
     let child = Child::fork(|_| {
-        let file = File::from(receive(&theirs)?);
+        // SAFETY: It is the subject, which is memory.
+        let file = unsafe { Object::new(receive(&theirs)?) };
         let seen = {
             let mapping = MappingBuilder::shared()
                 .protection(Protection::READ)
@@ -164,7 +165,7 @@ pub fn become_another_user() -> Result<(), Failure> {
     Ok(())
 }
 
-fn send(socket: &OwnedFd, file: &File) -> Result<(), Failure> {
+fn send(socket: &OwnedFd, file: &Object) -> Result<(), Failure> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [file.as_fd()];

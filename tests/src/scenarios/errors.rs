@@ -3,7 +3,6 @@
 //! What `mmap(2)` and its relatives refuse, and with which error.
 
 use std::ffi::{c_int, c_void};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
@@ -14,7 +13,7 @@ use rustix::fs::OFlags;
 use crate::child::in_child;
 use crate::observe::{put_word, verdict, word};
 use crate::signal::{touch, Access};
-use crate::subject::{Subject, PAGE};
+use crate::subject::{Object, Subject, PAGE};
 use crate::{Answer, Failure};
 
 pub fn length_zero_is_einval(subject: &Subject) -> Answer {
@@ -240,7 +239,7 @@ impl Call {
         Self { offset, ..self }
     }
 
-    fn make(self, file: &File) -> Result<*mut u8, Errno> {
+    fn make(self, file: &Object) -> Result<*mut u8, Errno> {
         self.make_raw(file.as_raw_fd())
     }
 
@@ -269,7 +268,7 @@ impl Call {
     }
 
     /// Makes the call, undoes it, and tells what it answered.
-    fn verdict(self, file: &File) -> Answer {
+    fn verdict(self, file: &Object) -> Answer {
         let mapped = self.make(file);
         if let Ok(start) = mapped {
             unmap(start, self.len).map_err(Failure::from)?;

@@ -529,7 +529,8 @@ impl Object {
     }
 
     fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
-        Ok(builder.map(&self.file)?)
+        // SAFETY: Pools and memfds are memory.
+        Ok(unsafe { builder.map_file(&self.file) }?)
     }
 
     /// Writes the number of each page, from 1000 on, into it.

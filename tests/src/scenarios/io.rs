@@ -15,7 +15,7 @@ use rustix::io::{pread, pwrite};
 use rustix::mm::{mmap_anonymous, mprotect, msync, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 
 use crate::observe::{count, put_word, symbol, verdict, word};
-use crate::subject::{Subject, PAGE, SIZE};
+use crate::subject::{Object, Subject, PAGE, SIZE};
 use crate::{Answer, Failure};
 
 pub fn a_mapping_sees_what_write_wrote(subject: &Subject) -> Answer {
@@ -335,7 +335,7 @@ fn write_then_look(subject: &Subject, mapping: &Mapping) -> Answer {
 }
 
 /// A descriptor, and a mapping of all of it made through the same descriptor.
-fn mapped(subject: &Subject, builder: MappingBuilder) -> Result<(File, Mapping), Failure> {
+fn mapped(subject: &Subject, builder: MappingBuilder) -> Result<(Object, Mapping), Failure> {
     let file = subject.file()?;
     let mapping = builder.len(SIZE).map(&file)?;
     Ok((file, mapping))

@@ -2,9 +2,9 @@
 
 //! Locks in a shared mapping, which exclude processes from each other.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
-use mmap_pool::Errno;
+use mmap_pool::{Atomic, Errno};
 
 use crate::child::Child;
 use crate::observe::{checked, count, last_errno, verdict};
@@ -145,7 +145,7 @@ fn answer(result: i32) -> String {
 }
 
 /// 0: free; 1: held; 2: held, and somebody may wait.
-fn acquire(lock: &AtomicU32) -> Result<(), Errno> {
+fn acquire(lock: Atomic<'_, u32>) -> Result<(), Errno> {
     if lock
         .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
         .is_ok()
@@ -158,7 +158,7 @@ fn acquire(lock: &AtomicU32) -> Result<(), Errno> {
     Ok(())
 }
 
-fn release(lock: &AtomicU32) -> Result<(), Errno> {
+fn release(lock: Atomic<'_, u32>) -> Result<(), Errno> {
     if lock.swap(0, Ordering::Release) == 2 {
         wake(lock)?;
     }
@@ -166,7 +166,7 @@ fn release(lock: &AtomicU32) -> Result<(), Errno> {
 }
 
 /// Waits until somebody wakes it, if the word has this value.
-fn wait(word: &AtomicU32, value: u32) -> Result<(), Errno> {
+fn wait(word: Atomic<'_, u32>, value: u32) -> Result<(), Errno> {
     // SAFETY: The word is mapped.
     match unsafe { futex(word, libc::FUTEX_WAIT, value) } {
         Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
@@ -175,7 +175,7 @@ fn wait(word: &AtomicU32, value: u32) -> Result<(), Errno> {
 }
 
 /// Wakes one who waits, and tells how many that were.
-fn wake(word: &AtomicU32) -> Result<u64, Errno> {
+fn wake(word: Atomic<'_, u32>) -> Result<u64, Errno> {
     // SAFETY: The word is mapped.
     unsafe { futex(word, libc::FUTEX_WAKE, 1) }
 }
@@ -183,7 +183,7 @@ fn wake(word: &AtomicU32) -> Result<u64, Errno> {
 /// # Safety
 ///
 /// The operation takes no further arguments.
-unsafe fn futex(word: &AtomicU32, operation: i32, value: u32) -> Result<u64, Errno> {
+unsafe fn futex(word: Atomic<'_, u32>, operation: i32, value: u32) -> Result<u64, Errno> {
     let no_time = std::ptr::null::<libc::timespec>();
     // SAFETY: The caller's promise.
     let result =

@@ -57,7 +57,8 @@ pub fn a_child_that_maps_for_itself_shares_too(subject: &Subject) -> Answer {
     let path = subject.path()?;
     let seen = in_child(|| {
         let file = std::fs::File::options().read(true).write(true).open(path)?;
-        let own = MappingBuilder::shared().len(2 * PAGE).map(&file)?;
+        // SAFETY: It is the subject, which is memory.
+        let own = unsafe { MappingBuilder::shared().len(2 * PAGE).map_file(&file) }?;
         let seen = word(&own, PAGE)?;
         put_word(&own, PAGE, "pong")?;
         Ok(seen)
@@ -93,7 +94,9 @@ pub fn a_childs_writes_are_kept_after_its_death(subject: &Subject) -> Answer {
     let path = subject.path()?;
     in_child(|| {
         let file = std::fs::File::options().read(true).write(true).open(path)?;
-        put_word(&MappingBuilder::shared().len(PAGE).map(&file)?, 0, "kept")?;
+        // SAFETY: It is the subject, which is memory.
+        let mapping = unsafe { MappingBuilder::shared().len(PAGE).map_file(&file) }?;
+        put_word(&mapping, 0, "kept")?;
         Ok(String::new())
     })?;
     subject.word(0)

@@ -69,7 +69,7 @@ pub fn system_calls_past_the_end_are_efault(subject: &Subject) -> Answer {
     let buffer = mapping.as_ptr().wrapping_add(SIZE);
     let pipe = rustix::pipe::pipe()?;
     rustix::io::write(&pipe.1, b"something to read")?;
-    let written = crate::scenarios::io::raw_pwrite(&subject.file()?, buffer, 8, 0);
+    let written = crate::scenarios::io::raw_pwrite(&*subject.file()?, buffer, 8, 0);
     let read = crate::scenarios::io::raw_read(&pipe.0, buffer, 8);
     Ok(format!("{} {}", verdict(&written), verdict(&read)))
 }

@@ -54,7 +54,11 @@ impl Ring {
         };
         // SAFETY: The descriptor is new.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let map = |offset| MappingBuilder::shared().offset(offset).len(4096).map(&fd);
+        let map = |offset| {
+            let builder = MappingBuilder::shared().offset(offset).len(4096);
+            // SAFETY: What is written there are requests on memory that the tests own.
+            unsafe { builder.map_file(&fd) }
+        };
         Ok(Self {
             rings: map(0)?,
             entries: map(OFFSET_OF_SQES)?,

@@ -479,13 +479,12 @@ impl State {
     fn of(pool: &Pool) -> Self {
         let mut bytes = vec![0xff; SIZE];
         pool.read_exact_at(&mut bytes, 0).unwrap();
+        let mut stat = totals().unwrap();
+        // The reserve fills itself whenever there is time.
+        stat.nr_reserve_pages = 0;
         Self {
             info: pool.info().unwrap(),
-            stat: Stat {
-                // The reserve fills itself whenever there is time.
-                nr_reserve_pages: 0,
-                ..totals().unwrap()
-            },
+            stat,
             bytes,
             nr_descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
         }

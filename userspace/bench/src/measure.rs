@@ -520,10 +520,8 @@ fn leave_free_pages() -> Result<(), Failure> {
 }
 
 fn touch_tail(object: &Object) -> Result<f64, Failure> {
-    let mapping = MappingBuilder::shared()
-        .offset((object.len() - TAIL_LEN) as u64)
-        .len(TAIL_LEN)
-        .map(object.file()?)?;
+    let tail = MappingBuilder::shared().offset((object.len() - TAIL_LEN) as u64);
+    let mapping = object.map(tail.len(TAIL_LEN))?;
     Ok(per(
         cost_of_touch(&mapping, write_each_page)?,
         TAIL_LEN / PAGE,

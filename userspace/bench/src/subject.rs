@@ -199,7 +199,7 @@ impl Object {
     /// What `mmap(2)` answers.
     pub fn shared(&self) -> Result<Mapping, Failure> {
         match &self.file {
-            Some(file) => Ok(MappingBuilder::shared().len(self.len).map(file)?),
+            Some(_) => self.map(MappingBuilder::shared().len(self.len)),
             None => anonymous(self.len),
         }
     }
@@ -210,7 +210,17 @@ impl Object {
     ///
     /// What `mmap(2)` answers.
     pub fn private(&self) -> Result<Mapping, Failure> {
-        Ok(MappingBuilder::private().len(self.len).map(self.file()?)?)
+        self.map(MappingBuilder::private().len(self.len))
+    }
+
+    /// Maps the object's file.
+    ///
+    /// # Errors
+    ///
+    /// What `mmap(2)` answers.
+    pub fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
+        // SAFETY: Each subject is memory and nothing else.
+        Ok(unsafe { builder.map_file(self.file()?) }?)
     }
 
     /// Makes the object larger.
