@@ -171,22 +171,21 @@ pub const STRATEGY_HUGE: u32 = 2;
 /// revoking it is `EPERM`.
 pub const STRATEGY_EAGER: u32 = 3;
 
-/// Describes the pool behind a descriptor. Works whatever the descriptor was opened for, and on a
-/// revoked pool.
+/// Describes the pool behind a descriptor, which may be open for anything. The pool may be revoked.
 ///
 /// C: `MMAP_POOL_INFO`.
 pub const INFO: u32 = ioc::<Info>(DIR_READ, 0x00);
 
-/// Creates a pool and returns a new descriptor for it, open for reading and writing, `O_CLOEXEC`. It is
-/// asked of the device node: a process that was handed a pool gets no others by it.
+/// Creates a pool and returns a new descriptor for it, open for reading and writing, `O_CLOEXEC`.
 ///
-/// The descriptor is one of a regular file: `fstat`, `ftruncate`, `fallocate` work on it, and
-/// `/proc/self/fd/N` opens it again. The pool lives as long as a descriptor or a mapping of it.
+/// The request is for the node `/dev/mmap_pool`, open for writing: a process that was handed a pool gets
+/// no others by it. The new descriptor is one of a regular file: `fstat`, `ftruncate`, `fallocate` work
+/// on it, and `/proc/self/fd/N` opens it again. The pool lives as long as a descriptor or a mapping of it.
 ///
 /// # Errors
 ///
-/// - `ENOTTY`: the descriptor is not one of the device node.
-/// - `EBADF`: the descriptor is not open for writing.
+/// - `EBADF`: the node is not open for writing.
+/// - `ENOTTY`: the descriptor is one of a created pool.
 /// - `EINVAL`: flags that are not zero, an unknown strategy, a name that does not end, a size
 ///   beyond a file's bounds.
 /// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
@@ -249,7 +248,8 @@ pub const PREFAULT: u32 = ioc::<Range>(DIR_WRITE, 0x04);
 pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
 
 /// Revokes the pool: its memory is freed, touching a mapping of it is `SIGBUS` from then on, reading,
-/// writing and mapping it is `ENODEV`. It waits for no other call on the pool.
+/// writing and mapping it is `ENODEV`. It waits for no other call on the pool. The descriptor may be
+/// open for anything.
 ///
 /// # Errors
 ///
@@ -259,11 +259,11 @@ pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
 /// C: `MMAP_POOL_REVOKE`.
 pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);
 
-/// Describes all pools together. Works on any descriptor of the device node.
+/// Describes all pools together. The request is for the node `/dev/mmap_pool`, open for anything.
 ///
 /// # Errors
 ///
-/// - `ENOTTY`: the descriptor is not one of the device node.
+/// - `ENOTTY`: the descriptor is one of a created pool.
 ///
 /// C: `MMAP_POOL_STAT`.
 pub const STAT: u32 = ioc::<Stat>(DIR_READ, 0x07);

@@ -3,7 +3,8 @@
  * Userspace interface of /dev/mmap_pool.
  *
  * src/uapi.rs states the same in Rust, for the module and for the Rust
- * library; a test compares sizes, offsets and numbers.
+ * library; a test compares sizes, offsets and numbers. The comments that begin
+ * with two stars are the manual page mmap_pool(4) as well.
  */
 #ifndef _UAPI_LINUX_MMAP_POOL_H
 #define _UAPI_LINUX_MMAP_POOL_H
@@ -20,11 +21,34 @@
 /* Bytes of mmap_pool_create.name, the terminating zero included. */
 #define MMAP_POOL_NAME_LEN	64
 
-/*
+/**
+ * DOC: Requests
+ *
  * No structure has padding or pointers, so 32-bit programs use the same ones.
  * Members called reserved are zero in answers and must be zero in arguments,
  * else EINVAL. An argument that does not point to accessible memory is EFAULT,
  * an unknown number ENOTTY, and a pool that was revoked ENODEV.
+ */
+
+/**
+ * DOC: Reading, writing, mapping
+ *
+ * The descriptor must be open for what is done: read() of one that is not open
+ * for reading and write() to one that is not open for writing are EBADF.
+ * mmap() needs one that is open for reading, and a shared mapping that can be
+ * written to needs one that is open for writing as well, else EACCES.
+ *
+ * write() to a pool with MMAP_POOL_SEAL_WRITE is EPERM. So is one that reaches
+ * past the end of a created pool with MMAP_POOL_SEAL_GROW: not even the part
+ * before the end is written. So is a shared mapping of a pool with
+ * MMAP_POOL_SEAL_WRITE that can be written to, and making one such with
+ * mprotect() is EACCES. ftruncate() and fallocate() of a created pool are EPERM
+ * if a seal forbids what they would do.
+ *
+ * write() at or past the end of the default pool is ENOSPC, and so is one that
+ * needs a page when all pools together may hold no more. Touching a mapped page
+ * is SIGBUS then, and past the end of the pool. All of it is ENODEV, and
+ * touching SIGBUS, once the pool was revoked.
  */
 
 /**
@@ -124,22 +148,34 @@ struct mmap_pool_stat {
 	__u64 reserved;
 };
 
-/* Seals; the bits are those of F_ADD_SEALS. */
+/**
+ * DOC: Seals
+ *
+ * A seal forbids something for good, through every descriptor. The bits are
+ * those of F_ADD_SEALS, but fcntl() does not know them: that is EINVAL.
+ */
 #define MMAP_POOL_SEAL_SEAL	0x1	/* no more seals can be added */
 #define MMAP_POOL_SEAL_SHRINK	0x2	/* the pool cannot shrink */
 #define MMAP_POOL_SEAL_GROW	0x4	/* the pool cannot grow */
 #define MMAP_POOL_SEAL_WRITE	0x8	/* the pool cannot be written to */
 
-/*
- * Strategies: when a pool gets its pages, and in what pieces.
+/**
+ * DOC: Strategies
  *
- * PAGE: a page fault allocates the page that was touched, no other.
- * AROUND: a page fault allocates and maps the aligned 64 KiB around that page.
- * HUGE: memory comes in the largest pieces there are, up to a huge page (2 MiB
- * on x86-64), which a single entry of the page table maps.
- * EAGER: mmap() allocates and maps all of the range, so that touching it never
- * allocates. In return nothing is ever taken away: the pool has
- * MMAP_POOL_SEAL_SHRINK from the start, and making a hole or revoking it is
+ * When a pool gets its pages, and in what pieces.
+ *
+ * MMAP_POOL_STRATEGY_PAGE: a page fault allocates the page that was touched, no
+ * other.
+ *
+ * MMAP_POOL_STRATEGY_AROUND: a page fault allocates and maps the aligned 64 KiB
+ * around that page.
+ *
+ * MMAP_POOL_STRATEGY_HUGE: memory comes in the largest pieces there are, up to a
+ * huge page (2 MiB on x86-64), which a single entry of the page table maps.
+ *
+ * MMAP_POOL_STRATEGY_EAGER: mmap() allocates and maps all of the range, so that
+ * touching it never allocates. In return nothing is ever taken away: the pool
+ * has MMAP_POOL_SEAL_SHRINK from the start, and making a hole or revoking it is
  * EPERM.
  */
 #define MMAP_POOL_STRATEGY_PAGE		0
@@ -150,32 +186,34 @@ struct mmap_pool_stat {
 #define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool the device node opens */
 #define MMAP_POOL_FLAG_REVOKED	0x2	/* the pool was revoked */
 
-/*
+/**
  * MMAP_POOL_INFO - describe the pool behind a descriptor
  *
- * Works whatever the descriptor was opened for, and on a revoked pool.
+ * The descriptor may be open for anything, and the pool may be revoked.
  */
 #define MMAP_POOL_INFO	_IOR(MMAP_POOL_IOC_MAGIC, 0x00, struct mmap_pool_info)
 
-/*
+/**
  * MMAP_POOL_CREATE - create a pool, return a new descriptor for it
  *
- * The descriptor is O_CLOEXEC, open for reading and writing, and one of a
- * regular file: fstat, ftruncate, fallocate work on it, and /proc/self/fd/N
- * opens it again. The pool lives as long as a descriptor or a mapping of it.
+ * Needs the node /dev/mmap_pool, open for writing. The new
+ * descriptor is O_CLOEXEC, open for reading and writing, and one of a regular
+ * file: fstat(), ftruncate(), fallocate() work on it, and /proc/self/fd/N opens
+ * it again. The pool lives as long as a descriptor or a mapping of it.
  *
- * EINVAL: flags that are not zero, an unknown strategy, a name that does not
- * end, a size beyond a file's bounds. EMFILE, ENFILE: too many open files.
- * ENOMEM: no memory.
+ * EBADF: the node is not open for writing. ENOTTY: the descriptor is one of a
+ * created pool. EINVAL: flags that are not zero, an unknown strategy, a name
+ * that does not end, a size beyond a file's bounds. EMFILE, ENFILE: too many
+ * open files. ENOMEM: no memory.
  */
 #define MMAP_POOL_CREATE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)
 
-/*
+/**
  * MMAP_POOL_RESIZE - change the size of the pool
  *
- * What lies past a smaller size goes: pages, mappings of them (SIGBUS), private
- * copies.
+ * Needs a descriptor that is open for writing. What lies past a smaller size
+ * goes: pages, mappings of them (SIGBUS), private copies.
  *
  * EBADF: the descriptor is not open for writing. EPERM: a seal forbids it; the
  * default pool, without CAP_SYS_ADMIN. EINVAL: the size is beyond a file's
@@ -184,10 +222,10 @@ struct mmap_pool_stat {
 #define MMAP_POOL_RESIZE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x02, struct mmap_pool_resize)
 
-/*
+/**
  * MMAP_POOL_PUNCH - make a hole: free whole pages, zero parts of pages
  *
- * Private copies stay.
+ * Needs a descriptor that is open for writing. Private copies stay.
  *
  * EBADF: the descriptor is not open for writing. EPERM: the pool is sealed
  * against writing, or has MMAP_POOL_STRATEGY_EAGER. EINVAL: the range is empty
@@ -195,11 +233,12 @@ struct mmap_pool_stat {
  */
 #define MMAP_POOL_PUNCH	_IOW(MMAP_POOL_IOC_MAGIC, 0x03, struct mmap_pool_range)
 
-/*
+/**
  * MMAP_POOL_PREFAULT - allocate the pages of a range that have no memory yet
  *
- * In the pieces of the pool's strategy, which may reach beyond the range. After
- * an error some of them may have it.
+ * Needs a descriptor that is open for writing. Memory comes in the pieces of the
+ * pool's strategy, which may reach beyond the range. After an error some pages
+ * may have it.
  *
  * EBADF: the descriptor is not open for writing. EINVAL: the range is empty or
  * not within the pool. ENOSPC: the limit for all pools is reached. ENOMEM: no
@@ -208,8 +247,10 @@ struct mmap_pool_stat {
 #define MMAP_POOL_PREFAULT \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x04, struct mmap_pool_range)
 
-/*
+/**
  * MMAP_POOL_SEAL - add seals, for good
+ *
+ * Needs a descriptor that is open for writing.
  *
  * EBADF: the descriptor is not open for writing. EPERM: MMAP_POOL_SEAL_SEAL was
  * added before; the default pool, without CAP_SYS_ADMIN. EBUSY:
@@ -218,21 +259,24 @@ struct mmap_pool_stat {
  */
 #define MMAP_POOL_SEAL	_IOW(MMAP_POOL_IOC_MAGIC, 0x05, struct mmap_pool_seal)
 
-/*
+/**
  * MMAP_POOL_REVOKE - take the pool away from everybody
  *
- * Its memory is freed, touching a mapping of it is SIGBUS from then on, reading,
- * writing and mapping it is ENODEV.
+ * The descriptor may be open for anything: what counts is who the task is. The
+ * pool's memory is freed, touching a mapping of it is SIGBUS from then on,
+ * reading, writing and mapping it is ENODEV.
  *
  * EPERM: neither the pool's owner nor CAP_SYS_ADMIN; the default pool, without
  * CAP_SYS_ADMIN; a pool with MMAP_POOL_STRATEGY_EAGER.
  */
 #define MMAP_POOL_REVOKE	_IO(MMAP_POOL_IOC_MAGIC, 0x06)
 
-/*
+/**
  * MMAP_POOL_STAT - describe all pools together
  *
- * Works on any descriptor of any pool.
+ * Needs the node /dev/mmap_pool, open for anything.
+ *
+ * ENOTTY: the descriptor is one of a created pool.
  */
 #define MMAP_POOL_STAT	_IOR(MMAP_POOL_IOC_MAGIC, 0x07, struct mmap_pool_stat)
 

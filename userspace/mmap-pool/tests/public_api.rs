@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The public interface is what `public-api.txt` says, item by item.
+//!
+//! Whoever changes it changes that file too, and CHANGELOG.md. A line that goes or changes is a new
+//! minor version while the major one is 0, a line that comes is a new patch version.
+//!
+//! Only `make check` runs this: rustdoc's JSON and the crate that reads it fit together in one
+//! version, that of the build root.
+
+use std::path::Path;
+use std::process::Command;
+
+use public_api::Builder;
+
+#[test]
+fn the_public_interface_is_the_one_on_record() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let built = Command::new(env!("CARGO"))
+        .args(["rustdoc", "--locked", "--quiet", "--lib", "--all-features"])
+        .args(["--", "-Zunstable-options", "--output-format=json"])
+        .current_dir(folder)
+        // The options are nightly's.
+        .env("RUSTC_BOOTSTRAP", "mmap_pool")
+        .status()
+        .unwrap();
+    assert!(built.success());
+
+    // CARGO_TARGET_TMPDIR is `tmp` beside `doc`, or, with a target chosen, beside the target's folder.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let json = ["x86_64-unknown-linux-gnu/doc", "doc"]
+        .map(|doc| target.join(doc).join("mmap_pool.json"))
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("rustdoc has written its JSON");
+    let found = Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()
+        .unwrap()
+        .to_string();
+
+    let record = folder.join("public-api.txt");
+    if std::env::var_os("MMAP_POOL_RECORD").is_some() {
+        std::fs::write(&record, &found).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&record).unwrap();
+    let lacks = |text: &str, line: &str| !text.lines().any(|other| other == line);
+    let gone = recorded.lines().filter(|line| lacks(&found, line));
+    let new = found.lines().filter(|line| lacks(&recorded, line));
+    let changes: Vec<_> = gone
+        .map(|line| format!("- {line}"))
+        .chain(new.map(|line| format!("+ {line}")))
+        .collect();
+    assert!(
+        changes.is_empty(),
+        "the public interface has changed:\n{}\n\
+         If that is meant: MMAP_POOL_RECORD=1 qemu/enter cargo test -p mmap-pool --test public_api",
+        changes.join("\n")
+    );
+}
