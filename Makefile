@@ -14,8 +14,13 @@ modules modules_install clean rust-analyzer:
 
 else
 
-.PHONY: module run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help
+PREFIX ?= /usr/local
+
+.PHONY: install-headers module run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help
 module: ; @qemu/module
 run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help: ; @qemu/verbs/$@
+install-headers:
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/include/linux" include/uapi/linux/mmap_pool.h
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man4" docs/man/mmap_pool.4
 
 endif

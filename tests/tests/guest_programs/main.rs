@@ -8,6 +8,7 @@
 
 mod compat;
 mod direct;
+mod examples;
 mod files;
 mod fio;
 mod given;

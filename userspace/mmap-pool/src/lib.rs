@@ -122,6 +122,11 @@ pub use strategy::Strategy;
 /// of `rustix` means a new one of this crate.
 pub use rustix::io::Errno;
 
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// [`std::result::Result`] with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
