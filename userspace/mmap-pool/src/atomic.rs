@@ -281,6 +281,32 @@ mod tests {
         });
     }
 
+    #[test]
+    fn copies_that_overlap_mix_and_do_nothing_worse() {
+        const TURNS: usize = if cfg!(miri) { 50 } else { 20_000 };
+        let mapping = mapping();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..TURNS {
+                    mapping.write_at(0, &[1; 9]).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..TURNS {
+                    mapping.fill(4, 9, 2).unwrap();
+                }
+            });
+            let mut bytes = [0; 16];
+            for _ in 0..TURNS {
+                mapping.read_at(0, &mut bytes).unwrap();
+                assert!(bytes[..4].iter().all(|&byte| byte < 2), "{bytes:?}");
+                assert!(bytes[4..9].iter().all(|&byte| byte < 3), "{bytes:?}");
+                assert!(bytes[9..13].iter().all(|&byte| byte % 2 == 0), "{bytes:?}");
+                assert_eq!(bytes[13..], [0; 3]);
+            }
+        });
+    }
+
     /// Two threads write parts of the same words in sizes of their own, while a third reads. It is
     /// what Rust's own accesses may not do.
     #[cfg(all(any(target_arch = "aarch64", target_arch = "x86_64"), not(miri)))]
