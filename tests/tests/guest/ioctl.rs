@@ -81,11 +81,9 @@ fn a_bad_pointer_is_efault_and_changes_nothing() {
     on_both_kinds(|pool| {
         let zero = File::open("/dev/zero").unwrap();
         let map = |protection| {
-            MappingBuilder::private()
-                .protection(protection)
-                .len(PAGE)
-                .map(&zero)
-                .unwrap()
+            let builder = MappingBuilder::private().protection(protection).len(PAGE);
+            // SAFETY: /dev/zero is memory.
+            unsafe { builder.map_file(&zero) }.unwrap()
         };
         let (closed, readable) = (map(Protection::NONE), map(Protection::READ));
         let addresses = [
