@@ -12,8 +12,8 @@ use std::ptr;
 
 use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{
-    fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, Mode,
-    OFlags, SealFlags,
+    fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags,
+    Mode, OFlags, SealFlags,
 };
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};

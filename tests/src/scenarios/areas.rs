@@ -278,7 +278,12 @@ impl Range {
         self.0.as_ptr().wrapping_add(number * PAGE)
     }
 
-    fn map(&self, file: &Object, pages: std::ops::Range<usize>, from: usize) -> Result<(), Failure> {
+    fn map(
+        &self,
+        file: &Object,
+        pages: std::ops::Range<usize>,
+        from: usize,
+    ) -> Result<(), Failure> {
         self.map_with(file, pages, from, libc::MAP_SHARED)
     }
 

@@ -6,9 +6,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::Ordering;
 
-use mmap_pool::{
-    Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals,
-};
+use mmap_pool::{Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals};
 use mmap_pool_tests::module::{self, FreshModule};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
@@ -183,6 +181,56 @@ fn a_created_pool_grows_by_writing_and_by_resizing() {
     pool.resize(0).unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
     drop(pool);
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_mapping_may_begin_anywhere_and_follow_a_new_size() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let begin = PAGE - 3;
+    let mut mapping = MappingBuilder::shared()
+        .offset(begin as u64)
+        .map(&pool)
+        .unwrap();
+    assert_eq!(mapping.len(), 3);
+    pool.resize(SIZE as u64).unwrap();
+    mapping.remap(SIZE - begin).unwrap();
+    mapping.write_at(0, b"across").unwrap();
+    mapping.write_at(SIZE - begin - 4, b"last").unwrap();
+    let mut bytes = [0; 6];
+    pool.read_exact_at(&mut bytes, begin as u64).unwrap();
+    assert_eq!(&bytes, b"across");
+    pool.read_exact_at(&mut bytes, SIZE as u64 - 6).unwrap();
+    assert_eq!(&bytes, b"\0\0last");
+    mapping.remap(3).unwrap();
+    assert!(mapping.write_at(3, b"no").is_err());
+    drop((mapping, pool));
+    module.unload().unwrap();
+}
+
+#[test]
+fn parts_of_a_mapping_can_be_filled_advised_and_flushed() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::open().unwrap();
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    mapping
+        .advise_range(Advice::PopulateWrite, 4 * PAGE, 2 * PAGE)
+        .unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 2);
+    mapping.fill(5 * PAGE + 1, 2 * PAGE, 0xee).unwrap();
+    assert_eq!(pool.info().unwrap().nr_resident_pages, 4);
+    mapping.flush_range(5 * PAGE + 1, 2 * PAGE).unwrap();
+    let mut bytes = vec![0; 2 * PAGE + 2];
+    pool.read_exact_at(&mut bytes, 5 * PAGE as u64).unwrap();
+    assert_eq!((bytes[0], bytes[2 * PAGE + 1]), (0, 0));
+    assert!(bytes[1..=2 * PAGE].iter().all(|&byte| byte == 0xee));
+
+    let half = mapping.atomic_u16(8 * PAGE).unwrap();
+    half.store(0x0102, Ordering::Relaxed);
+    assert_eq!(half.fetch_sub(0x0103, Ordering::Relaxed), 0x0102);
+    assert_eq!(half.load(Ordering::Relaxed), 0xffff);
+    drop((mapping, pool));
     module.unload().unwrap();
 }
 

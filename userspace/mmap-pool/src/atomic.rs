@@ -47,9 +47,10 @@ impl<T: Word> Atomic<'_, T> {
     /// # Safety
     ///
     /// The type's invariant.
-    pub(crate) unsafe fn new(at: NonNull<T>) -> Self {
+    pub(crate) unsafe fn new(at: *mut T) -> Self {
         Self {
-            at,
+            // SAFETY: Nothing is mapped at address 0: the mapping's start is `NonNull`.
+            at: unsafe { NonNull::new_unchecked(at) },
             _mapping: PhantomData,
         }
     }

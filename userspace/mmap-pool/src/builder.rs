@@ -21,7 +21,8 @@ use crate::{Errno, Pool, Protection, Result};
 ///
 /// A mapping of the object is memory and nothing else:
 /// - Whatever bytes are written there, no kernel, device or other program takes them for more than
-///   data. The rings of io_uring are not like that: the kernel writes to addresses that it reads there.
+///   data. The rings of `io_uring` are not like that: the kernel writes to addresses that it
+///   reads there.
 /// - Reading and writing it has no other effect. The registers of a device are not like that.
 pub unsafe trait Mappable: AsFd {
     /// Bytes from the start to the end of what can be mapped.

@@ -250,8 +250,7 @@ impl Mapping {
 
     fn atomic<T: Word>(&self, offset: usize) -> Result<Atomic<'_, T>> {
         let at = self.check(offset, size_of::<T>(), Protection::READ_WRITE)?;
-        let at = NonNull::new(at.cast::<T>()).expect("a mapping does not start at address 0");
-        if at.addr().get() % size_of::<T>() != 0 {
+        if at.addr() % size_of::<T>() != 0 {
             return Err(Error::Misaligned {
                 offset,
                 align: size_of::<T>(),
@@ -260,7 +259,7 @@ impl Mapping {
         // SAFETY: It is aligned, and `check` says that the bytes are mapped for reading and writing.
         // They stay so while `self` is borrowed: to unmap them, to move them or to change their
         // protection needs it whole.
-        Ok(unsafe { Atomic::new(at) })
+        Ok(unsafe { Atomic::new(at.cast()) })
     }
 
     /// Lends `len` bytes at `offset` as a slice.
@@ -368,11 +367,12 @@ impl Mapping {
             0 => 0,
             len => self.head.saturating_add(len),
         };
+        let (old_len, may_move) = (self.mapped_len(), MremapFlags::MAYMOVE);
         // SAFETY: The range is this object's own, and `&mut self` says that nothing is lent.
-        let base =
-            unsafe { mm::mremap(self.raw(), self.mapped_len(), new_len, MremapFlags::MAYMOVE) }
-                .map_err(Error::system(Operation::Remap))?;
-        self.base = NonNull::new(base.cast()).expect("a mapping does not start at address 0");
+        let base = unsafe { mm::mremap(self.raw(), old_len, new_len, may_move) }
+            .map_err(Error::system(Operation::Remap))?;
+        // SAFETY: The kernel maps nothing at address 0 that was not asked for there.
+        self.base = unsafe { NonNull::new_unchecked(base.cast()) };
         self.len = len;
         Ok(())
     }
