@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::Ordering;
 
-use mmap_pool::{Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals};
+use mmap_pool::{
+    Advice, Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals,
+};
 use mmap_pool_tests::module::{self, FreshModule};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
