@@ -415,7 +415,7 @@ fn info_can_be_written_into_an_untouched_page_of_the_pool() {
 fn info_needs_no_alignment() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let pool = Pool::open().unwrap();
-    let mut buffer = [0xa5_u8; size_of::<Info>() + 2];
+    let mut buffer = [0xa5_u8; size_of::<uapi::Info>() + 2];
     assert_eq!(ioctl(&pool, uapi::INFO, buffer[1..].as_mut_ptr()), Ok(0));
     assert_eq!(buffer[1..9], pool.info().unwrap().size_bytes.to_ne_bytes());
     assert_eq!((buffer[0], buffer[buffer.len() - 1]), (0xa5, 0xa5));
