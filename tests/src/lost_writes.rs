@@ -235,7 +235,8 @@ struct Stage {
 /// The object could not be made, or not be written or read.
 pub fn count(object: Object, act: Act, until: Until) -> Result<Tally, Failure> {
     let file = object.make()?;
-    let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+    // SAFETY: A pool or memfd, which is memory.
+    let mapping = unsafe { MappingBuilder::shared().len(SIZE).map_file(&file) }?;
     let stage = Stage {
         offset: AtomicUsize::new(0),
         nr_acts: AtomicUsize::new(0),

@@ -173,10 +173,10 @@ struct mmap_pool_stat {
  * MMAP_POOL_STRATEGY_HUGE: memory comes in the largest pieces there are, up to a
  * huge page (2 MiB on x86-64), which a single entry of the page table maps.
  *
- * MMAP_POOL_STRATEGY_EAGER: mmap() allocates and maps all of the range, so that
- * touching it never allocates. In return nothing is ever taken away: the pool
- * has MMAP_POOL_SEAL_SHRINK from the start, and making a hole or revoking it is
- * EPERM.
+ * MMAP_POOL_STRATEGY_EAGER: all of the pool is allocated when it is created or
+ * grows, so that touching it never allocates. In return nothing is ever taken
+ * away: the pool has MMAP_POOL_SEAL_SHRINK from the start, and making a hole or
+ * revoking it is EPERM.
  */
 #define MMAP_POOL_STRATEGY_PAGE		0
 #define MMAP_POOL_STRATEGY_AROUND	1
@@ -196,15 +196,17 @@ struct mmap_pool_stat {
 /**
  * MMAP_POOL_CREATE - create a pool, return a new descriptor for it
  *
- * Needs the node /dev/mmap_pool, open for writing. The new
- * descriptor is O_CLOEXEC, open for reading and writing, and one of a regular
- * file: fstat(), ftruncate(), fallocate() work on it, and /proc/self/fd/N opens
- * it again. The pool lives as long as a descriptor or a mapping of it.
+ * Needs the node /dev/mmap_pool, open for writing: a process that was handed a
+ * pool gets no others by it. The new descriptor is O_CLOEXEC, open for reading
+ * and writing, and one of a regular file: fstat(), ftruncate(), fallocate() work
+ * on it, and /proc/self/fd/N opens it again. The pool lives as long as a
+ * descriptor or a mapping of it.
  *
  * EBADF: the node is not open for writing. ENOTTY: the descriptor is one of a
  * created pool. EINVAL: flags that are not zero, an unknown strategy, a name
- * that does not end, a size beyond a file's bounds. EMFILE, ENFILE: too many
- * open files. ENOMEM: no memory.
+ * that does not end, a size beyond a file's bounds. ENOSPC: the pool has
+ * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EMFILE,
+ * ENFILE: too many open files. ENOMEM: no memory.
  */
 #define MMAP_POOL_CREATE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)
@@ -216,8 +218,10 @@ struct mmap_pool_stat {
  * goes: pages, mappings of them (SIGBUS), private copies.
  *
  * EBADF: the descriptor is not open for writing. EPERM: a seal forbids it; the
- * default pool, without CAP_SYS_ADMIN. EINVAL: the size is beyond a file's
- * bounds; for the default pool, not one that size_mb allows, in pages.
+ * default pool, without CAP_SYS_ADMIN. ENOSPC: the pool has
+ * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EINTR: the
+ * task is being killed. EINVAL: the size is beyond a file's bounds; for the
+ * default pool, not one that size_mb allows, in pages.
  */
 #define MMAP_POOL_RESIZE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x02, struct mmap_pool_resize)
@@ -260,11 +264,12 @@ struct mmap_pool_stat {
 #define MMAP_POOL_SEAL	_IOW(MMAP_POOL_IOC_MAGIC, 0x05, struct mmap_pool_seal)
 
 /**
- * MMAP_POOL_REVOKE - take the pool away from everybody
+ * MMAP_POOL_REVOKE - revoke the pool
  *
  * The descriptor may be open for anything: what counts is who the task is. The
  * pool's memory is freed, touching a mapping of it is SIGBUS from then on,
- * reading, writing and mapping it is ENODEV.
+ * reading, writing and mapping it is ENODEV. It waits for no other call on the
+ * pool.
  *
  * EPERM: neither the pool's owner nor CAP_SYS_ADMIN; the default pool, without
  * CAP_SYS_ADMIN; a pool with MMAP_POOL_STRATEGY_EAGER.

@@ -5,13 +5,13 @@
 use std::hint;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{
-    AtomicI32, AtomicU32,
+    AtomicI32,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::thread;
 use std::time::Duration;
 
-use mmap_pool::{Errno, Pool};
+use mmap_pool::{Atomic, Errno, Pool};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::scenario::Oracle;
@@ -35,7 +35,7 @@ fn a_mark_that_goes_while_the_only_created_pool_is_closed_hangs_nobody() {
         .unwrap();
     let round = shared.atomic_u32(0).unwrap();
     for (name, make) in [("memfd", memfd as fn() -> _), ("pool", pool)] {
-        let child = Child::fork(|_| remove_marks_beside_closing(make, round)).unwrap();
+        let child = Child::fork(|_| remove_marks_beside_closing(make, &round)).unwrap();
         let mut before = u32::MAX;
         while !child.has_ended_within(PATIENCE).unwrap() {
             let now = round.load(Relaxed);
@@ -66,7 +66,7 @@ fn a_mark_holds_the_inode_and_not_the_module() {
 /// Marks a new file, then closes it while another thread removes the mark, again and again.
 fn remove_marks_beside_closing(
     make: fn() -> Result<OwnedFd, Failure>,
-    current_round: &AtomicU32,
+    current_round: &Atomic<'_, u32>,
 ) -> Answer {
     /// What the other thread finds instead of a mark.
     const NONE: i32 = -1;

@@ -23,7 +23,7 @@ const RESERVE_MB: usize = 8;
 fn a_broken_page_of_an_eager_pool_is_lost_for_later_mappings_too() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let [memfd, eager] = memfd_and_eager().map(|file| {
-        let map = || MappingBuilder::shared().len(4 * PAGE).map(&file).unwrap();
+        let map = || map(&file);
         let first = map();
         put_word(&first, 0, "broken").unwrap();
         put_word(&first, PAGE, "whole").unwrap();
@@ -46,11 +46,16 @@ fn a_broken_page_of_an_eager_pool_is_lost_for_later_mappings_too() {
 fn a_mapping_of_an_eager_pool_is_an_ordinary_one() {
     let module = FreshModule::load("size_mb=1").unwrap();
     let [memfd, eager] = memfd_and_eager().map(|file| {
-        let mapping = MappingBuilder::shared().len(4 * PAGE).map(&file).unwrap();
+        let mapping = map(&file);
         vm_flags(&mapping)
     });
     assert_eq!(eager, memfd);
     module.unload().unwrap();
+}
+
+fn map(file: &OwnedFd) -> Mapping {
+    // SAFETY: A pool or memfd, which is memory.
+    unsafe { MappingBuilder::shared().len(4 * PAGE).map_file(file) }.unwrap()
 }
 
 #[test]

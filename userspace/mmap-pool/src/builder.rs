@@ -150,8 +150,6 @@ impl MappingBuilder {
     /// - `EAGAIN`: locking was asked for and exceeds `RLIMIT_MEMLOCK`.
     /// - `EPERM`: the pool is sealed against writing, and the mapping is shared and writable.
     /// - `ENODEV`: the file cannot be mapped, or the pool was revoked.
-    /// - `ENOSPC`: the pool has [`Strategy::Eager`](crate::Strategy::Eager), and the limit for all
-    ///   pools does not allow for all of the range.
     pub fn map(self, object: &impl Mappable) -> Result<Mapping> {
         self.map_fd(object, || object.size_bytes())
     }

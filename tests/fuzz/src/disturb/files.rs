@@ -80,11 +80,11 @@ fn mapped(
 ) -> Result<(Mapping, usize, usize), Refusal> {
     let is_writable = prot.contains(Protection::WRITE);
     let file = File::options().read(true).write(is_writable).open(path)?;
-    let mapping = MappingBuilder::shared()
+    let builder = MappingBuilder::shared()
         .protection(prot)
-        .len(NR_PAGES * PAGE as usize)
-        .map(&file)
-        .map_err(|_| Refusal::Refused)?;
+        .len(NR_PAGES * PAGE as usize);
+    // SAFETY: The workers have files of pools and memfds alone, which are memory.
+    let mapping = unsafe { builder.map_file(&file) }.map_err(|_| Refusal::Refused)?;
     let resident = remote::resident(mapping.as_ptr(), NR_PAGES)?;
     let pages: Vec<_> = (0..NR_PAGES).filter(|page| resident[*page]).collect();
     let start = actor.pick(&pages)?;
