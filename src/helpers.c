@@ -235,12 +235,12 @@ int mmap_pool_mapping_deny_writable(struct address_space *mapping)
 	return mapping_deny_writable(mapping);
 }
 
-/*
- * Who makes a writable mapping from now on sees what was stored before:
- * mapping_map_writable() orders what follows it if it succeeds.
- */
 void mmap_pool_mapping_allow_writable(struct address_space *mapping)
 {
+	/*
+	 * Who makes a writable mapping from now on sees what was stored before.
+	 * Pairs with mapping_map_writable(), which orders what follows it.
+	 */
 	smp_mb__before_atomic();
 	mapping_allow_writable(mapping);
 }

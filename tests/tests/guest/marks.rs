@@ -35,7 +35,7 @@ fn a_mark_that_goes_while_the_only_created_pool_is_closed_hangs_nobody() {
         .unwrap();
     let round = shared.atomic_u32(0).unwrap();
     for (name, make) in [("memfd", memfd as fn() -> _), ("pool", pool)] {
-        let child = Child::fork(|_| remove_marks_beside_closing(make, &round)).unwrap();
+        let child = Child::fork(|_| remove_marks_beside_closing(make, round)).unwrap();
         let mut before = u32::MAX;
         while !child.has_ended_within(PATIENCE).unwrap() {
             let now = round.load(Relaxed);
@@ -66,7 +66,7 @@ fn a_mark_holds_the_inode_and_not_the_module() {
 /// Marks a new file, then closes it while another thread removes the mark, again and again.
 fn remove_marks_beside_closing(
     make: fn() -> Result<OwnedFd, Failure>,
-    current_round: &Atomic<'_, u32>,
+    current_round: Atomic<'_, u32>,
 ) -> Answer {
     /// What the other thread finds instead of a mark.
     const NONE: i32 = -1;
