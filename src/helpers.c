@@ -14,6 +14,7 @@
 #include <linux/shrinker.h>
 #include <linux/topology.h>
 #include <linux/uio.h>
+#include <linux/unroll.h>
 
 #include "helpers.h"
 
@@ -109,12 +110,15 @@ bool mmap_pool_folio_is_broken(struct folio *folio)
  */
 bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
 {
+	const struct page *end = folio_page(folio, folio_nr_pages(folio));
 	unsigned long flags = 0;
 
 	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
 		return false;
-	for (unsigned long i = 0; i < folio_nr_pages(folio); i++)
-		flags |= READ_ONCE(folio_page(folio, i)->flags.f);
+	/* A huge page has hundreds: one instruction and a half for each. */
+	unrolled_count(8)
+	for (const struct page *page = &folio->page; page != end; page++)
+		flags |= data_race(page->flags.f);
 	if (likely(!(flags & __PG_HWPOISON)))
 		return false;
 	SetPageHWPoison(&folio->page);
