@@ -50,9 +50,14 @@ plain() {
 	esac
 }
 
-# plain_module FOLDER: the same for the folder that `qemu/enter --module` gets.
+# plain_module FOLDER: the same for the folder that `qemu/enter --module` gets. One within the
+# checkout keeps its place there, as it may refer to what lies beside it.
 plain_module() {
-	if [[ ! ${MMAP_POOL_ROOT-} && ${HOST_TOOLS-} == 1 ]]; then plain "$1"; else echo /mmap_pool.module; fi
+	if [[ ! ${MMAP_POOL_ROOT-} && ${HOST_TOOLS-} == 1 || $1 == "$top"/* ]]; then
+		plain "$1"
+	else
+		echo /mmap_pool.module
+	fi
 }
 
 # real_paths MODULE COMMAND…: COMMAND, whose messages name real paths for plain ones. MODULE
