@@ -21,7 +21,8 @@ build=${build:-$top/build}
 [[ ! ${BUILD-} ]] || export BUILD=$build
 kernel_name=${KERNEL:-stock}
 
-say() { printf 'mmap_pool: %s\n' "$*" >&2; }
+# What cannot be written ends no script.
+say() { printf 'mmap_pool: %s\n' "$*" >&2 || true; }
 
 # die MESSAGE [STATUS]: one clear line, then the end.
 die() {

@@ -6,6 +6,7 @@
 # nodes OPTION…: of each node in the guest, its processors and its memory in MiB, whatever the kernel
 # keeps for itself.
 nodes() {
+	want CONFIG_NUMA
 	# shellcheck disable=SC2016 # the guest's shell
 	guest --no-module "$@" -- sh -c 'cd /sys/devices/system/node && for node in node[0-9]*; do
 		echo "$node $(cat $node/cpulist) $(awk "/MemTotal/ { print int((\$4 / 1024 + 127) / 128) * 128 }" $node/meminfo)"
@@ -13,22 +14,20 @@ nodes() {
 	expect_status 0
 }
 
-if want CONFIG_NUMA; then
-	test_memory_and_processors_are_divided_among_nodes() {
-		nodes --mem 1024M --smp 4 --nodes 2
-		expect_out $'node0 0-1 512\nnode1 2-3 512\n'
-	}
+test_memory_and_processors_are_divided_among_nodes() {
+	nodes --mem 1024M --smp 4 --nodes 2
+	expect_out $'node0 0-1 512\nnode1 2-3 512\n'
+}
 
-	test_a_node_may_be_without_a_processor() {
-		nodes --mem 1536 --smp 1 --nodes 2
-		expect_out $'node0 0 768\nnode1  768\n'
-	}
+test_a_node_may_be_without_a_processor() {
+	nodes --mem 1536 --smp 1 --nodes 2
+	expect_out $'node0 0 768\nnode1  768\n'
+}
 
-	test_a_guest_has_one_node_unless_asked() {
-		nodes --mem 1024M --smp 2
-		expect_out $'node0 0-1 1024\n'
-	}
-fi
+test_a_guest_has_one_node_unless_asked() {
+	nodes --mem 1024M --smp 2
+	expect_out $'node0 0-1 1024\n'
+}
 
 test_a_number_of_nodes_is_a_number() {
 	guest --no-module --nodes two -- true

@@ -142,6 +142,17 @@ test_output_that_cannot_be_written_is_no_verdict() {
 	expect_said 'no verdict: the output could not be written'
 }
 
+# The reader of the messages is gone, or the disk that they go to is full.
+test_complaint_that_nobody_reads_is_a_complaint() {
+	local complain=("$top/qemu/run" --kernel "$kernel_name" --no-module -- sh -c 'echo "<3>BUG: on purpose" >/dev/kmsg')
+	status=0
+	"${complain[@]}" 2> >(head -n 1 >"$tmp/said") || status=$?
+	expect_status 123
+	status=0
+	"${complain[@]}" 2>/dev/full || status=$?
+	expect_status 123
+}
+
 test_log_folder_gets_what_the_run_leaves() {
 	guest --no-module --log "$tmp/some/folder" -- sh -c 'exit 7'
 	expect_status 7

@@ -55,3 +55,20 @@ test_dynamic_program_brings_its_libraries() {
 	expect_status 0
 	expect_out $'yes\n'
 }
+
+# What a slow reader has not read when the guest is over is lost, and so is the verdict. So much
+# fits between the guest and the reader.
+test_output_that_does_not_arrive_is_no_verdict() {
+	local pid
+	mkfifo "$tmp/pipe"
+	"$top/qemu/run" --kernel "$kernel_name" --no-module -- head -c 250000 /bin/busybox >"$tmp/pipe" 2>"$tmp/said" &
+	pid=$!
+	exec 9<"$tmp/pipe"
+	is_over() { grep -qs "^end" "$build"/runs/*-"$pid"/verdict; }
+	within $((60 * slowness)) is_over || fail 'the guest does not end'
+	cat <&9 >"$tmp/out"
+	status=0
+	wait "$pid" || status=$?
+	expect_status 125
+	expect_said "no verdict: of 250000 bytes of output [0-9]* arrived; the command's own status was 0"
+}
