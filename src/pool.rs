@@ -430,14 +430,15 @@ mod tests {
     use super::*;
     use crate::fs::pseudo::InternalMount;
 
-    /// A pool, and the mount that it is on.
+    /// A mount, which waits for what is on it when it is dropped, and a pool on it.
     fn pool(
         len_bytes: u64,
         strategy: Strategy,
-    ) -> Result<(ARef<Inode<Pool>>, InternalMount<Pool>)> {
+    ) -> Result<(InternalMount<Pool>, ARef<Inode<Pool>>)> {
         let mount = InternalMount::new()?;
         let pool = Pool::created([0; uapi::NAME_LEN], strategy, Reserve::new(0)?);
-        Ok((Inode::new(&mount, len_bytes, pool)?, mount))
+        let pool = Inode::new(&mount, len_bytes, pool)?;
+        Ok((mount, pool))
     }
 
     #[test]
