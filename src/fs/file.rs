@@ -255,7 +255,8 @@ pub(crate) fn write<T: InodeFile>(
     // for, and this one is locked.
     let written = unsafe { perform_write(kiocb.as_raw(), iov.as_raw()) };
     if written != Ok(allowed) {
-        // A folio that was added for the rest may be past the end, where it would never be found.
+        // A folio that was added for the rest may be past the end, where it would never be found. A
+        // large one that reaches past it stays: it cannot be split there.
         // Only a revoked inode refuses, and that has no pages.
         let _ = guard.set_len(guard.len_bytes());
     }

@@ -58,15 +58,16 @@ impl Inode<Pool> {
                 return if done > 0 { Ok(done) } else { Err(EFAULT) };
             }
         }
+        if done == 0 {
+            // The end is not that of a pool that was revoked meanwhile.
+            self.check_alive()?;
+        }
         Ok(done)
     }
 
-    /// Returns whether page `pgoff`, which was not found, is a hole: those that the pool is to end
-    /// before may be taken away before it does.
+    /// Returns whether page `pgoff`, which was not found, is a hole. Pages go before or after the size
+    /// changes, so the two are looked at together.
     fn is_hole(&self, pgoff: usize) -> bool {
-        if self.mapping().max_order() == 0 {
-            return true;
-        }
         let _guard = self.mapping().invalidate_lock_shared();
         pgoff < self.nr_pages() && self.mapping().next_page(pgoff, pgoff + 1).is_none()
     }
@@ -97,7 +98,11 @@ impl InodeGuard<'_, Pool> {
         } else {
             (i64::MAX as u64, ENOSPC)
         };
-        let chunk = Chunk::at(pos, len, end).ok_or(error)?;
+        let Some(chunk) = Chunk::at(pos, len, end) else {
+            // The end is not that of a pool that was revoked meanwhile.
+            self.check_alive()?;
+            return Err(error);
+        };
         if pos > len_bytes {
             self.fill_up_to(pos)?;
         }

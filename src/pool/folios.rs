@@ -181,6 +181,16 @@ impl Inode<Pool> {
             return Err(EINVAL);
         }
         self.allocate(pages(offset, end), || self.bounds())
+            .map_err(|error| {
+                // Only a pool that has shrunk since has no such page, or one that was revoked.
+                if error != ENXIO {
+                    error
+                } else if self.is_revoked() {
+                    ENODEV
+                } else {
+                    EINVAL
+                }
+            })
     }
 
     pub(super) fn allocate(&self, pages: Range<usize>, bounds: impl Fn() -> Bounds) -> Result {
@@ -243,7 +253,7 @@ impl InodeGuard<'_, Pool> {
             let bounds = Bounds::up_to(self.len_bytes());
             return self.allocate(pages(offset, end), || bounds);
         }
-        self.fill_up_to(offset)?;
+        self.fill_up_to(end)?;
         let bounds = Bounds::up_to(end.max(self.len_bytes()));
         self.allocate(pages(offset, end), || bounds)?;
         self.grow_to(end);

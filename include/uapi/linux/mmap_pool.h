@@ -38,11 +38,11 @@
  * mmap() needs one that is open for reading, and a shared mapping that can be
  * written to needs one that is open for writing as well, else EACCES.
  *
- * write() to a pool with MMAP_POOL_SEAL_WRITE is EPERM. So is one that reaches
- * past the end of a created pool with MMAP_POOL_SEAL_GROW: not even the part
- * before the end is written. So is a shared mapping of a pool with
- * MMAP_POOL_SEAL_WRITE that can be written to, and making one such with
- * mprotect() is EACCES. ftruncate() and fallocate() of a created pool are EPERM
+ * write() to a pool with MMAP_POOL_SEAL_WRITE is EPERM. So is one that begins at
+ * or past the end of a created pool with MMAP_POOL_SEAL_GROW; of one that begins
+ * before, the part before the end is written. A shared mapping of a pool with
+ * MMAP_POOL_SEAL_WRITE that can be written to is EPERM as well, and making one
+ * such with mprotect() is EACCES. ftruncate() and fallocate() of a created pool are EPERM
  * if a seal forbids what they would do.
  *
  * write() at or past the end of the default pool is ENOSPC, and so is one that

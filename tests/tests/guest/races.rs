@@ -2,6 +2,7 @@
 
 //! Operations at the same time, in the order that the locks of a pool give them.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
@@ -135,6 +136,46 @@ fn a_revoked_pool_is_gone_before_its_bytes_are() {
             ("ENODEV", true),
             "{strategy:?}"
         );
+    }
+    module.unload().unwrap();
+}
+
+#[test]
+fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
+    const NR_ROUNDS: usize = 200;
+    const LEN: usize = 64 * PAGE;
+
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let errno = |error: io::Error| Errno::from_io_error(&error).unwrap();
+    for round in 0..NR_ROUNDS {
+        let strategy = [Strategy::Page, Strategy::Around, Strategy::Huge][round % 3];
+        let pool = Pool::create().strategy(strategy);
+        let pool = pool.size_bytes(LEN as u64).create().unwrap();
+        pool.write_all_at(&[0xff; LEN], 0).unwrap();
+        let is_begun = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| loop {
+                let mut bytes = [0x5e; LEN];
+                let read = pool.read_at(&mut bytes, 0).map_err(errno);
+                is_begun.store(true, Relaxed);
+                match read {
+                    Ok(len) => {
+                        assert!(len > 0, "an end that was never there");
+                        assert!(bytes[..len].iter().all(|&byte| byte == 0xff), "new bytes");
+                    }
+                    Err(errno) => break errno,
+                }
+            });
+            let allocator = scope.spawn(|| loop {
+                if let Err(error) = pool.prefault(0, LEN as u64) {
+                    break error.errno();
+                }
+            });
+            while !is_begun.load(Relaxed) {}
+            pool.revoke().unwrap();
+            assert_eq!(reader.join().unwrap(), Errno::NODEV, "round {round}");
+            assert_eq!(allocator.join().unwrap(), Errno::NODEV, "round {round}");
+        });
     }
     module.unload().unwrap();
 }

@@ -205,6 +205,8 @@ fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
         pool.resize(2 * HUGE as u64).unwrap_err().errno(),
         Errno::NOSPC
     );
+    let allocated = fallocate(&pool, FallocateFlags::empty(), 0, 2 * HUGE as u64);
+    assert_eq!(allocated, Err(Errno::NOSPC));
     let past_the_end = pool.write_at(b"no", 2 * HUGE as u64).unwrap_err();
     assert_eq!(Errno::from_io_error(&past_the_end), Some(Errno::NOSPC));
     let info = pool.info().unwrap();
