@@ -64,13 +64,23 @@ test_build_folder_can_be_elsewhere() {
 	expect_status 2
 	expect_said 'was not made by this project'
 	[[ -e $tmp/mine ]] || fail 'removed'
+	# Nor is it ours because something was built in it.
+	touch "$tmp/mine/letter"
+	BUILD=$tmp/mine "$top/qemu/enter" true
+	answer make -C "$top" clean BUILD="$tmp/mine"
+	expect_status 2
+	[[ -e $tmp/mine/letter ]] || fail 'removed'
 }
 
 test_read_only_checkout_is_said_in_a_line() {
 	checkout "$tmp/copy"
-	# shellcheck disable=SC2016 # the inner shell's
-	answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$1/qemu/run" -- true' sh "$tmp/copy"
-	refused 125 "$tmp/copy/build cannot be written: BUILD=DIR puts the build folder elsewhere"
+	local command
+	for command in run verbs/test; do
+		# shellcheck disable=SC2016 # the inner shell's
+		answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
+			exec "$1/qemu/$2" -- true' sh "$tmp/copy" "$command"
+		refused 125 "$tmp/copy/build cannot be written: BUILD=DIR puts the build folder elsewhere"
+	done
 	# shellcheck disable=SC2016 # the inner shell's
 	BUILD=$tmp/made answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
 		exec "$1/qemu/module" "$2" "$1/tests/modules/example" example' sh "$tmp/copy" "$kernel_name"
