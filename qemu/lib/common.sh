@@ -30,6 +30,8 @@ die() {
 	exit "${2:-$NOT_SET_UP}"
 }
 
+[[ $cache == /* ]] || die "XDG_CACHE_HOME=${cache%/mmap_pool}: an absolute path is wanted"
+
 # writable FOLDER HINT: makes FOLDER. Dies with one line if it cannot be written.
 writable() {
 	{ mkdir -p "$1" && [[ -w $1 ]]; } 2>/dev/null || die "$1 cannot be written: $2"

@@ -283,3 +283,11 @@ test_one_test_builds_what_it_needs() {
 	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed, 0 skipped' ]] || fail "$(tail -n 1 "$tmp/out")"
 	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
 }
+
+test_relative_cache_is_refused() {
+	local status=0
+	(cd "$tmp" && XDG_CACHE_HOME=cache "$top/qemu/run" --no-module -- true 2>said) || status=$?
+	((status == 125)) || fail "status $status"
+	expect_said 'an absolute path is wanted'
+	[[ ! -e $tmp/cache ]] || fail 'it was made'
+}
