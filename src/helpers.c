@@ -118,6 +118,7 @@ bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
 	/* A huge page has hundreds: one instruction and a half for each. */
 	unrolled_count(8)
 	for (const struct page *page = &folio->page; page != end; page++)
+		/* A page may break at any time: now or after this look. */
 		flags |= data_race(page->flags.f);
 	if (likely(!(flags & __PG_HWPOISON)))
 		return false;
