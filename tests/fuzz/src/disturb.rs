@@ -201,8 +201,6 @@ struct Actor<'a> {
     fuzzer: i32,
     /// Pages cannot leave a block of memory while they are pinned, and the kernel says so aloud.
     pins: &'a Mutex<()>,
-    /// Frames that were offlined and not yet brought back.
-    offlined: Vec<u64>,
     nr_lost: u64,
 }
 
@@ -372,7 +370,6 @@ impl Hand {
                             lot,
                             fuzzer,
                             pins,
-                            offlined: Vec::new(),
                             nr_lost: 0,
                         };
                         actor.live(thread, paces, chosen);

@@ -15,11 +15,9 @@ use crate::{HUGE, PAGE};
 const NR_PAGES: usize = 4 * HUGE as usize;
 /// Pages that are moved at a time, at most.
 const BATCH: u64 = 64;
-/// Frames that may be offline at a time, where they can be brought back.
-const NR_OFFLINED: usize = 64;
-/// Frames that may be lost for good: 128 MiB.
+/// Frames that may be lost for good: 128 MiB. The kernel could bring them back, but where it keeps the
+/// owner of each page it then frees one twice (`unpoison_memory()`, `__reset_page_owner()`).
 const MAX_LOST: u64 = 1 << 15;
-const UNPOISON: &str = "/sys/kernel/debug/hwpoison/unpoison-pfn";
 
 /// A page of the arena that is in the page table.
 #[derive(Clone, Copy)]
@@ -139,25 +137,12 @@ fn victim(actor: &mut Actor) -> Result<u64, Refusal> {
     Ok(pfn)
 }
 
-/// Notes that a frame is out of use, and brings others back if the kernel can.
-fn note_offlined(actor: &mut Actor, pfn: u64) {
-    actor.offlined.push(pfn);
-    if actor.offlined.len() < NR_OFFLINED {
-        return;
-    }
-    for pfn in std::mem::take(&mut actor.offlined) {
-        if fs::write(UNPOISON, pfn.to_string()).is_err() {
-            actor.nr_lost += 1;
-        }
-    }
-}
-
 /// Moves a page away from a frame that is not to be used any more.
 pub(super) fn soft_offline(actor: &mut Actor) -> Done {
     let pfn = victim(actor)?;
     let address = format!("{:#x}", pfn * PAGE);
     ask("/sys/devices/system/memory/soft_offline_page", &address)?;
-    note_offlined(actor, pfn);
+    actor.nr_lost += 1;
     Ok(1)
 }
 
@@ -172,7 +157,7 @@ pub(super) fn poison(actor: &mut Actor) -> Done {
     if flags(pfn)? & HWPOISON == 0 {
         return Err(Refusal::Refused);
     }
-    note_offlined(actor, pfn);
+    actor.nr_lost += 1;
     Ok(1)
 }
 
