@@ -193,7 +193,8 @@ static void the_other_ioctls(int node)
 	struct mmap_pool_seal unknown = { .seals = 0x100 };
 
 	check(pwrite(fd, "x", 1, 0) == 1);
-	check(ioctl(fd, MMAP_POOL_STAT, &stat) == 0);
+	check(ioctl(fd, MMAP_POOL_STAT, &stat) == -ENOTTY);
+	check(ioctl(node, MMAP_POOL_STAT, &stat) == 0);
 	check(stat.nr_pools == 2 && stat.nr_resident_pages == 3);
 	check(stat.nr_limit_pages > 0 && stat.nr_refused_pages == 0);
 	check(ioctl(fd, MMAP_POOL_SEAL, &seal) == 0);

@@ -9,7 +9,7 @@ nodes() {
 	want CONFIG_NUMA
 	# shellcheck disable=SC2016 # the guest's shell
 	guest --no-module "$@" -- sh -c 'cd /sys/devices/system/node && for node in node[0-9]*; do
-		echo "$node $(cat $node/cpulist) $(awk "/MemTotal/ { print int((\$4 / 1024 + 127) / 128) * 128 }" $node/meminfo)"
+		echo "$node $(cat $node/cpulist) $(awk "/MemTotal/ { print int((\$4 / 1024 + 255) / 256) * 256 }" $node/meminfo)"
 	done'
 	expect_status 0
 }
