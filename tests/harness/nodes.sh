@@ -9,7 +9,7 @@ nodes() {
 	want CONFIG_NUMA
 	# shellcheck disable=SC2016 # the guest's shell
 	guest --no-module "$@" -- sh -c 'cd /sys/devices/system/node && for node in node[0-9]*; do
-		echo "$node $(cat $node/cpulist) $(awk "/MemTotal/ { print int((\$4 / 1024 + 255) / 256) * 256 }" $node/meminfo)"
+		echo "$node $(cat $node/cpulist) $(awk "/MemTotal/ { print int((\$4 / 1024 + 511) / 512) * 512 }" $node/meminfo)"
 	done'
 	expect_status 0
 }
@@ -20,8 +20,8 @@ test_memory_and_processors_are_divided_among_nodes() {
 }
 
 test_a_node_may_be_without_a_processor() {
-	nodes --mem 1536 --smp 1 --nodes 2
-	expect_out $'node0 0 768\nnode1  768\n'
+	nodes --mem 2048 --smp 1 --nodes 2
+	expect_out $'node0 0 1024\nnode1  1024\n'
 }
 
 test_a_guest_has_one_node_unless_asked() {

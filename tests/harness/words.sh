@@ -69,6 +69,11 @@ test_output_that_does_not_arrive_is_no_verdict() {
 	cat <&9 >"$tmp/out"
 	status=0
 	wait "$pid" || status=$?
+	# A guest that takes long to power off loses nothing.
+	if ((status == 0)); then
+		(($(wc -c <"$tmp/out") == 250000)) || fail 'output is lost, and nothing says so'
+		return
+	fi
 	expect_status 125
 	expect_said "no verdict: of 250000 bytes of output [0-9]* arrived; the command's own status was 0"
 }
