@@ -151,11 +151,11 @@ fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
         let strategy = [Strategy::Page, Strategy::Around, Strategy::Huge][round % 3];
         let pool = Pool::create().strategy(strategy);
         let pool = pool.size_bytes(LEN as u64).create().unwrap();
-        pool.write_all_at(&[0xff; LEN], 0).unwrap();
+        pool.write_all_at(&vec![0xff; LEN], 0).unwrap();
         let is_begun = AtomicBool::new(false);
         thread::scope(|scope| {
             let reader = scope.spawn(|| loop {
-                let mut bytes = [0x5e; LEN];
+                let mut bytes = vec![0x5e; LEN];
                 let read = pool.read_at(&mut bytes, 0).map_err(errno);
                 is_begun.store(true, Relaxed);
                 match read {
@@ -171,7 +171,9 @@ fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
                     break error.errno();
                 }
             });
-            while !is_begun.load(Relaxed) {}
+            while !is_begun.load(Relaxed) {
+                thread::yield_now();
+            }
             pool.revoke().unwrap();
             assert_eq!(reader.join().unwrap(), Errno::NODEV, "round {round}");
             assert_eq!(allocator.join().unwrap(), Errno::NODEV, "round {round}");
