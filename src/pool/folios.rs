@@ -178,6 +178,8 @@ impl Inode<Pool> {
         self.check_alive()?;
         let end = offset.checked_add(len_bytes).ok_or(EINVAL)?;
         if len_bytes == 0 || end > self.len_bytes() {
+            // The end is not that of a pool that was revoked meanwhile.
+            self.check_alive()?;
             return Err(EINVAL);
         }
         self.allocate(pages(offset, end), || self.bounds())
