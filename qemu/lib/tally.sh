@@ -5,6 +5,9 @@
 
 passed=0 failed=0 skipped=0
 
+# What failed, a name each.
+failures=()
+
 # not_run NUMBER WHAT: says that so many tests are not run, and why.
 not_run() { say "not run ($1): $2"; }
 
@@ -18,15 +21,20 @@ tally() {
 		-e 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' \
 		-e 's/^mmap_pool: not run (\([0-9]*\)): .*/0 0 \1/p' "$log" |
 		awk '{ ok += $1; bad += $2; ignored += $3 } END { print ok + 0, bad + 0, ignored + 0 }')
-	((status == 0 || bad > 0)) || bad=1
+	mapfile -t -O ${#failures[@]} failures < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
+	if ((status != 0 && bad == 0)); then
+		bad=1
+		failures+=("$* (exit status $status)")
+	fi
 	passed=$((passed + ok))
 	failed=$((failed + bad))
 	skipped=$((skipped + ignored))
 }
 
-# summary: the last line, and the verdict.
+# summary: the last lines, and the verdict.
 summary() {
 	((passed + failed + skipped)) || say "no test has a name with '$filter' in it"
+	((!${#failures[@]})) || printf 'failed: %s\n' "${failures[@]}"
 	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 	((passed > 0 && failed == 0))
 }

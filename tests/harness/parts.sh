@@ -383,8 +383,21 @@ test_what_is_not_run_is_counted() {
 	}
 	tally "$tmp/log" some_tests >/dev/null
 	[[ $(summary) == '3 passed, 0 failed, 7 skipped' ]] || fail "$(summary)"
+}
+
+test_what_failed_is_named_at_the_end() {
+	# shellcheck source=qemu/lib/tally.sh
+	. "$top/qemu/lib/tally.sh"
+	local filter=''
+	some_tests() {
+		printf 'test one::works ... ok\ntest one::breaks ... FAILED\n'
+		printf 'test result: FAILED. 1 passed; 1 failed; 0 ignored\n'
+		return 101
+	}
+	tally "$tmp/log" some_tests >/dev/null
 	tally "$tmp/log" false >/dev/null
-	[[ $(summary) == '3 passed, 1 failed, 7 skipped' ]] || fail "$(summary)"
+	[[ $(summary) == $'failed: one::breaks\nfailed: false (exit status 1)\n1 passed, 2 failed, 0 skipped' ]] ||
+		fail "$(summary)"
 }
 
 # The runner, with a guest's program and a guest that only show how they are called.
