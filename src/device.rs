@@ -139,15 +139,16 @@ impl MiscDevice for PoolFile {
                 if pool.is_default() {
                     check_default_len(resize.size_bytes)?;
                 }
-                pool.lock()?.resize(resize.size_bytes)?;
-                Ok(0)
+                change(file, pool, file::notify_resized, |pool| {
+                    resize_to(pool, resize.size_bytes)
+                })
             }
             uapi::PUNCH => {
                 let range: uapi::Range = argument(arg)?;
                 check_writable(file)?;
-                pool.lock()?
-                    .punch_hole(range.offset_bytes, range.len_bytes)?;
-                Ok(0)
+                change(file, pool, file::notify_written, |pool| {
+                    pool.punch_hole(range.offset_bytes, range.len_bytes)
+                })
             }
             uapi::PREFAULT => {
                 let range: uapi::Range = argument(arg)?;
@@ -204,11 +205,35 @@ fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     let pool = Pool::created(create.name, strategy, node.reserve().clone());
 
     let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
-    let file = file::create::<PoolFile>(node.mount(), create.size_bytes, pool, &path)?;
-    PoolFile::pool(&file)?.fill()?;
+    let file = file::create::<PoolFile>(node.mount(), pool, &path)?;
+    resize_to(&PoolFile::pool(&file)?.lock()?, create.size_bytes)?;
     let number = fd.reserved_fd();
     fd.fd_install(file);
     Ok(number as isize)
+}
+
+/// Does `what` to `pool` as the system call would that the ioctl stands for: with the inode's lock, and
+/// then a note in the file's times, and a word to those who watch it, by `notify`.
+fn change(
+    file: &LocalFile,
+    pool: &Inode<Pool>,
+    notify: impl FnOnce(&LocalFile),
+    what: impl FnOnce(&InodeGuard<'_, Pool>) -> Result,
+) -> Result<isize> {
+    let guard = pool.lock()?;
+    what(&guard)?;
+    // It is done, whatever a security module says.
+    let _ = file::written(file, &guard);
+    drop(guard);
+    notify(file);
+    Ok(0)
+}
+
+/// Changes the size of `pool`, within the limits of the running process.
+fn resize_to(pool: &InodeGuard<'_, Pool>, len_bytes: u64) -> Result {
+    pool.check_alive()?;
+    pool.check_new_len(len_bytes)?;
+    pool.resize(len_bytes)
 }
 
 /// Reads the argument of an ioctl.

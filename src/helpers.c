@@ -5,7 +5,9 @@
  */
 
 #include <linux/cpuset.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
@@ -171,6 +173,22 @@ void mmap_pool_folio_mark_uptodate(struct folio *folio)
 	__folio_mark_uptodate(folio);
 }
 
+/* Of a folio that others may look at. */
+void mmap_pool_folio_set_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
+void mmap_pool_folio_clear_uptodate(struct folio *folio)
+{
+	folio_clear_uptodate(folio);
+}
+
+bool mmap_pool_folio_test_uptodate(const struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
 gfp_t mmap_pool_mapping_gfp_mask(struct address_space *mapping)
 {
 	return mapping_gfp_mask(mapping);
@@ -213,6 +231,23 @@ struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 	struct folio *folio = filemap_lock_folio(mapping, index);
 
 	return IS_ERR(folio) ? NULL : folio;
+}
+
+/*
+ * Likewise. One function, since every fault calls it. A fault past the end is
+ * refused, so it is no use of the folio.
+ */
+struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
+					  pgoff_t index)
+{
+	struct folio *folio = filemap_lock_folio(mapping, index);
+
+	if (IS_ERR(folio))
+		return NULL;
+	if (unlikely(!folio_test_uptodate(folio)) &&
+	    index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
+		folio_mark_uptodate(folio);
+	return folio;
 }
 
 void mmap_pool_filemap_invalidate_lock(struct address_space *mapping)
@@ -275,6 +310,16 @@ struct shrinker *mmap_pool_shrinker_alloc(const char *name)
 	return shrinker_alloc(SHRINKER_NUMA_AWARE, "%s", name);
 }
 
+void mmap_pool_fsnotify_modify(struct file *file)
+{
+	fsnotify_modify(file);
+}
+
+void mmap_pool_fsnotify_resize(struct file *file)
+{
+	fsnotify_change(file->f_path.dentry, ATTR_SIZE);
+}
+
 void mmap_pool_file_accessed(struct file *file)
 {
 	file_accessed(file);
@@ -284,6 +329,12 @@ void mmap_pool_file_accessed(struct file *file)
 void mmap_pool_file_set_seekable(struct file *file)
 {
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+}
+
+int mmap_pool_setlease(struct file *file, int arg, struct file_lease **lease,
+		       void **priv)
+{
+	return generic_setlease(file, arg, lease, priv);
 }
 
 /* Not one line: struct pseudo_fs_context is unknown to the bindings. */

@@ -7,6 +7,7 @@
 struct address_space;
 struct dentry;
 struct file;
+struct file_lease;
 struct folio;
 struct fs_context;
 struct inode;
@@ -43,6 +44,9 @@ struct page *mmap_pool_folio_mapping_page(struct folio *folio,
 					  const struct address_space *mapping,
 					  pgoff_t index);
 void mmap_pool_folio_mark_uptodate(struct folio *folio);
+void mmap_pool_folio_set_uptodate(struct folio *folio);
+void mmap_pool_folio_clear_uptodate(struct folio *folio);
+bool mmap_pool_folio_test_uptodate(const struct folio *folio);
 
 gfp_t mmap_pool_mapping_gfp_mask(struct address_space *mapping);
 void mmap_pool_mapping_set_unevictable(struct address_space *mapping);
@@ -54,6 +58,8 @@ struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,
 					  pgoff_t index);
 struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 					   pgoff_t index);
+struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
+					  pgoff_t index);
 void mmap_pool_filemap_invalidate_lock(struct address_space *mapping);
 void mmap_pool_filemap_invalidate_unlock(struct address_space *mapping);
 void mmap_pool_filemap_invalidate_lock_shared(struct address_space *mapping);
@@ -66,8 +72,12 @@ void mmap_pool_i_size_write(struct inode *inode, loff_t size);
 struct inode *mmap_pool_d_inode(const struct dentry *dentry);
 void mmap_pool_iov_iter_truncate(struct iov_iter *iter, u64 count);
 struct shrinker *mmap_pool_shrinker_alloc(const char *name);
+void mmap_pool_fsnotify_modify(struct file *file);
+void mmap_pool_fsnotify_resize(struct file *file);
 void mmap_pool_file_accessed(struct file *file);
 void mmap_pool_file_set_seekable(struct file *file);
+int mmap_pool_setlease(struct file *file, int arg, struct file_lease **lease,
+		       void **priv);
 
 int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 			  const struct super_operations *ops);

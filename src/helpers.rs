@@ -9,10 +9,10 @@
 
 use kernel::{
     bindings::{
-        address_space, dentry, file, folio, fs_context, gfp_t, inode, iov_iter, loff_t, page,
-        shrinker, super_operations,
+        address_space, dentry, file, file_lease, folio, fs_context, gfp_t, inode, iov_iter, loff_t,
+        page, shrinker, super_operations,
     },
-    ffi::{c_char, c_int, c_uint, c_ulong},
+    ffi::{c_char, c_int, c_uint, c_ulong, c_void},
 };
 
 extern "C" {
@@ -46,6 +46,9 @@ extern "C" {
         index: c_ulong,
     ) -> *mut page;
     pub(crate) fn mmap_pool_folio_mark_uptodate(folio: *mut folio);
+    pub(crate) fn mmap_pool_folio_set_uptodate(folio: *mut folio);
+    pub(crate) fn mmap_pool_folio_clear_uptodate(folio: *mut folio);
+    pub(crate) fn mmap_pool_folio_test_uptodate(folio: *const folio) -> bool;
 
     pub(crate) fn mmap_pool_mapping_gfp_mask(mapping: *mut address_space) -> gfp_t;
     pub(crate) fn mmap_pool_mapping_set_unevictable(mapping: *mut address_space);
@@ -57,6 +60,10 @@ extern "C" {
         index: c_ulong,
     ) -> *mut folio;
     pub(crate) fn mmap_pool_filemap_lock_folio(
+        mapping: *mut address_space,
+        index: c_ulong,
+    ) -> *mut folio;
+    pub(crate) fn mmap_pool_filemap_use_folio(
         mapping: *mut address_space,
         index: c_ulong,
     ) -> *mut folio;
@@ -73,8 +80,16 @@ extern "C" {
     pub(crate) fn mmap_pool_d_inode(dentry: *const dentry) -> *mut inode;
     pub(crate) fn mmap_pool_iov_iter_truncate(iter: *mut iov_iter, count: u64);
     pub(crate) fn mmap_pool_shrinker_alloc(name: *const c_char) -> *mut shrinker;
+    pub(crate) fn mmap_pool_fsnotify_modify(file: *mut file);
+    pub(crate) fn mmap_pool_fsnotify_resize(file: *mut file);
     pub(crate) fn mmap_pool_file_accessed(file: *mut file);
     pub(crate) fn mmap_pool_file_set_seekable(file: *mut file);
+    pub(crate) fn mmap_pool_setlease(
+        file: *mut file,
+        arg: c_int,
+        lease: *mut *mut file_lease,
+        private: *mut *mut c_void,
+    ) -> c_int;
 
     pub(crate) fn mmap_pool_init_pseudo(
         fc: *mut fs_context,

@@ -34,7 +34,7 @@ use crate::{
     },
     reserve::Reserve,
     strategy::Strategy,
-    totals::Totals,
+    totals::{CountedPool, Totals},
     uapi,
 };
 use core::ops::Range;
@@ -54,7 +54,9 @@ static FILE_SYSTEM_TYPE: FileSystemType<Pool> = FileSystemType::new(c"mmap_pool"
 pub(crate) static TOTALS: Totals = Totals::new();
 
 /// The part of a pool that is not the inode's.
+#[pin_data]
 pub(crate) struct Pool {
+    _counted: CountedPool<'static>,
     kind: Kind,
     strategy: Strategy,
     /// Pages of a folio that one page-table entry can map; 0 if there are none in this pool.
@@ -112,14 +114,14 @@ impl InodeData for Pool {
 }
 
 impl Pool {
-    fn new(kind: Kind, strategy: Strategy, reserve: Arc<Reserve>) -> Self {
-        TOTALS.pool_created();
+    fn new(kind: Kind, strategy: Strategy, reserve: Arc<Reserve>) -> impl PinInit<Self, Error> {
         let seals = if strategy.keeps_pages() {
             uapi::SEAL_SHRINK
         } else {
             0
         };
-        Self {
+        try_pin_init!(Self {
+            _counted: TOTALS.count_pool(),
             kind,
             strategy,
             nr_huge_pages: match strategy.max_order() {
@@ -134,7 +136,7 @@ impl Pool {
             nr_batched_pages: Atomic::new(0),
             nr_huge_faults: Atomic::new(0),
             nr_allocated_pages: Atomic::new(0),
-        }
+        })
     }
 
     /// Returns the largest size of the default pool: the machine's memory, in whole MiB.
@@ -147,19 +149,15 @@ impl Pool {
     /// # Errors
     ///
     /// - `ENOMEM`: no memory for its inode.
-    /// - Otherwise as [`Inode::fill`].
+    /// - Otherwise as [`InodeGuard::resize`].
     pub(crate) fn new_default(
         mount: &Mount<Self>,
         len_bytes: u64,
         strategy: Strategy,
         reserve: Arc<Reserve>,
     ) -> Result<ARef<Inode<Self>>> {
-        let pool = Inode::new(
-            mount,
-            len_bytes,
-            Self::new(Kind::Default, strategy, reserve),
-        )?;
-        pool.fill()?;
+        let pool = Inode::new(mount, Self::new(Kind::Default, strategy, reserve))?;
+        pool.lock()?.resize(len_bytes)?;
         Ok(pool)
     }
 
@@ -168,18 +166,12 @@ impl Pool {
         name: [u8; uapi::NAME_LEN],
         strategy: Strategy,
         reserve: Arc<Reserve>,
-    ) -> Self {
+    ) -> impl PinInit<Self, Error> {
         Self::new(Kind::Created { name }, strategy, reserve)
     }
 
     fn is_sealed(&self, seal: u32) -> bool {
         self.seals.load(Relaxed) & seal != 0
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        TOTALS.pool_dropped();
     }
 }
 
@@ -345,8 +337,7 @@ impl InodeGuard<'_, Pool> {
     }
 
     /// Allocates the pages from the end of the pool to `len_bytes`, for a caller that is about to
-    /// resize it to that, if the pool is one that always has all its pages. All or none: a failure
-    /// gives back what was allocated.
+    /// resize it to that, if the pool is one that always has all its pages.
     ///
     /// # Context
     ///
@@ -355,20 +346,14 @@ impl InodeGuard<'_, Pool> {
     /// # Errors
     ///
     /// - `EINVAL`: more bytes than a file can have.
-    /// - `EINTR`: the task is being killed.
-    /// - Otherwise as [`Inode::locked_folio`].
+    /// - Otherwise as [`Self::allocate_all`].
     fn fill_up_to(&self, len_bytes: u64) -> Result {
         if !self.data().strategy.keeps_pages() || len_bytes <= self.len_bytes() {
             return Ok(());
         }
         // Before memory is spent on it.
         i64::try_from(len_bytes)?;
-        let bounds = Bounds::up_to(len_bytes);
-        self.allocate(pages(self.len_bytes(), len_bytes), || bounds)
-            .inspect_err(|_| {
-                // Only a revoked pool refuses, and that has no pages.
-                let _ = self.set_len(self.len_bytes());
-            })
+        self.allocate_all(pages(self.len_bytes(), len_bytes), Bounds::up_to(len_bytes))
     }
 
     /// Makes a hole of `len_bytes` bytes from byte `offset`.
@@ -437,7 +422,8 @@ mod tests {
     ) -> Result<(InternalMount<Pool>, ARef<Inode<Pool>>)> {
         let mount = InternalMount::new()?;
         let pool = Pool::created([0; uapi::NAME_LEN], strategy, Reserve::new(0)?);
-        let pool = Inode::new(&mount, len_bytes, pool)?;
+        let pool = Inode::new(&mount, pool)?;
+        pool.lock()?.resize(len_bytes)?;
         Ok((mount, pool))
     }
 

@@ -60,12 +60,10 @@ impl Totals {
         debug_assert!(before >= nr_pages as u64);
     }
 
-    pub(crate) fn pool_created(&self) {
+    /// Counts a pool as long as what is returned exists.
+    pub(crate) fn count_pool(&self) -> CountedPool<'_> {
         self.nr_pools.add(1, Relaxed);
-    }
-
-    pub(crate) fn pool_dropped(&self) {
-        self.nr_pools.add(1_u64.wrapping_neg(), Relaxed);
+        CountedPool(self)
     }
 
     /// Returns whether nothing is counted.
@@ -98,6 +96,15 @@ impl Charge<'_> {
 impl Drop for Charge<'_> {
     fn drop(&mut self) {
         self.0.uncharge(self.1);
+    }
+}
+
+/// A pool that is counted, and counted out when this is dropped.
+pub(crate) struct CountedPool<'a>(&'a Totals);
+
+impl Drop for CountedPool<'_> {
+    fn drop(&mut self) {
+        self.0.nr_pools.add(1_u64.wrapping_neg(), Relaxed);
     }
 }
 
@@ -143,12 +150,11 @@ mod tests {
     #[test]
     fn pools_are_counted_in_and_out() {
         let totals = Totals::new();
-        totals.pool_created();
-        totals.pool_created();
-        totals.pool_dropped();
+        let (first, second) = (totals.count_pool(), totals.count_pool());
+        drop(first);
         assert_eq!(totals.stat().nr_pools, 1);
         assert!(!totals.is_empty());
-        totals.pool_dropped();
+        drop(second);
         assert!(totals.is_empty());
     }
 }

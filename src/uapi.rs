@@ -188,7 +188,9 @@ pub const INFO: u32 = ioc::<Info>(DIR_READ, 0x00);
 /// - `ENOTTY`: the descriptor is one of a created pool.
 /// - `EINVAL`: flags that are not zero, an unknown strategy, a name that does not end, a size
 ///   beyond a file's bounds.
+/// - `EFBIG`: the size is past `RLIMIT_FSIZE`; the process gets `SIGXFSZ`.
 /// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
+/// - `EINTR`: the task is being killed.
 /// - `EMFILE`, `ENFILE`: too many open files.
 /// - `ENOMEM`: no memory.
 ///
@@ -203,6 +205,7 @@ pub const CREATE: u32 = ioc::<Create>(DIR_WRITE, 0x01);
 /// - `EBADF`: the descriptor is not open for writing.
 /// - `EPERM`: a seal forbids it; the default pool, without `CAP_SYS_ADMIN`.
 /// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
+/// - `EFBIG`: the pool is to grow past `RLIMIT_FSIZE`; the process gets `SIGXFSZ`.
 /// - `EINTR`: the task is being killed.
 /// - `EINVAL`: the size is beyond a file's bounds; for the default pool, not one that `size_mb`
 ///   allows, in pages.

@@ -17,7 +17,7 @@ use crate::{helpers, mm::vm_ops::FileObject};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
-    error::{from_err_ptr, to_result},
+    error::from_err_ptr,
     ffi::{c_int, c_long},
     fs::{File, Kiocb, LocalFile},
     iov::IovIterSource,
@@ -84,6 +84,7 @@ impl<T: InodeFile> FileOperations<T> {
         owner: core::ptr::null_mut(),
         open: Some(bindings::generic_file_open),
         fallocate: Some(Self::fallocate),
+        setlease: Some(helpers::mmap_pool_setlease),
         ..Self::COMMON
     };
 
@@ -138,8 +139,9 @@ impl<T: InodeFile> FileOperations<T> {
                 offset.try_into()?,
                 len_bytes.try_into()?,
             )?;
-            // SAFETY: The file is open, and its inode is locked.
-            to_result(unsafe { bindings::file_modified(file) })
+            // It is done, whatever a security module says.
+            let _ = written(rust_file, &guard);
+            Ok::<_, Error>(())
         };
         match fallocate() {
             Ok(()) => 0,
@@ -148,24 +150,23 @@ impl<T: InodeFile> FileOperations<T> {
     }
 }
 
-/// Creates an inode of `len_bytes` bytes, all of them a hole, and returns a file of it, open for
-/// reading and writing. It is called `name` in `/proc`.
+/// Creates an empty inode and returns a file of it, open for reading and writing. It is called `name`
+/// in `/proc`.
 ///
 /// # Errors
 ///
-/// - `EINVAL`: more bytes than a file can have.
 /// - `ENFILE`: too many open files.
 /// - `ENODEV`: the module is being unloaded.
 /// - `ENOMEM`: no memory.
+/// - Otherwise those of `data`.
 ///
 /// C: `alloc_file_pseudo()`, `include/linux/file.h`.
 pub(crate) fn create<T: InodeFile>(
     mount: &Mount<T::Data>,
-    len_bytes: u64,
-    data: T::Data,
+    data: impl PinInit<T::Data, Error>,
     name: &CStr,
 ) -> Result<ARef<File>> {
-    let inode = Inode::new_for_files(mount, len_bytes, data)?;
+    let inode = Inode::new_for_files(mount, data)?;
     // SAFETY: Nobody else knows the inode yet; the table is static and fits it.
     unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
     // SAFETY: The inode and its mount are valid; the name is copied.
@@ -234,18 +235,7 @@ pub(crate) fn write<T: InodeFile>(
     if len == 0 {
         return Ok(0);
     }
-    // A device node has times that nobody asks for, perhaps on a read-only file system.
-    // SAFETY: The file is open.
-    if u32::from(unsafe { (*(*file.as_ptr()).f_inode).i_mode }) & bindings::S_IFMT
-        == bindings::S_IFREG
-    {
-        // SAFETY: The file is open, and its inode is locked.
-        let ret = unsafe { bindings::file_modified(file.as_ptr()) };
-        // Asked here, since to ask in `to_result()` is a call.
-        if ret != 0 {
-            return Err(Error::from_errno(ret));
-        }
-    }
+    written(file, &guard)?;
     let allowed = T::Data::check_write(&guard, kiocb.ki_pos().try_into()?, len)?;
     if allowed < len {
         // SAFETY: `iov` is valid.
@@ -261,6 +251,61 @@ pub(crate) fn write<T: InodeFile>(
         let _ = guard.set_len(guard.len_bytes());
     }
     written
+}
+
+/// Notes in the times and the mode of `file` that its inode, which is locked, is written: nobody can
+/// use it with the rights of its owner any more.
+///
+/// A device node has times that nobody asks for, perhaps on a read-only file system, and no such
+/// rights: it stays as it is.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// - `EPERM` and others: a security module forbids to change the mode.
+///
+/// C: `file_modified()`, `fs/inode.c`.
+#[inline]
+pub(crate) fn written<T: InodeData>(file: &LocalFile, _guard: &InodeGuard<'_, T>) -> Result {
+    // SAFETY: The file is open.
+    let mode = u32::from(unsafe { (*(*file.as_ptr()).f_inode).i_mode });
+    if mode & bindings::S_IFMT == bindings::S_IFREG {
+        // SAFETY: The file is open, and its inode is locked.
+        let ret = unsafe { bindings::file_modified(file.as_ptr()) };
+        // Asked here, since to ask in `to_result()` is a call.
+        if ret != 0 {
+            return Err(Error::from_errno(ret));
+        }
+    }
+    Ok(())
+}
+
+/// Tells those who watch `file` that it was written, where the VFS does not.
+///
+/// # Context
+///
+/// May sleep. Holds no lock of the inode.
+///
+/// C: `fsnotify_modify()`, `include/linux/fsnotify.h`.
+pub(crate) fn notify_written(file: &LocalFile) {
+    // SAFETY: The file is open.
+    unsafe { helpers::mmap_pool_fsnotify_modify(file.as_ptr()) };
+}
+
+/// Tells those who watch the inode of `file` that its size was set, where the VFS does not. They hear of
+/// it even if the file was made by [`create`], whose other events the VFS keeps to itself.
+///
+/// # Context
+///
+/// May sleep. Holds no lock of the inode.
+///
+/// C: `fsnotify_change()`, `include/linux/fsnotify.h`, as `ftruncate()` calls it.
+pub(crate) fn notify_resized(file: &LocalFile) {
+    // SAFETY: The file is open, and so has a dentry.
+    unsafe { helpers::mmap_pool_fsnotify_resize(file.as_ptr()) };
 }
 
 /// Returns the file that is read or written.

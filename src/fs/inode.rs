@@ -31,7 +31,7 @@ use kernel::{
         aref::{ARef, AlwaysRefCounted},
         atomic::{Atomic, Relaxed},
     },
-    types::{NotThreadSafe, Opaque},
+    types::{ForeignOwnable, NotThreadSafe, Opaque},
 };
 
 /// The driver's part of an inode.
@@ -68,10 +68,12 @@ pub(crate) trait InodeData: Send + Sync + Sized + 'static {
 }
 
 /// What `i_private` points to.
+#[pin_data]
 struct Private<T> {
     mnt: NonNull<bindings::vfsmount>,
     /// Set under the invalidate lock of the page cache.
     is_revoked: Atomic<bool>,
+    #[pin]
     data: T,
     /// Of an inode that has files of its own. The last to go.
     _module: Option<ModuleRef>,
@@ -118,56 +120,56 @@ impl<T: InodeData> Inode<T> {
         ..pin_init::zeroed()
     };
 
-    /// Creates an inode of `len_bytes` bytes, all of them a hole. It is a regular file, owned by
-    /// the running task and accessible to its owner.
+    /// Creates an empty inode. It is a regular file, owned by the running task and accessible to its
+    /// owner.
     ///
     /// It does not keep the module loaded: it belongs to the module.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: more bytes than a file can have.
     /// - `ENOMEM`: no memory.
+    /// - Otherwise those of `data`.
     ///
     /// C: `alloc_anon_inode()`.
-    pub(crate) fn new(mount: &Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
-        Self::with_module(mount, len_bytes, data, None)
+    pub(crate) fn new(mount: &Mount<T>, data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
+        Self::with_module(mount, data, None)
     }
 
     /// As [`Self::new`], for an inode that is to have files of its own: it keeps the module loaded.
-    pub(super) fn new_for_files(mount: &Mount<T>, len_bytes: u64, data: T) -> Result<ARef<Self>> {
-        Self::with_module(mount, len_bytes, data, Some(ModuleRef::new()?))
+    pub(super) fn new_for_files(
+        mount: &Mount<T>,
+        data: impl PinInit<T, Error>,
+    ) -> Result<ARef<Self>> {
+        Self::with_module(mount, data, Some(ModuleRef::new()?))
     }
 
     fn with_module(
         mount: &Mount<T>,
-        len_bytes: u64,
-        data: T,
+        data: impl PinInit<T, Error>,
         module: Option<ModuleRef>,
     ) -> Result<ARef<Self>> {
-        let len_bytes = bindings::loff_t::try_from(len_bytes)?;
         let mnt = NonNull::new(mount.as_ptr()).ok_or(EINVAL)?;
-        let max_order = data.max_order();
-        let private = Private {
+        let private = try_pin_init!(Private {
             mnt,
             is_revoked: Atomic::new(false),
-            data,
+            data <- data,
             _module: module,
-        };
-        let private = KBox::new(private, GFP_KERNEL_ACCOUNT)?;
+        });
+        let private = KBox::try_pin_init(private, GFP_KERNEL_ACCOUNT)?;
+        let max_order = private.data.max_order();
         // SAFETY: The mount is valid, so its super block is.
         let inode = unsafe { bindings::alloc_anon_inode((*mnt.as_ptr()).mnt_sb) };
         let inode = NonNull::new(from_err_ptr(inode)?).ok_or(ENOMEM)?;
         // SAFETY: Nobody else knows the inode yet.
         unsafe {
             let inode = inode.as_ptr();
-            (*inode).i_private = KBox::into_raw(private).cast();
+            (*inode).i_private = private.into_foreign().cast();
             (*inode).i_op = &Self::OPERATIONS;
             (*inode).i_mode |= bindings::S_IFREG as bindings::umode_t;
             // An ordinary file: security modules see it, it can be executed, it has no name. They
             // are not told of its creation: `security_inode_init_security_anon()` is not exported.
             (*inode).i_flags &= !(bindings::S_PRIVATE | bindings::S_ANON_INODE);
             bindings::clear_nlink(inode);
-            helpers::mmap_pool_i_size_write(inode, len_bytes);
         }
         // SAFETY: Nobody else knows the inode yet; its page cache is part of it.
         unsafe {
@@ -322,7 +324,14 @@ impl<T: InodeData> Inode<T> {
             // SAFETY: As above.
             let (valid, len) = unsafe { ((*attr).ia_valid, (*attr).ia_size) };
             if valid & bindings::ATTR_SIZE != 0 {
-                T::resize(&guard, len.try_into()?)?;
+                let (old_len_bytes, len_bytes) = (inode.len_bytes(), len.try_into()?);
+                T::resize(&guard, len_bytes)?;
+                if len_bytes != old_len_bytes {
+                    // `truncate()` leaves the times to the file system (`do_truncate()`,
+                    // `fs/open.c`); `notify_change()` has put the present one there.
+                    // SAFETY: As above.
+                    unsafe { (*attr).ia_valid |= bindings::ATTR_MTIME | bindings::ATTR_CTIME };
+                }
             }
             // SAFETY: As above.
             unsafe { bindings::setattr_copy(idmap, inode.as_ptr(), attr) };
@@ -367,10 +376,10 @@ pub(super) unsafe extern "C" fn evict<T: InodeData>(inode: *mut bindings::inode)
     let private = unsafe { (*inode).i_private }.cast::<Private<T>>();
     if !private.is_null() {
         // SAFETY: `Inode::new` has put a box there, and nobody can borrow from it now.
-        let private = unsafe { KBox::from_raw(private) };
+        let private = unsafe { Pin::<KBox<Private<T>>>::from_foreign(private.cast()) };
         // Fields are dropped in order, so the module may be unloaded from the end of this on. It waits
         // for the rest of this function: see `InternalMount`.
-        drop(KBox::into_inner(private));
+        drop(private);
     }
 }
 
@@ -460,11 +469,12 @@ impl<T: InodeData> InodeGuard<'_, T> {
     ///
     /// # Errors
     ///
-    /// - `EFBIG`: it is past a limit.
+    /// - `EINVAL`: more bytes than a file can have.
+    /// - `EFBIG`: it is past a limit. If that is the process's, it gets `SIGXFSZ`.
     ///
     /// C: `inode_newsize_ok()`.
     pub(crate) fn check_new_len(&self, len_bytes: u64) -> Result {
-        let len_bytes = bindings::loff_t::try_from(len_bytes).map_err(|_| EFBIG)?;
+        let len_bytes = bindings::loff_t::try_from(len_bytes)?;
         // SAFETY: The inode is valid, and locked.
         to_result(unsafe { bindings::inode_newsize_ok(self.as_ptr(), len_bytes) })
     }
@@ -482,14 +492,14 @@ impl<T: InodeData> InodeGuard<'_, T> {
     ///
     /// C: `truncate_pagecache_range()`.
     pub(crate) fn punch(&self, offset: u64, len_bytes: u64) -> Result {
-        let last = len_bytes
-            .checked_sub(1)
-            .and_then(|len| offset.checked_add(len))
-            .ok_or(EINVAL)?;
-        let (offset, last) = (offset.try_into()?, last.try_into()?);
+        let end = offset.checked_add(len_bytes).ok_or(EINVAL)?;
+        let (offset, end) = (offset.try_into()?, bindings::loff_t::try_from(end)?);
+        if len_bytes == 0 {
+            return Err(EINVAL);
+        }
         let _guard = self.mapping().invalidate_lock();
         // SAFETY: The inode is valid.
-        unsafe { bindings::truncate_pagecache_range(self.as_ptr(), offset, last) };
+        unsafe { bindings::truncate_pagecache_range(self.as_ptr(), offset, end - 1) };
         Ok(())
     }
 }

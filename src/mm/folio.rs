@@ -354,6 +354,30 @@ impl LockedFolio {
         Self(unsafe { ARef::from_raw(folio.cast()) })
     }
 
+    /// Declares that nobody has used the folio, which is new, so that it may be taken away again. It
+    /// counts as used from the next [`Mapping::lock_folio`] on that is about a page of the file, and
+    /// cannot be mapped before.
+    ///
+    /// [`Mapping::lock_folio`]: super::mapping::Mapping::lock_folio
+    ///
+    /// C: `folio_clear_uptodate()`: that is how `shmem_fallocate()` tells its own folios.
+    pub(crate) fn set_unused(&self) {
+        // SAFETY: By the type invariants the folio is locked.
+        unsafe { helpers::mmap_pool_folio_clear_uptodate(self.as_ptr()) };
+    }
+
+    /// Declares the folio to be used.
+    pub(super) fn set_used(&self) {
+        // SAFETY: By the type invariants the folio is locked.
+        unsafe { helpers::mmap_pool_folio_set_uptodate(self.as_ptr()) };
+    }
+
+    /// Returns whether nobody has used the folio since [`Self::set_unused`].
+    pub(super) fn is_unused(&self) -> bool {
+        // SAFETY: By the type invariants the folio is locked.
+        unsafe { !helpers::mmap_pool_folio_test_uptodate(self.as_ptr()) }
+    }
+
     /// Gives up ownership of the lock and of the reference without releasing them.
     pub(crate) fn into_raw(self) -> NonNull<bindings::folio> {
         let folio = core::mem::ManuallyDrop::new(self);

@@ -4,9 +4,12 @@
 //!
 //! C: `struct address_space`, `include/linux/fs.h`, `include/linux/pagemap.h`.
 
-use super::folio::{gfp_for, Folio, LockedFolio, NewFolio};
+use super::{
+    cond_resched,
+    folio::{gfp_for, Folio, LockedFolio, NewFolio},
+};
 use crate::helpers;
-use core::ptr::NonNull;
+use core::{ops::Range, ptr::NonNull};
 use kernel::{
     bindings,
     error::to_result,
@@ -102,7 +105,8 @@ impl Mapping {
         Some(unsafe { ARef::from_raw(folio.cast()) })
     }
 
-    /// Returns the folio that holds page `pgoff`, locked, if there is one.
+    /// Returns the folio that holds page `pgoff`, locked, if there is one. It counts as used if the file
+    /// reaches that page.
     ///
     /// # Context
     ///
@@ -110,12 +114,55 @@ impl Mapping {
     ///
     /// C: `filemap_lock_folio()`.
     pub(crate) fn lock_folio(&self, pgoff: usize) -> Option<LockedFolio> {
-        // SAFETY: The pointer is valid by the type invariants.
-        let folio = unsafe { helpers::mmap_pool_filemap_lock_folio(self.as_ptr(), pgoff) };
+        // SAFETY: The pointer is valid by the type invariants, and folios enter this page cache
+        // initialised.
+        let folio = unsafe { helpers::mmap_pool_filemap_use_folio(self.as_ptr(), pgoff) };
         let folio = NonNull::new(folio)?;
         // SAFETY: The look-up has taken a reference and the lock, and has checked that the folio
         // still belongs to this page cache.
         Some(unsafe { LockedFolio::from_raw(folio) })
+    }
+
+    /// Makes the folios of `pages` count as used.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn use_folios(&self, pages: Range<usize>) {
+        self.for_each_folio(pages, |folio| folio.set_used());
+    }
+
+    /// Takes those folios of `pages` away that do not count as used.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `shmem_undo_range()`, `mm/shmem.c`.
+    pub(crate) fn remove_unused_folios(&self, pages: Range<usize>) {
+        self.for_each_folio(pages, |folio| {
+            if folio.is_unused() {
+                // SAFETY: The folio is one of this page cache, and locked.
+                unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) };
+            }
+        });
+    }
+
+    /// Calls `what` for each folio of `pages`, locked.
+    fn for_each_folio(&self, pages: Range<usize>, what: impl Fn(&LockedFolio)) {
+        let mut pgoff = pages.start;
+        while let Some(found) = self.next_page(pgoff, pages.end) {
+            // SAFETY: The pointer is valid by the type invariants.
+            let folio = unsafe { helpers::mmap_pool_filemap_lock_folio(self.as_ptr(), found) };
+            // SAFETY: As in `lock_folio()`.
+            let folio = NonNull::new(folio).map(|folio| unsafe { LockedFolio::from_raw(folio) });
+            pgoff = found;
+            if let Some(folio) = folio {
+                what(&folio);
+                pgoff = folio.end();
+            }
+            cond_resched();
+        }
     }
 
     /// Makes `folio` hold the pages from `pgoff` on, and returns it locked.

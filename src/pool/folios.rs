@@ -162,7 +162,8 @@ impl Inode<Pool> {
         Ok(folio)
     }
 
-    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none.
+    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none. What was
+    /// allocated before a failure stays, as with `MADV_POPULATE_READ`.
     ///
     /// # Context
     ///
@@ -182,7 +183,7 @@ impl Inode<Pool> {
             self.check_alive()?;
             return Err(EINVAL);
         }
-        self.allocate(pages(offset, end), || self.bounds())
+        self.allocate(pages(offset, end), || self.bounds(), |_| ())
             .map_err(|error| {
                 // Only a pool that has shrunk since has no such page, or one that was revoked.
                 if error != ENXIO {
@@ -195,33 +196,26 @@ impl Inode<Pool> {
             })
     }
 
-    pub(super) fn allocate(&self, pages: Range<usize>, bounds: impl Fn() -> Bounds) -> Result {
+    /// Allocates those of `pages` that are not there, within `bounds()`. Calls `added` for each folio
+    /// that was.
+    fn allocate(
+        &self,
+        pages: Range<usize>,
+        bounds: impl Fn() -> Bounds,
+        added: impl Fn(&LockedFolio),
+    ) -> Result {
         let mut pgoff = pages.start;
         while pgoff < pages.end {
             if fatal_signal_pending() {
                 return Err(EINTR);
             }
-            pgoff = self.locked_folio(pgoff, &bounds)?.end();
+            let (folio, is_new) = self.find_or_add(pgoff, &bounds)?;
+            if is_new {
+                added(&folio);
+            }
+            pgoff = folio.end();
         }
         Ok(())
-    }
-
-    /// Allocates all pages of a new pool, if it is one that always has them.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `EINTR`: the task is being killed.
-    /// - Otherwise as [`Self::locked_folio`].
-    pub(crate) fn fill(&self) -> Result {
-        if self.data().strategy.keeps_pages() {
-            self.allocate(0..self.nr_pages(), || self.bounds())
-        } else {
-            Ok(())
-        }
     }
 
     /// Where pages may be as long as the size stays.
@@ -235,6 +229,28 @@ impl Inode<Pool> {
 }
 
 impl InodeGuard<'_, Pool> {
+    /// Allocates those of `pages` that are not there, within `bounds`: all or none. A failure gives
+    /// back what was allocated, but for pages that somebody has used since.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    /// - Otherwise as [`Inode::locked_folio`].
+    ///
+    /// C: `shmem_fallocate()`, `mm/shmem.c`.
+    pub(super) fn allocate_all(&self, pages: Range<usize>, bounds: Bounds) -> Result {
+        let result = self.allocate(pages.clone(), || bounds, LockedFolio::set_unused);
+        match result {
+            Ok(()) => self.mapping().use_folios(pages),
+            Err(_) => self.mapping().remove_unused_folios(pages),
+        }
+        result
+    }
+
     /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none, past the
     /// end too. Makes the pool that large, unless `keeps_size`.
     ///
@@ -247,17 +263,20 @@ impl InodeGuard<'_, Pool> {
     /// - `ENODEV`: the pool was revoked.
     /// - `EPERM`: the pool is sealed against growing, and would.
     /// - `EFBIG`: the process may not have files that large.
-    /// - `EINTR`: the task is being killed.
-    /// - Otherwise as [`Inode::locked_folio`].
+    /// - Otherwise as [`Self::allocate_all`].
     pub(crate) fn fallocate(&self, offset: u64, len_bytes: u64, keeps_size: bool) -> Result {
         let end = self.check_fallocate(offset, len_bytes)?;
+        let len_bytes = self.len_bytes();
         if keeps_size {
-            let bounds = Bounds::up_to(self.len_bytes());
-            return self.allocate(pages(offset, end), || bounds);
+            return self.allocate_all(pages(offset, end), Bounds::up_to(len_bytes));
         }
-        self.fill_up_to(end)?;
-        let bounds = Bounds::up_to(end.max(self.len_bytes()));
-        self.allocate(pages(offset, end), || bounds)?;
+        // A pool that keeps its pages has all of them.
+        let start = if self.data().strategy.keeps_pages() {
+            offset.min(len_bytes)
+        } else {
+            offset
+        };
+        self.allocate_all(pages(start, end), Bounds::up_to(end.max(len_bytes)))?;
         self.grow_to(end);
         Ok(())
     }

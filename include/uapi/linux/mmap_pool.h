@@ -204,9 +204,10 @@ struct mmap_pool_stat {
  *
  * EBADF: the node is not open for writing. ENOTTY: the descriptor is one of a
  * created pool. EINVAL: flags that are not zero, an unknown strategy, a name
- * that does not end, a size beyond a file's bounds. ENOSPC: the pool has
- * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EMFILE,
- * ENFILE: too many open files. ENOMEM: no memory.
+ * that does not end, a size beyond a file's bounds. EFBIG: the size is past
+ * RLIMIT_FSIZE; the process gets SIGXFSZ. ENOSPC: the pool has
+ * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EINTR: the
+ * task is being killed. EMFILE, ENFILE: too many open files. ENOMEM: no memory.
  */
 #define MMAP_POOL_CREATE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)
@@ -219,9 +220,10 @@ struct mmap_pool_stat {
  *
  * EBADF: the descriptor is not open for writing. EPERM: a seal forbids it; the
  * default pool, without CAP_SYS_ADMIN. ENOSPC: the pool has
- * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EINTR: the
- * task is being killed. EINVAL: the size is beyond a file's bounds; for the
- * default pool, not one that size_mb allows, in pages.
+ * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EFBIG: the
+ * pool is to grow past RLIMIT_FSIZE; the process gets SIGXFSZ. EINTR: the task
+ * is being killed. EINVAL: the size is beyond a file's bounds; for the default
+ * pool, not one that size_mb allows, in pages.
  */
 #define MMAP_POOL_RESIZE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x02, struct mmap_pool_resize)

@@ -557,13 +557,19 @@ impl Object {
 }
 
 /// A switch of the kernel's for huge pages, on until this is dropped.
-struct Setting {
+#[derive(Debug)]
+pub struct Setting {
     path: PathBuf,
     before: String,
 }
 
 impl Setting {
-    fn new(name: &str) -> Result<Self, Failure> {
+    /// Turns on the switch of this name in `/sys/kernel/mm/transparent_hugepage`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn new(name: &str) -> Result<Self, Failure> {
         let path = PathBuf::from("/sys/kernel/mm/transparent_hugepage").join(name);
         let all = fs::read_to_string(&path)?;
         let Some((before, _)) = all

@@ -1,61 +1,206 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Frames that break: in a pool that maps all of its pages at once, and in the reserve.
+//! Frames that break: in a pool of each strategy, and in the reserve.
 
+use std::ffi::c_int;
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::ptr;
 use std::time::Duration;
 
-use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
-use mmap_pool_tests::child::in_child;
+use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
+use mmap_pool_tests::child::{in_child, Child, Link};
 use mmap_pool_tests::console::Quiet;
 use mmap_pool_tests::frames;
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{checked, page_table, put_word, verdict, word};
+use mmap_pool_tests::scenarios::huge::Setting;
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::PAGE;
-use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
+use mmap_pool_tests::Answer;
+use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 
-const HUGE: usize = 2 << 20;
+use crate::strategies::{pool, HUGE};
+
 const RESERVE_MB: usize = 8;
 
+/// The table of `docs/semantics.md`: each way to use a page that has broken, alone.
 #[test]
-fn a_broken_page_of_an_eager_pool_is_lost_for_later_mappings_too() {
+fn a_broken_page_is_lost_until_it_leaves_the_pool_with_every_strategy() {
     let module = FreshModule::load("size_mb=1").unwrap();
-    let [memfd, eager] = memfd_and_eager().map(|file| {
-        let map = || map(&file);
-        let first = map();
-        put_word(&first, 0, "broken").unwrap();
-        put_word(&first, PAGE, "whole").unwrap();
-        // The language's own handler takes the signal as one about its stack.
-        in_child(|| Ok(verdict(&break_page(&first)))).unwrap();
-        // The later one before the first: a fault on the page takes it from all mappings.
-        let [second, first] = [map(), first].map(|mapping| {
-            let touched = touch(mapping.as_ptr(), 8, Access::Read).unwrap();
-            format!("{touched}, beside it {}", word(&mapping, PAGE).unwrap())
-        });
-        format!("{second}; {first}")
-    });
-    let lost = "SIGBUS BUS_MCEERR_AR at +0x8, beside it whole";
-    assert_eq!(memfd, format!("{lost}; {lost}"));
-    assert_eq!(eager, memfd);
+    let lost = "SIGBUS BUS_MCEERR_AR at +0x8";
+    let stays = format!("ok, then {lost}");
+    let kept = format!("EPERM, then {lost}");
+    let uses: [(Use, &str, &str); 10] = [
+        (load, lost, lost),
+        (store, lost, lost),
+        (map_later, lost, lost),
+        (map_later_privately, lost, lost),
+        (read, "EIO", "EIO"),
+        (write, "EIO", "EIO"),
+        (allocate, &stays, &stays),
+        (grow, &stays, &stays),
+        (punch, "ok, then ok", &kept),
+        (shrink_and_grow, "ok, then ok", &kept),
+    ];
+    for (attempt, (use_page, expected, of_eager)) in uses.into_iter().enumerate() {
+        for (name, file) in memfd_and_pools() {
+            let mapping = map(&file);
+            for page in [0, 1, HUGE / PAGE - 1] {
+                put_word(&mapping, page * PAGE, "there").unwrap();
+            }
+            // The language's own handler takes the signal as one about its stack.
+            in_child(|| Ok(verdict(&break_page(&mapping)))).unwrap();
+            let expected = if name == "Eager" { of_eager } else { expected };
+            let answer = use_page(&file, &mapping);
+            assert_eq!(answer, expected, "use {attempt} of {name}");
+            for page in [1, HUGE / PAGE - 1] {
+                let beside = touch(mapping.as_ptr(), page * PAGE, Access::Read).unwrap();
+                assert_eq!(beside, "ok", "beside it: use {attempt} of {name}");
+            }
+        }
+    }
     module.unload().unwrap();
 }
 
+/// Uses the first page of the file, and of its mapping.
+type Use = fn(&OwnedFd, &Mapping) -> String;
+
+fn load(_: &OwnedFd, mapping: &Mapping) -> String {
+    touch(mapping.as_ptr(), 8, Access::Read).unwrap()
+}
+
+fn store(_: &OwnedFd, mapping: &Mapping) -> String {
+    touch(mapping.as_ptr(), 8, Access::Write).unwrap()
+}
+
+fn map_later(file: &OwnedFd, _: &Mapping) -> String {
+    load(file, &map(file))
+}
+
+fn map_later_privately(file: &OwnedFd, _: &Mapping) -> String {
+    // SAFETY: As in `map`.
+    let mapping = unsafe { MappingBuilder::private().len(HUGE).map_file(file) };
+    store(file, &mapping.unwrap())
+}
+
+fn read(file: &OwnedFd, _: &Mapping) -> String {
+    verdict(&rustix::io::pread(file, &mut [0; 8][..], 0))
+}
+
+fn write(file: &OwnedFd, _: &Mapping) -> String {
+    verdict(&rustix::io::pwrite(file, b"new", 0))
+}
+
+fn allocate(file: &OwnedFd, mapping: &Mapping) -> String {
+    then_load(
+        fallocate(file, FallocateFlags::empty(), 0, PAGE as u64),
+        file,
+        mapping,
+    )
+}
+
+fn grow(file: &OwnedFd, mapping: &Mapping) -> String {
+    then_load(ftruncate(file, 2 * HUGE as u64), file, mapping)
+}
+
+fn punch(file: &OwnedFd, mapping: &Mapping) -> String {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    then_load(fallocate(file, flags, 0, PAGE as u64), file, mapping)
+}
+
+fn shrink_and_grow(file: &OwnedFd, mapping: &Mapping) -> String {
+    let answer = ftruncate(file, 0).and_then(|()| ftruncate(file, HUGE as u64));
+    then_load(answer, file, mapping)
+}
+
+fn then_load(answer: Result<(), Errno>, file: &OwnedFd, mapping: &Mapping) -> String {
+    format!("{}, then {}", verdict(&answer), load(file, mapping))
+}
+
+/// A process that asks for it is told of a broken page before it uses the page. To take a page of a
+/// large folio, the kernel splits the folio first, and then nobody has the page mapped any more
+/// (`unmap_folio()`, `mm/huge_memory.c`).
 #[test]
-fn a_mapping_of_an_eager_pool_is_an_ordinary_one() {
+fn a_process_is_told_at_once_of_a_page_that_is_no_part_of_a_large_folio() {
     let module = FreshModule::load("size_mb=1").unwrap();
-    let [memfd, eager] = memfd_and_eager().map(|file| {
-        let mapping = map(&file);
-        vm_flags(&mapping)
+    let _quiet = Quiet::new().unwrap();
+    let early = ["BUS_MCEERR_AO", "nothing"];
+    assert_eq!(told_at_once(&memfd()), early);
+    let _setting = Setting::new("shmem_enabled").unwrap();
+    for (name, file) in memfd_and_pools() {
+        let expected = match name.as_str() {
+            "Page" => early,
+            _ => ["nothing"; 2],
+        };
+        assert_eq!(told_at_once(&file), expected, "{name}");
+    }
+    module.unload().unwrap();
+}
+
+/// Breaks the first page of the file, and returns what SIGBUS the processes get at once that have it
+/// mapped: one that asks for it, and one that does not.
+fn told_at_once(file: &OwnedFd) -> [String; 2] {
+    let mapping = map(file);
+    put_word(&mapping, 0, "there").unwrap();
+    let frame = page_table(&mapping).unwrap()[0].frame();
+    let mut waiting = [libc::PR_MCE_KILL_EARLY, libc::PR_MCE_KILL_LATE].map(|policy| {
+        let mut child = Child::fork(|link| signal_at_once(link, &mapping, policy)).unwrap();
+        assert_eq!(child.link.hear().unwrap(), "waiting");
+        child
     });
-    assert_eq!(eager, memfd);
+    frames::break_frame(usize::try_from(frame).unwrap()).unwrap();
+    waiting.each_mut().map(|child| {
+        child.link.say("broken").unwrap();
+        child.link.hear().unwrap()
+    })
+}
+
+/// What SIGBUS a process with this policy has got when its parent says that the page is broken.
+fn signal_at_once(link: &mut Link, mapping: &Mapping, policy: c_int) -> Answer {
+    // Into the page table, which a child inherits empty.
+    word(mapping, 0)?;
+    // SAFETY: Plain requests, and all zeros is a set of signals and a time.
+    let (set, now) = unsafe {
+        checked(libc::prctl(
+            libc::PR_MCE_KILL,
+            libc::PR_MCE_KILL_SET,
+            policy,
+            0,
+            0,
+        ))?;
+        let mut set = std::mem::zeroed();
+        libc::sigaddset(&mut set, libc::SIGBUS);
+        checked(libc::sigprocmask(libc::SIG_BLOCK, &set, ptr::null_mut()))?;
+        (set, std::mem::zeroed())
+    };
+    link.say("waiting")?;
+    link.hear()?;
+    // SAFETY: All zeros is a `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: The kernel reads the set and the time, and fills `info`.
+    let signal = checked(unsafe { libc::sigtimedwait(&set, &mut info, &now) });
+    Ok(match (signal, info.si_code) {
+        (Err(Errno::AGAIN), _) => "nothing".into(),
+        (Ok(_), libc::BUS_MCEERR_AO) => "BUS_MCEERR_AO".into(),
+        (signal, code) => format!("{signal:?} with code {code}"),
+    })
+}
+
+#[test]
+fn a_mapping_is_an_ordinary_one_with_every_strategy() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let flags: Vec<_> = memfd_and_pools()
+        .into_iter()
+        .map(|(_, file)| vm_flags(&map(&file)))
+        .collect();
+    assert_eq!(flags[1..], [&flags[0]; 4].map(String::clone));
     module.unload().unwrap();
 }
 
 fn map(file: &OwnedFd) -> Mapping {
     // SAFETY: A pool or memfd, which is memory.
-    unsafe { MappingBuilder::shared().len(4 * PAGE).map_file(file) }.unwrap()
+    unsafe { MappingBuilder::shared().len(HUGE).map_file(file) }.unwrap()
 }
 
 #[test]
@@ -148,20 +293,23 @@ fn wait_for_full_reserve() {
     panic!("the reserve does not fill up: {:?}", pool.stat());
 }
 
-/// A memfd and a pool of four pages.
-fn memfd_and_eager() -> [OwnedFd; 2] {
-    let eager = Pool::create()
-        .strategy(Strategy::Eager)
-        .size_bytes(4 * PAGE as u64)
-        .create()
-        .unwrap();
-    let memfd = memfd_create("eager", MemfdFlags::CLOEXEC).unwrap();
-    ftruncate(&memfd, 4 * PAGE as u64).unwrap();
-    [memfd, eager.into()]
+fn memfd() -> OwnedFd {
+    let memfd = memfd_create("broken", MemfdFlags::CLOEXEC).unwrap();
+    ftruncate(&memfd, HUGE as u64).unwrap();
+    memfd
+}
+
+/// A memfd and a pool of each strategy, of one huge page, and what to call them.
+fn memfd_and_pools() -> Vec<(String, OwnedFd)> {
+    let mut files = vec![("memfd".into(), memfd())];
+    for strategy in Strategy::ALL {
+        files.push((format!("{strategy:?}"), pool(strategy, HUGE).into()));
+    }
+    files
 }
 
 /// Tells the kernel that the frame of the mapping's first page is broken.
-fn break_page(mapping: &Mapping) -> Result<(), mmap_pool::Errno> {
+fn break_page(mapping: &Mapping) -> Result<(), Errno> {
     let start = mapping.as_ptr().cast();
     // SAFETY: The page belongs to the mapping.
     checked(unsafe { libc::madvise(start, PAGE, libc::MADV_HWPOISON) }).map(drop)

@@ -3,15 +3,18 @@
 //! Who may do what concerns all pools: those who can open the node, for writing if it changes
 //! something.
 
+use std::fs;
 use std::os::fd::AsRawFd;
 
-use mmap_pool::{uapi, Errno, MappingBuilder, OpenOptions, Pool, Seals};
-use mmap_pool_tests::child::in_child;
+use mmap_pool::{uapi, Errno, MappingBuilder, OpenOptions, Pool, Protection, Seals, Strategy};
+use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::observe::{checked, put_word, verdict};
+use mmap_pool_tests::observe::{checked, put_word, verdict, word};
+use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 use mmap_pool_tests::{fail, Answer};
-use rustix::fs::{fallocate, ftruncate, FallocateFlags};
+use rustix::fs::{fallocate, fchmod, fchown, ftruncate, FallocateFlags, Mode};
+use rustix::process::Uid;
 
 const NOBODY: u32 = 65534;
 
@@ -59,8 +62,7 @@ fn a_process_that_was_handed_one_pool_takes_no_memory_beyond_its_size() {
     let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
     pool.seal(Seals::GROW | Seals::SEAL).unwrap();
     let answer = in_child(|| {
-        // SAFETY: A plain request, in a process of its own.
-        checked(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) })?;
+        become_nobody()?;
         let node = Pool::open().map_err(|error| error.errno());
         let created = take_all_through(&pool)?;
         let end = SIZE as u64;
@@ -90,6 +92,133 @@ fn a_process_that_was_handed_one_pool_takes_no_memory_beyond_its_size() {
     assert_eq!(default.stat().unwrap().nr_refused_pages, 0);
     drop((pool, default));
     module.unload().unwrap();
+}
+
+#[test]
+fn what_one_user_takes_root_takes_back() {
+    for (strategy, revoked) in [(Strategy::Huge, "ok"), (Strategy::Eager, "EPERM")] {
+        let module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
+        let default = Pool::open().unwrap();
+        let mut child = Child::fork(|link| {
+            become_nobody()?;
+            let pool = Pool::create().strategy(strategy).size_bytes(2 << 20);
+            let pool = pool.create_through(&default)?;
+            pool.prefault(0, 2 << 20)?;
+            link.say(&pool.as_raw_fd().to_string())?;
+            link.hear()
+        })
+        .unwrap();
+        let fd = child.link.hear().unwrap();
+
+        let mapping = MappingBuilder::shared().map(&default).unwrap();
+        let written = rustix::io::pwrite(&default, b"root", 0);
+        assert_eq!(written, Err(Errno::NOSPC));
+        let touched = touch(mapping.as_ptr(), 0, Access::Write).unwrap();
+        assert_eq!(touched, "SIGBUS BUS_ADRERR at +0x0");
+
+        let process = format!("/proc/{}", child.raw_pid().unwrap());
+        let info = fs::read_to_string(format!("{process}/fdinfo/{fd}")).unwrap();
+        assert!(info.contains("pool-resident-pages:\t512\n"), "{info}");
+        let taken = Pool::open_path(format!("{process}/fd/{fd}")).unwrap();
+        let answer = taken.revoke().map_err(|error| error.errno());
+        assert_eq!(verdict(&answer), revoked, "{strategy:?}");
+        drop(taken);
+        if revoked == "ok" {
+            assert_eq!(default.stat().unwrap().nr_resident_pages, 0);
+        }
+        // All pages go with the last process that has the pool. Dropping it kills the child.
+        drop(child);
+        put_word(&mapping, 0, "root").unwrap();
+        assert_eq!(default.stat().unwrap().nr_resident_pages, 1);
+        drop((mapping, default));
+        module.unload().unwrap();
+    }
+}
+
+#[test]
+fn what_a_stranger_does_with_a_descriptor_it_was_handed() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
+    let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
+    let readable = OpenOptions::new().write(false).open_path(path).unwrap();
+    assert_eq!(
+        done_by_stranger(&readable),
+        "write EBADF, ftruncate EINVAL, fallocate EBADF, map writable EACCES, \
+         RESIZE EBADF, PUNCH EBADF, PREFAULT EBADF, SEAL EBADF; \
+         open for writing EACCES, REVOKE EPERM, CREATE ENOTTY, STAT ENOTTY, \
+         fchmod EPERM, fchown EPERM, lease EACCES; INFO ok, 0 resident, then 1"
+    );
+    pool.punch(0, SIZE as u64).unwrap();
+    assert_eq!(
+        done_by_stranger(&pool),
+        "write ok, ftruncate ok, fallocate ok, map writable ok, \
+         RESIZE ok, PUNCH ok, PREFAULT ok, SEAL ok; \
+         open for writing EACCES, REVOKE EPERM, CREATE ENOTTY, STAT ENOTTY, \
+         fchmod EPERM, fchown EPERM, lease EACCES; INFO ok, 1 resident, then 2"
+    );
+    drop((pool, readable));
+    module.unload().unwrap();
+}
+
+/// What a process of another user gets done with a pool, whose pages it has from another process.
+fn done_by_stranger(pool: &Pool) -> String {
+    in_child(|| {
+        become_nobody()?;
+        let of_pool = |answer: mmap_pool::Result<()>| answer.map_err(|error| error.errno());
+        let mut said = Vec::new();
+        let mut say = |what: &str, answer: Result<(), Errno>| {
+            said.push(format!("{what} {}", verdict(&answer)));
+        };
+        let (fd, len) = (pool.as_raw_fd(), SIZE as u64);
+        say("write", rustix::io::pwrite(pool, b"all", 0).map(drop));
+        say("ftruncate", ftruncate(pool, len));
+        let flags = FallocateFlags::empty();
+        say("fallocate", fallocate(pool, flags, 0, PAGE as u64));
+        let writable = MappingBuilder::shared().map(pool).map(drop);
+        say("map writable", of_pool(writable));
+        say("RESIZE", of_pool(pool.resize(len)));
+        say("PUNCH", of_pool(pool.punch(0, PAGE as u64)));
+        say("PREFAULT", of_pool(pool.prefault(0, 1)));
+        say("SEAL", of_pool(pool.seal(Seals::SHRINK)));
+        let changes = said.join(", ");
+
+        let mut said = Vec::new();
+        let mut say = |what: &str, answer: Result<(), Errno>| {
+            said.push(format!("{what} {}", verdict(&answer)));
+        };
+        let anew = Pool::open_path(format!("/proc/self/fd/{fd}")).map(drop);
+        say("open for writing", of_pool(anew));
+        say("REVOKE", of_pool(pool.revoke()));
+        let created = Pool::create().create_through(pool).map(drop);
+        say("CREATE", of_pool(created));
+        say("STAT", of_pool(pool.stat().map(drop)));
+        say("fchmod", fchmod(pool, Mode::RWXU | Mode::RWXO));
+        let me = Uid::from_raw(NOBODY);
+        say("fchown", fchown(pool, Some(me), None));
+        // SAFETY: A plain request.
+        let lease = unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) };
+        say("lease", checked(lease).map(drop));
+        let others = said.join(", ");
+
+        let info = pool.info().map(|info| info.nr_resident_pages);
+        let before = info.as_ref().copied().unwrap_or_default();
+        // A page that nobody touched is allocated for a reader, too.
+        let mapping = MappingBuilder::shared()
+            .protection(Protection::READ)
+            .map(pool)?;
+        word(&mapping, SIZE - PAGE)?;
+        Ok(format!(
+            "{changes}; {others}; INFO {}, {before} resident, then {}",
+            verdict(&info.map_err(|error| error.errno())),
+            pool.info()?.nr_resident_pages
+        ))
+    })
+    .unwrap()
+}
+
+fn become_nobody() -> Result<(), Errno> {
+    // SAFETY: A plain request, in a process of its own.
+    checked(unsafe { libc::setresuid(NOBODY, NOBODY, NOBODY) }).map(drop)
 }
 
 /// Creates a pool through `pool`, and takes all the memory that the limit allows for it.

@@ -2,7 +2,9 @@
 
 //! Strategies: when a pool gets its pages, and in what pieces. The reserve: where they come from.
 
+use std::ffi::c_int;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::ptr;
 use std::thread::sleep;
 use std::time::Duration;
@@ -10,9 +12,10 @@ use std::time::Duration;
 use mmap_pool::{Errno, MappingBuilder, Pool, Stat, Strategy};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::observe::{put_word, totals, vmstat};
+use mmap_pool_tests::observe::{checked, put_word, totals, verdict, vmstat, word};
+use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::PAGE;
-use rustix::fs::{fallocate, FallocateFlags};
+use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 /// Bytes of a huge page, and pages of one.
@@ -258,6 +261,88 @@ fn nothing_of_one_pool_is_seen_in_the_next() {
     }
     module.unload().unwrap();
 }
+
+#[test]
+fn mappings_take_the_same_advice_with_every_strategy() {
+    let module = FreshModule::load("size_mb=1").unwrap();
+    let memfd = memfd_create("advised", MemfdFlags::CLOEXEC).unwrap();
+    ftruncate(&memfd, HUGE as u64).unwrap();
+    let answers = "\
+        GUARD_INSTALL ok SIGSEGV SEGV_MAPERR at +0x1000, GUARD_REMOVE ok, \
+        DONTNEED ok, FREE EINVAL, COLD ok, PAGEOUT ok, WILLNEED ok; kept; \
+        INVALIDATE ok; locked: INVALIDATE EBUSY, \
+        DONTNEED EINVAL, DONTNEED_LOCKED ok, PAGEOUT EINVAL, GUARD_INSTALL EINVAL; kept";
+    assert_eq!(advised(&memfd), format!("{answers}; REMOVE ok, 0"));
+    for strategy in Strategy::ALL {
+        let removed = match strategy {
+            // Its pages stay.
+            Strategy::Eager => "REMOVE EPERM, kept",
+            _ => "REMOVE ok, 0",
+        };
+        let pool = OwnedFd::from(pool(strategy, HUGE));
+        assert_eq!(
+            advised(&pool),
+            format!("{answers}; {removed}"),
+            "{strategy:?}"
+        );
+    }
+    drop(memfd);
+    module.unload().unwrap();
+}
+
+/// What a mapping of the file answers to advice about its second page.
+fn advised(file: &OwnedFd) -> String {
+    // SAFETY: A pool or memfd, which is memory.
+    let mapping = unsafe { MappingBuilder::shared().len(HUGE).map_file(file) }.unwrap();
+    put_word(&mapping, PAGE, "kept").unwrap();
+    let page = || mapping.as_ptr().wrapping_add(PAGE).cast();
+    let say = |name: &str, advice| {
+        // SAFETY: The page belongs to the mapping, and its bytes may change.
+        let answer = checked(unsafe { libc::madvise(page(), PAGE, advice) });
+        format!("{name} {}", verdict(&answer))
+    };
+    let invalidate = || {
+        // SAFETY: A plain request.
+        let answer = checked(unsafe { libc::msync(page(), PAGE, libc::MS_INVALIDATE) });
+        format!("INVALIDATE {}", verdict(&answer))
+    };
+    let now = || word(&mapping, PAGE).unwrap();
+    let guarded = say("GUARD_INSTALL", MADV_GUARD_INSTALL);
+    let touched = touch(mapping.as_ptr(), PAGE, Access::Read).unwrap();
+    let advised = [
+        ("GUARD_REMOVE", MADV_GUARD_REMOVE),
+        ("DONTNEED", libc::MADV_DONTNEED),
+        ("FREE", libc::MADV_FREE),
+        ("COLD", libc::MADV_COLD),
+        ("PAGEOUT", libc::MADV_PAGEOUT),
+        ("WILLNEED", libc::MADV_WILLNEED),
+    ]
+    .map(|(name, advice)| say(name, advice));
+    let (kept, invalidated) = (now(), invalidate());
+    // SAFETY: The page belongs to the mapping.
+    checked(unsafe { libc::mlock(page(), PAGE) }).unwrap();
+    let locked = [
+        invalidate(),
+        say("DONTNEED", libc::MADV_DONTNEED),
+        say("DONTNEED_LOCKED", MADV_DONTNEED_LOCKED),
+        say("PAGEOUT", libc::MADV_PAGEOUT),
+        say("GUARD_INSTALL", MADV_GUARD_INSTALL),
+    ];
+    // SAFETY: As above.
+    checked(unsafe { libc::munlock(page(), PAGE) }).unwrap();
+    let kept_locked = now();
+    let removed = say("REMOVE", libc::MADV_REMOVE);
+    format!(
+        "{guarded} {touched}, {}; {kept}; {invalidated}; locked: {}; {kept_locked}; {removed}, {}",
+        advised.join(", "),
+        locked.join(", "),
+        now()
+    )
+}
+
+const MADV_DONTNEED_LOCKED: c_int = 24;
+const MADV_GUARD_INSTALL: c_int = 102;
+const MADV_GUARD_REMOVE: c_int = 103;
 
 pub(crate) fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
     let pool = Pool::create().strategy(strategy);
