@@ -4,8 +4,10 @@
 //!
 //! They need a guest with the module in `/lib/modules`, and load it anew for each test.
 
+mod calls;
 mod counters;
 mod created;
+mod files;
 mod ioctl;
 mod killed;
 mod library;
@@ -22,6 +24,7 @@ mod slow_pages;
 mod strategies;
 mod survival;
 mod trace;
+mod undo;
 
 macro_rules! as_tests {
     ($($group:ident {
