@@ -14,11 +14,13 @@ use crate::{
     },
     mm::{
         folio::LockedFolio,
+        policy::MemPolicy,
         vm_ops::{self, FaultError, FileObject, VmFault, VmOperations},
     },
     pool::{Pool, TOTALS},
     uapi,
 };
+use core::ops::Range;
 use kernel::{
     bindings,
     fs::{
@@ -311,5 +313,9 @@ impl VmOperations for PoolVmOps {
     #[inline]
     fn fault(pool: &Inode<Pool>, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError> {
         Ok(pool.fault(vmf.pgoff())?)
+    }
+
+    fn set_policy(pool: &Inode<Pool>, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
+        pool.set_policy(pages, policy)
     }
 }

@@ -8,6 +8,7 @@
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
@@ -44,6 +45,29 @@ bool mmap_pool_has_mempolicy(void)
 #endif
 }
 
+#ifdef CONFIG_NUMA
+/* The bindings do not know what is in struct mempolicy. */
+unsigned short mmap_pool_mempolicy_mode(const struct mempolicy *policy)
+{
+	return policy->mode;
+}
+
+const nodemask_t *mmap_pool_mempolicy_nodes(const struct mempolicy *policy)
+{
+	return &policy->nodes;
+}
+
+int mmap_pool_mempolicy_home_node(const struct mempolicy *policy)
+{
+	return policy->home_node;
+}
+#endif
+
+bool mmap_pool_node_isset(int nid, const nodemask_t *nodes)
+{
+	return node_isset(nid, *nodes);
+}
+
 bool mmap_pool_node_allowed(int nid)
 {
 	return node_isset(nid, cpuset_current_mems_allowed);
@@ -70,6 +94,11 @@ gfp_t mmap_pool_gfp_light(gfp_t gfp)
 	return (gfp | __GFP_NOWARN | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM;
 }
 
+gfp_t mmap_pool_gfp_this_node(gfp_t gfp)
+{
+	return gfp | __GFP_THISNODE;
+}
+
 /* 0 if there are no large folios. */
 unsigned int mmap_pool_pmd_order(void)
 {
@@ -81,9 +110,10 @@ struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order)
 	return folio_alloc(gfp, order);
 }
 
-struct folio *mmap_pool_folio_alloc_node(gfp_t gfp, unsigned int order, int nid)
+struct folio *mmap_pool_folio_alloc_nodes(gfp_t gfp, unsigned int order,
+					  int nid, nodemask_t *nodes)
 {
-	return __folio_alloc_node(gfp | __GFP_THISNODE, order, nid);
+	return __folio_alloc(gfp, order, nid, nodes);
 }
 
 void mmap_pool_folio_get(struct folio *folio)

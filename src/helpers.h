@@ -2,6 +2,7 @@
 #ifndef _MMAP_POOL_HELPERS_H
 #define _MMAP_POOL_HELPERS_H
 
+#include <linux/nodemask_types.h>
 #include <linux/types.h>
 
 struct address_space;
@@ -12,6 +13,7 @@ struct folio;
 struct fs_context;
 struct inode;
 struct iov_iter;
+struct mempolicy;
 struct page;
 struct shrinker;
 struct super_operations;
@@ -21,15 +23,21 @@ bool mmap_pool_fatal_signal_pending(void);
 
 void mmap_pool_cond_resched(void);
 bool mmap_pool_has_mempolicy(void);
+unsigned short mmap_pool_mempolicy_mode(const struct mempolicy *policy);
+const nodemask_t *mmap_pool_mempolicy_nodes(const struct mempolicy *policy);
+int mmap_pool_mempolicy_home_node(const struct mempolicy *policy);
+bool mmap_pool_node_isset(int nid, const nodemask_t *nodes);
 bool mmap_pool_node_allowed(int nid);
 int mmap_pool_numa_mem_id(void);
 unsigned int mmap_pool_nr_node_ids(void);
 bool mmap_pool_node_has_memory(int nid);
 gfp_t mmap_pool_gfp_light(gfp_t gfp);
+gfp_t mmap_pool_gfp_this_node(gfp_t gfp);
 unsigned int mmap_pool_pmd_order(void);
 
 struct folio *mmap_pool_folio_alloc(gfp_t gfp, unsigned int order);
-struct folio *mmap_pool_folio_alloc_node(gfp_t gfp, unsigned int order, int nid);
+struct folio *mmap_pool_folio_alloc_nodes(gfp_t gfp, unsigned int order,
+					  int nid, nodemask_t *nodes);
 void mmap_pool_folio_get(struct folio *folio);
 void mmap_pool_folio_put(struct folio *folio);
 unsigned long mmap_pool_folio_nr_pages(const struct folio *folio);

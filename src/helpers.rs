@@ -10,9 +10,9 @@
 use kernel::{
     bindings::{
         address_space, dentry, file, file_lease, folio, fs_context, gfp_t, inode, iov_iter, loff_t,
-        page, shrinker, super_operations,
+        mempolicy, nodemask_t, page, shrinker, super_operations,
     },
-    ffi::{c_char, c_int, c_uint, c_ulong, c_void},
+    ffi::{c_char, c_int, c_uint, c_ulong, c_ushort, c_void},
 };
 
 extern "C" {
@@ -21,15 +21,28 @@ extern "C" {
 
     pub(crate) fn mmap_pool_cond_resched();
     pub(crate) fn mmap_pool_has_mempolicy() -> bool;
+    #[cfg(CONFIG_NUMA)]
+    pub(crate) fn mmap_pool_mempolicy_mode(policy: *const mempolicy) -> c_ushort;
+    #[cfg(CONFIG_NUMA)]
+    pub(crate) fn mmap_pool_mempolicy_nodes(policy: *const mempolicy) -> *const nodemask_t;
+    #[cfg(CONFIG_NUMA)]
+    pub(crate) fn mmap_pool_mempolicy_home_node(policy: *const mempolicy) -> c_int;
+    pub(crate) fn mmap_pool_node_isset(nid: c_int, nodes: *const nodemask_t) -> bool;
     pub(crate) fn mmap_pool_node_allowed(nid: c_int) -> bool;
     pub(crate) fn mmap_pool_numa_mem_id() -> c_int;
     pub(crate) fn mmap_pool_nr_node_ids() -> c_uint;
     pub(crate) fn mmap_pool_node_has_memory(nid: c_int) -> bool;
     pub(crate) fn mmap_pool_gfp_light(gfp: gfp_t) -> gfp_t;
+    pub(crate) fn mmap_pool_gfp_this_node(gfp: gfp_t) -> gfp_t;
     pub(crate) fn mmap_pool_pmd_order() -> c_uint;
 
     pub(crate) fn mmap_pool_folio_alloc(gfp: gfp_t, order: c_uint) -> *mut folio;
-    pub(crate) fn mmap_pool_folio_alloc_node(gfp: gfp_t, order: c_uint, nid: c_int) -> *mut folio;
+    pub(crate) fn mmap_pool_folio_alloc_nodes(
+        gfp: gfp_t,
+        order: c_uint,
+        nid: c_int,
+        nodes: *mut nodemask_t,
+    ) -> *mut folio;
     pub(crate) fn mmap_pool_folio_get(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_put(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_nr_pages(folio: *const folio) -> c_ulong;

@@ -5,6 +5,7 @@
 pub(crate) mod folio;
 pub(crate) mod mapping;
 pub(crate) mod node;
+pub(crate) mod policy;
 pub(crate) mod shrinker;
 pub(crate) mod vm_ops;
 pub(crate) mod work;

@@ -21,8 +21,9 @@
 
 mod copy;
 mod folios;
+mod policies;
 
-use self::folios::Bounds;
+use self::{folios::Bounds, policies::Policies};
 use crate::{
     fs::{
         inode::{Inode, InodeData, InodeGuard},
@@ -73,6 +74,8 @@ pub(crate) struct Pool {
     /// Faults resolved to a folio that one page-table entry can map.
     nr_huge_faults: Atomic<u64>,
     nr_allocated_pages: Atomic<u64>,
+    #[pin]
+    policies: Policies,
 }
 
 enum Kind {
@@ -136,6 +139,7 @@ impl Pool {
             nr_batched_pages: Atomic::new(0),
             nr_huge_faults: Atomic::new(0),
             nr_allocated_pages: Atomic::new(0),
+            policies <- Policies::new(),
         })
     }
 

@@ -24,6 +24,7 @@ use crate::{
         cond_resched,
         folio::{NewFolio, NewFolioList},
         node::Node,
+        policy::MemPolicy,
         shrinker::{self, Shrinker},
         work::{system_dfl, DisableOnDrop},
     },
@@ -208,14 +209,25 @@ impl Reserve {
         )
     }
 
-    /// Returns a zeroed folio of `1 << order` pages: from the reserve if it has one where the running
-    /// task gets its memory from, else from the page allocator.
+    /// Returns a zeroed folio of `1 << order` pages that is to hold page `pgoff` of a pool: from the
+    /// reserve if it has one on the right node, else from the page allocator. `policy` says which node
+    /// is right, or without one, what the running task asks for.
     ///
     /// # Context
     ///
     /// May sleep, unless `gfp` forbids it.
-    pub(crate) fn folio(this: &Arc<Self>, gfp: gfp_t, order: u32) -> Result<NewFolio, AllocError> {
-        if let Some(reserve) = Node::preferred().and_then(|node| this.of_node(node)) {
+    pub(crate) fn folio(
+        this: &Arc<Self>,
+        policy: Option<&MemPolicy>,
+        gfp: gfp_t,
+        order: u32,
+        pgoff: usize,
+    ) -> Result<NewFolio, AllocError> {
+        let node = match policy {
+            Some(policy) => Some(policy.node(pgoff, order)).filter(|node| node.is_allowed()),
+            None => Node::preferred(),
+        };
+        if let Some(reserve) = node.and_then(|node| this.of_node(node)) {
             let (folio, is_due) = reserve.take(order);
             if is_due {
                 Self::fill_later(this);
@@ -224,7 +236,10 @@ impl Reserve {
                 return Ok(folio);
             }
         }
-        let folio = NewFolio::zeroed(gfp, order)?;
+        let folio = match policy {
+            Some(policy) => NewFolio::zeroed_by(policy, gfp, order, pgoff),
+            None => NewFolio::zeroed(gfp, order),
+        }?;
         this.nr_misses.add(1 << order, Relaxed);
         Ok(folio)
     }

@@ -10,7 +10,10 @@
 //!
 //! C header: `include/linux/pagemap.h`.
 
-use super::node::Node;
+use super::{
+    node::{Node, Nodes},
+    policy::{Allowed, MemPolicy},
+};
 use crate::helpers;
 use core::{ops::Deref, ptr::NonNull};
 use kernel::{
@@ -163,6 +166,14 @@ fn light(gfp: bindings::gfp_t) -> bindings::gfp_t {
     unsafe { helpers::mmap_pool_gfp_light(gfp) }
 }
 
+/// Makes an allocation with `gfp` fail where the first node it asks has no memory.
+///
+/// C: `__GFP_THISNODE`.
+fn this_node(gfp: bindings::gfp_t) -> bindings::gfp_t {
+    // SAFETY: The function has no preconditions.
+    unsafe { helpers::mmap_pool_gfp_this_node(gfp) }
+}
+
 /// Returns the number of pages, as a power of two, of a huge page: what an entry maps that is one
 /// level above those of pages. 0 if the kernel has no such pages.
 ///
@@ -211,6 +222,48 @@ impl NewFolio {
         unsafe { Self::from_raw(folio) }
     }
 
+    /// Allocates a folio of `1 << order` pages that is to hold page `pgoff`, from the nodes that `policy`
+    /// says. Otherwise as [`Self::zeroed`].
+    ///
+    /// # Context
+    ///
+    /// May sleep, unless `gfp` forbids it.
+    ///
+    /// C: `folio_alloc_mpol()`, `mm/mempolicy.c`.
+    pub(crate) fn zeroed_by(
+        policy: &MemPolicy,
+        gfp: bindings::gfp_t,
+        order: u32,
+        pgoff: usize,
+    ) -> Result<Self, AllocError> {
+        let mut gfp = gfp_for(1 << order, gfp);
+        if order > 0 && !policy.is_interleaved() {
+            gfp = this_node(gfp);
+        }
+        let node = policy.node(pgoff, order);
+        match policy.allowed() {
+            Allowed::Any => Self::zeroed_on(node, None, gfp, order),
+            Allowed::Only(nodes) => Self::zeroed_on(node, Some(nodes), gfp, order),
+            Allowed::Rather(nodes) => Self::zeroed_on(node, Some(nodes), light(gfp), order)
+                .or_else(|_| Self::zeroed_on(node, None, gfp, order)),
+        }
+    }
+
+    /// Allocates a folio of `1 << order` pages from the nearest to `node` of `nodes`, or of all.
+    fn zeroed_on(
+        node: Node,
+        nodes: Option<&Nodes>,
+        gfp: bindings::gfp_t,
+        order: u32,
+    ) -> Result<Self, AllocError> {
+        let nodes = nodes.map_or(core::ptr::null(), Nodes::as_ptr).cast_mut();
+        let gfp = gfp | bindings::__GFP_ZERO;
+        // SAFETY: The node is a valid one. The set is null or valid, and only read.
+        let folio = unsafe { helpers::mmap_pool_folio_alloc_nodes(gfp, order, node.id(), nodes) };
+        // SAFETY: The allocation has just succeeded or failed, with `__GFP_ZERO`.
+        unsafe { Self::from_raw(folio) }
+    }
+
     /// Allocates a folio of `1 << order` pages on `node` that is to wait for its use. It is taken if
     /// there is one: nothing is reclaimed or compacted for it.
     ///
@@ -223,11 +276,8 @@ impl NewFolio {
     ///
     /// C: `__folio_alloc_node()`, `include/linux/gfp.h`.
     pub(crate) fn zeroed_in_advance(node: Node, order: u32) -> Result<Self, AllocError> {
-        let gfp = light(bindings::GFP_KERNEL | bindings::__GFP_HIGHMEM) | bindings::__GFP_ZERO;
-        // SAFETY: The node has memory.
-        let folio = unsafe { helpers::mmap_pool_folio_alloc_node(gfp, order, node.id()) };
-        // SAFETY: The allocation has just succeeded or failed, with `__GFP_ZERO`.
-        unsafe { Self::from_raw(folio) }
+        let gfp = light(bindings::GFP_KERNEL | bindings::__GFP_HIGHMEM);
+        Self::zeroed_on(node, None, this_node(gfp), order)
     }
 
     /// # Safety

@@ -5,7 +5,7 @@
 //! C headers: `include/linux/nodemask.h`, `include/linux/topology.h`.
 
 use crate::helpers;
-use kernel::ffi::c_int;
+use kernel::{bindings, ffi::c_int};
 
 /// A node.
 ///
@@ -30,19 +30,31 @@ impl Node {
     }
 
     /// Returns the node that the running task gets its memory from when it has no wishes and there
-    /// is some, or `None` if a memory policy or a cpuset says otherwise. The next moment it may run
-    /// elsewhere, so this is a hint.
+    /// is some. The next moment it may run elsewhere, so this is a hint.
     ///
     /// C: `numa_mem_id()`.
+    pub(crate) fn nearest() -> Self {
+        // INVARIANT: A node that a processor gets its memory from is a valid one.
+        // SAFETY: The function has no preconditions.
+        Self(unsafe { helpers::mmap_pool_numa_mem_id() })
+    }
+
+    /// Returns [`Self::nearest`], or `None` if a memory policy or a cpuset of the running task says
+    /// otherwise.
     pub(crate) fn preferred() -> Option<Self> {
         // SAFETY: The function has no preconditions.
         if unsafe { helpers::mmap_pool_has_mempolicy() } {
             return None;
         }
-        // SAFETY: The function has no preconditions.
-        let id = unsafe { helpers::mmap_pool_numa_mem_id() };
-        // SAFETY: A node that a processor gets its memory from is a valid one.
-        unsafe { helpers::mmap_pool_node_allowed(id) }.then_some(Self(id))
+        Some(Self::nearest()).filter(|node| node.is_allowed())
+    }
+
+    /// Returns whether the cpuset of the running task lets it have memory of the node.
+    ///
+    /// C: `cpuset_current_mems_allowed`.
+    pub(crate) fn is_allowed(self) -> bool {
+        // SAFETY: By the type invariants the node is a valid one.
+        unsafe { helpers::mmap_pool_node_allowed(self.0) }
     }
 
     /// # Safety
@@ -55,5 +67,50 @@ impl Node {
 
     pub(super) fn id(self) -> c_int {
         self.0
+    }
+}
+
+/// A set of nodes.
+///
+/// C: `nodemask_t`.
+#[derive(Clone)]
+pub(crate) struct Nodes(bindings::nodemask_t);
+
+#[cfg_attr(not(CONFIG_NUMA), allow(dead_code))]
+impl Nodes {
+    pub(super) fn from_raw(nodes: bindings::nodemask_t) -> Self {
+        Self(nodes)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const bindings::nodemask_t {
+        &raw const self.0
+    }
+
+    /// Returns those of the nodes that have memory now, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Node> + '_ {
+        // SAFETY: The node is a valid one, so it has a bit.
+        Node::all().filter(|node| unsafe { helpers::mmap_pool_node_isset(node.0, &self.0) })
+    }
+
+    /// Returns that of the nodes that is the nearest to `node`, or `None` if there are none.
+    ///
+    /// C: `nearest_node_nodemask()`.
+    pub(crate) fn nearest_to(&self, node: Node) -> Option<Node> {
+        if self.iter().any(|other| other == node) {
+            return Some(node);
+        }
+        #[cfg(CONFIG_NUMA)]
+        {
+            // SAFETY: The node is a valid one; the set is only read.
+            let id = unsafe { bindings::nearest_node_nodemask(node.0, self.as_ptr().cast_mut()) };
+            // INVARIANT: As checked.
+            return self
+                .iter()
+                .map(|node| node.0)
+                .find(|&found| found == id)
+                .map(Node);
+        }
+        #[cfg(not(CONFIG_NUMA))]
+        None
     }
 }

@@ -20,9 +20,9 @@
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::folio::LockedFolio;
+use super::{folio::LockedFolio, policy::MemPolicy};
 use crate::helpers;
-use core::marker::PhantomData;
+use core::{marker::PhantomData, ops::Range};
 use kernel::{
     bindings,
     ffi::c_int,
@@ -33,6 +33,8 @@ use kernel::{
     types::NotThreadSafe,
     warn_on,
 };
+#[cfg(CONFIG_NUMA)]
+use kernel::{error::from_result, mm::virt::VmaRef};
 
 /// An object that files give access to, and that can be mapped through them.
 ///
@@ -66,6 +68,20 @@ pub(crate) trait VmOperations {
     ///
     /// C: `vm_operations_struct::fault`.
     fn fault(object: &Self::Object, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError>;
+
+    /// Makes `policy` decide from which nodes the pages of `object` come that `pages`, in pages from its
+    /// start, get from now on. Without one, the policy of the task decides.
+    ///
+    /// A shared mapping was given it, by `mbind()`. The policy of a private mapping concerns its copies
+    /// alone, which the core makes.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Holds `mmap_lock` for write.
+    ///
+    /// C: `vm_operations_struct::set_policy`.
+    #[cfg_attr(not(CONFIG_NUMA), allow(dead_code))]
+    fn set_policy(object: &Self::Object, pages: Range<usize>, policy: Option<MemPolicy>) -> Result;
 }
 
 /// Makes `T` handle the page faults of a VMA that is being set up.
@@ -191,8 +207,43 @@ impl<T: VmOperations> VmOperationsVTable<T> {
         } else {
             None
         },
+        #[cfg(CONFIG_NUMA)]
+        set_policy: Some(Self::set_policy),
         ..pin_init::zeroed()
     };
+
+    /// There is no `get_policy`: it would have to return a `struct mempolicy`, and a module can neither
+    /// make nor free one. So `get_mempolicy()` tells what was set on the mapping that it asks about.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core for a VMA that was set up by [`install`], with `mmap_lock` held for write.
+    /// `policy` is valid or null.
+    #[cfg(CONFIG_NUMA)]
+    unsafe extern "C" fn set_policy(
+        vma: *mut bindings::vm_area_struct,
+        policy: *mut bindings::mempolicy,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The caller's promise.
+            let vma = unsafe { VmaRef::from_raw(vma) };
+            if vma.flags() & flags::MAYSHARE == 0 {
+                return Ok(0);
+            }
+            // SAFETY: The VMA holds a reference to its file. Nothing here touches the file position.
+            let file = unsafe { File::from_raw_file((*vma.as_ptr()).vm_file) };
+            let object = T::Object::of_file(file).ok_or(EINVAL)?;
+            // SAFETY: The VMA is valid, and `mmap_lock` keeps it as it is.
+            let start = unsafe { (*vma.as_ptr()).vm_pgoff };
+            let pages = start..start + ((vma.end() - vma.start()) >> PAGE_SHIFT);
+            let policy = (!policy.is_null()).then(|| {
+                // SAFETY: The caller's promise.
+                unsafe { MemPolicy::copy_of(policy.cast_const()) }
+            });
+            T::set_policy(object, pages, policy)?;
+            Ok(0)
+        })
+    }
 
     /// # Safety
     ///

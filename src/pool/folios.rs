@@ -122,6 +122,7 @@ impl Inode<Pool> {
     /// - `ENXIO`: the folio would not be within `bounds()`.
     /// - `ENODEV`: the pool was revoked.
     /// - `EEXIST`: one of the pages is there already.
+    /// - `EXDEV`: the pages do not have the same memory policy.
     /// - `ENOSPC`: the limit for all pools is reached.
     /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
     fn add_folio(
@@ -146,13 +147,15 @@ impl Inode<Pool> {
         if order > 0 && self.mapping().next_page(start, start + nr_pages).is_some() {
             return Err(EEXIST);
         }
+        let policy = self.data().policies.get(start..start + nr_pages)?;
         let Some(charge) = TOTALS.charge(nr_pages) else {
             if order == 0 {
                 TOTALS.refused();
             }
             return Err(ENOSPC);
         };
-        let new = Reserve::folio(self.reserve(), self.mapping().gfp_mask(), order)?;
+        let gfp = self.mapping().gfp_mask();
+        let new = Reserve::folio(self.reserve(), policy.as_ref(), gfp, order, start)?;
         let _guard = self.mapping().invalidate_lock_shared();
         check()?;
         let folio = self.mapping().add_folio(new, start)?;

@@ -53,6 +53,15 @@ impl Cgroup {
         self.number("memory.stat", "file")
     }
 
+    /// Bytes of small objects of the kernel that are charged to it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say.
+    pub fn slab_bytes(&self) -> Result<u64, Failure> {
+        self.number("memory.stat", "slab")
+    }
+
     /// How often something had to wait or to fail because it was at its limit, and nothing could be
     /// reclaimed.
     ///

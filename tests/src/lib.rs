@@ -16,6 +16,7 @@ pub mod failures;
 pub mod frames;
 pub mod lost_writes;
 pub mod module;
+pub mod numa;
 pub mod observe;
 pub mod page;
 pub mod peer;

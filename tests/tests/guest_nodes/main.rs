@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! In a guest with two memory nodes, the kernel moves and splits the pages of a pool while a program
-//! writes to it with `write(2)`. `mmap-pool-lost-writes` does so for as long as one likes.
+//! writes to it with `write(2)`. `mmap-pool-lost-writes` does so for as long as one likes. And memory policies
+//! decide which node pages are on.
+
+mod policy;
 
 use mmap_pool::Strategy;
 use mmap_pool_tests::lost_writes::{count, Act, Object, Until};

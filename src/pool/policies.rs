@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory policies of ranges of a pool: from which nodes their pages come.
+//!
+//! They belong to the pool, not to a mapping: `mbind()` on one shared mapping decides for all of them,
+//! for `write` and for `fallocate`.
+//!
+//! C: `struct shared_policy`, `include/linux/mempolicy.h`, which modules cannot use.
+
+#![forbid(unsafe_code)]
+
+use crate::{fs::inode::Inode, mm::policy::MemPolicy, pool::Pool};
+use core::ops::Range;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Mutex,
+    },
+};
+
+/// The policies of a pool.
+///
+/// The lock is taken after `mmap_lock` and the inode's. Nothing is allocated under it.
+#[pin_data]
+pub(super) struct Policies<P = MemPolicy> {
+    /// Whether one was ever set.
+    is_used: Atomic<bool>,
+    /// Ranges that do not overlap, by their end. Those without a policy are not there.
+    #[pin]
+    areas: Mutex<RBTree<usize, Area<P>>>,
+}
+
+/// The policy of the pages from `start` on.
+struct Area<P> {
+    start: usize,
+    policy: P,
+}
+
+impl<P: Clone + Unpin> Policies<P> {
+    pub(super) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            is_used: Atomic::new(false),
+            areas <- new_mutex!(RBTree::new(), "mmap_pool policies"),
+        })
+    }
+
+    /// Returns the policy of `pages`, if they have one.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EXDEV`: it is not the same for all of them.
+    #[inline]
+    pub(super) fn get(&self, pages: Range<usize>) -> Result<Option<P>> {
+        if self.is_used.load(Relaxed) {
+            self.find(pages)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn find(&self, pages: Range<usize>) -> Result<Option<P>> {
+        let areas = self.areas.lock();
+        let Some(cursor) = areas.cursor_lower_bound(&(pages.start + 1)) else {
+            return Ok(None);
+        };
+        let (&end, area) = cursor.current();
+        if pages.end <= area.start {
+            Ok(None)
+        } else if area.start <= pages.start && pages.end <= end {
+            Ok(Some(area.policy.clone()))
+        } else {
+            Err(EXDEV)
+        }
+    }
+
+    /// Gives `pages` another policy, or none.
+    fn set(&self, pages: Range<usize>, policy: Option<P>) -> Result {
+        if pages.is_empty() || (policy.is_none() && !self.is_used.load(Relaxed)) {
+            return Ok(());
+        }
+        let start = pages.start;
+        let new = policy
+            .map(|policy| RBTreeNode::new(pages.end, Area { start, policy }, GFP_KERNEL_ACCOUNT))
+            .transpose()?;
+        // One range can become two.
+        let mut spare = Some(RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?);
+        let mut areas = self.areas.lock();
+        while let Some(mut cursor) = areas.cursor_lower_bound_mut(&(start + 1)) {
+            let (&end, area) = cursor.current_mut();
+            if area.start >= pages.end {
+                break;
+            }
+            // What is before the new range stays, and so does what is behind it.
+            let before = (area.start < start).then(|| Area {
+                start: area.start,
+                policy: area.policy.clone(),
+            });
+            let node = if end > pages.end {
+                area.start = pages.end;
+                spare.take()
+            } else {
+                Some(cursor.remove_current().1.into_reservation())
+            };
+            if let Some((before, node)) = before.zip(node) {
+                areas.insert(node.into_node(start, before));
+            }
+            if end > pages.end {
+                break;
+            }
+        }
+        if let Some(new) = new {
+            areas.insert(new);
+            self.is_used.store(true, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Inode<Pool> {
+    /// Makes `policy` decide which nodes the pages come from that `pages` get from now on; without one
+    /// the policy of the task does.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: no memory.
+    ///
+    /// C: `mpol_set_shared_policy()`, `mm/mempolicy.c`.
+    pub(crate) fn set_policy(&self, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
+        self.data().policies.set(pages, policy)
+    }
+}
+
+#[kunit_tests(mmap_pool_policies)]
+mod tests {
+    use super::*;
+
+    const NR_PAGES: usize = 8;
+
+    /// All ranges of the first pages.
+    fn ranges() -> impl Iterator<Item = Range<usize>> {
+        (0..NR_PAGES).flat_map(|start| (start + 1..=NR_PAGES).map(move |end| start..end))
+    }
+
+    /// Asserts that the first pages have these policies, and that those of several pages are told if
+    /// they are the same.
+    fn assert_all(policies: &Policies<u32>, expected: &[Option<u32>; NR_PAGES]) {
+        for pages in ranges() {
+            let expected = &expected[pages.clone()];
+            let first = expected[0];
+            let is_one = expected.iter().all(|&policy| policy == first);
+            assert!(policies.get(pages).ok() == is_one.then_some(first));
+        }
+    }
+
+    #[test]
+    fn without_policies_there_is_none() -> Result {
+        let policies = &*KBox::pin_init(Policies::new(), GFP_KERNEL)?;
+        policies.set(0..NR_PAGES, None)?;
+        assert_all(policies, &[None; NR_PAGES]);
+        Ok(())
+    }
+
+    /// Every range after every other, beside an array.
+    #[test]
+    fn the_last_policy_of_a_page_counts() -> Result {
+        for first in ranges() {
+            for second in ranges() {
+                let policies = &*KBox::pin_init(Policies::new(), GFP_KERNEL)?;
+                let mut expected = [None; NR_PAGES];
+                for (pages, policy) in [
+                    (first.clone(), Some(1)),
+                    (second.clone(), None),
+                    (2..6, Some(3)),
+                    (second.clone(), Some(2)),
+                    (3..4, None),
+                ] {
+                    policies.set(pages.clone(), policy)?;
+                    expected[pages].fill(policy);
+                    assert_all(policies, &expected);
+                }
+            }
+        }
+        Ok(())
+    }
+}
