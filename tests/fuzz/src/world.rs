@@ -176,10 +176,10 @@ fn wavers(call: &Call) -> bool {
     }
 }
 
-/// Does a call again that changes nothing by being done again, until it answers as expected or has had a second to.
+/// Does a call again that changes nothing by being done again, until it answers as expected or has had ten seconds to.
 fn settled(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     let mut seen = setup.perform(call);
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         if expected.matches(&seen) {
             break;
         }
@@ -311,7 +311,7 @@ pub(crate) fn settled_totals(
     expected: (u64, u64),
     hand: Option<&Hand>,
 ) -> Result<(u64, u64), Failure> {
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     let start = Instant::now();
     loop {

@@ -24,7 +24,7 @@ use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 const NR_ROUNDS: u32 = 2000;
 
 /// How long a round may take: many times of what it needs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_mark_that_goes_while_the_only_created_pool_is_closed_hangs_nobody() {

@@ -17,7 +17,7 @@ use mmap_pool_tests::{fail, Failure};
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 
 /// How long something may take that waits for nobody: many times of what it needs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn revoking_a_pool_does_not_wait_for_the_page_of_a_stranger() {
