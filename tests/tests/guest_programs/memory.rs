@@ -3,9 +3,13 @@
 //! Programs that test memory: memtester, stress-ng.
 //!
 //! Both want a device. memtester refuses all other files; stress-ng makes the files of its other
-//! stressors itself.
+//! stressors itself. Its memory can be pools, with a preloaded library.
 
-use crate::given::{run, Given};
+use std::process::Stdio;
+
+use mmap_pool::Strategy;
+
+use crate::given::{compiled, run, Given};
 
 #[test]
 fn memtester_finds_no_fault() {
@@ -32,4 +36,31 @@ fn stress_ng_finds_a_device_that_bears_everything() {
         );
         assert!(said.contains("passed: 2: dev (2)"), "{said}");
     });
+}
+
+/// Pattern after pattern, in memory that is a pool of each strategy.
+#[test]
+fn stress_ng_finds_every_pattern_in_memory_that_is_a_pool() {
+    for strategy in Strategy::ALL {
+        Given::node(1, |given| {
+            let mut command = given.program("stress-ng");
+            command
+                .env("LD_PRELOAD", compiled("pooled.so"))
+                .env("POOLED", (strategy as u32).to_string())
+                .args(["--vm", "1", "--vm-bytes", "4M", "--vm-ops", "100"])
+                .args(["--timeout", "120", "--verify"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let mut nr_pools = 0;
+            while child.try_wait().unwrap().is_none() {
+                nr_pools = nr_pools.max(given.pool.stat().unwrap().nr_pools);
+            }
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{strategy:?}: {said}");
+            assert!(said.contains("passed: 1: vm (1)"), "{strategy:?}: {said}");
+            assert!(nr_pools > 1, "{strategy:?}: its memory is no pool");
+        });
+    }
 }
