@@ -230,6 +230,7 @@ pub fn symbol(errno: Errno) -> String {
         (Errno::NOENT, "ENOENT"),
         (Errno::NOMEM, "ENOMEM"),
         (Errno::NOSPC, "ENOSPC"),
+        (Errno::NOSYS, "ENOSYS"),
         (Errno::NOTDIR, "ENOTDIR"),
         (Errno::NOTTY, "ENOTTY"),
         (Errno::NXIO, "ENXIO"),

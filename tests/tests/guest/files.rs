@@ -61,16 +61,14 @@ fn a_pool_has_no_extended_attributes() {
         let names = [c"user.name", c"trusted.name", c"security.name"];
         Ok(names.map(|name| set_and_get(&file, name)).join(", "))
     });
-    let refused = "EOPNOTSUPP EOPNOTSUPP";
-    assert_eq!(
-        attributes,
-        [
-            // The node is a name on devtmpfs.
-            "EPERM ENODATA, ok value, ok value".into(),
-            [refused; 3].join(", "),
-            ["ok value"; 3].join(", "),
-        ]
-    );
+    let refused = ["EOPNOTSUPP EOPNOTSUPP"; 3].join(", ");
+    let [node, created, memfd] = attributes;
+    assert_eq!(created, refused);
+    // Some kernels have none for tmpfs either. The node is a name on devtmpfs, which is one.
+    if memfd != refused {
+        assert_eq!(memfd, ["ok value"; 3].join(", "));
+        assert_eq!(node, "EPERM ENODATA, ok value, ok value");
+    }
 }
 
 fn set_and_get(file: &Object, name: &CStr) -> String {
@@ -115,14 +113,14 @@ fn a_pool_has_no_inode_flags_and_no_time_of_birth() {
             verdict(&set)
         ))
     });
-    assert_eq!(
-        flags,
-        [
-            "get ENOTTY, set ENOTTY, in statx true; birth true",
-            "get ENOTTY, set ENOTTY, in statx false; birth false",
-            "get ok, set ok, in statx true; birth true",
-        ]
-    );
+    let [node, created, memfd] = flags;
+    let refused = "get ENOTTY, set ENOTTY";
+    assert_eq!(created, format!("{refused}, in statx false; birth false"));
+    let shown = "in statx true; birth true";
+    assert_eq!(node, format!("{refused}, {shown}"));
+    // Without extended attributes tmpfs cannot set them.
+    let settable = ["get ok, set ok", refused].map(|answers| format!("{answers}, {shown}"));
+    assert!(settable.contains(&memfd), "{memfd}");
 }
 
 #[test]
@@ -154,7 +152,10 @@ fn a_file_handle_of_a_pool_names_it_and_opens_nothing() {
         ))
     });
     let all = "to open ok, to name ok";
-    assert_eq!(handles, [all, "to open EOPNOTSUPP, to name ok", all]);
+    // Some kernels have no file handles.
+    if handles != ["to open ENOSYS, to name ENOSYS"; 3] {
+        assert_eq!(handles, [all, "to open EOPNOTSUPP, to name ok", all]);
+    }
 }
 
 #[test]
