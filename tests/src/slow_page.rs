@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A page of this process that does not come: a task that touches it waits until it is killed.
+//! A page of this process that does not come: a task that touches it waits until the page is let come, or
+//! the task is killed.
 //!
 //! C: `Documentation/admin-guide/mm/userfaultfd.rst`.
 
+use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
@@ -39,8 +41,16 @@ struct Register {
     ioctls: u64,
 }
 
+/// `struct uffdio_range`.
+#[repr(C)]
+struct Range {
+    start: u64,
+    len: u64,
+}
+
 const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
 const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
+const UFFDIO_UNREGISTER: libc::c_ulong = 0x8010_aa01;
 const UFFD_API: u64 = 0xaa;
 const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
 
@@ -94,5 +104,36 @@ impl SlowPage {
     pub fn wait_until_touched(&self) -> Result<(), Failure> {
         poll(&mut [PollFd::new(&self.faults, PollFlags::IN)], None)?;
         Ok(())
+    }
+
+    /// Lets the page come: whoever waits for it goes on, and nobody waits for it any more.
+    ///
+    /// # Errors
+    ///
+    /// What `ioctl(2)` answers.
+    pub fn let_come(&self) -> Result<(), Failure> {
+        let mut range = Range {
+            start: self.page.as_ptr().addr() as u64,
+            len: PAGE as u64,
+        };
+        let faults = self.faults.as_raw_fd();
+        // SAFETY: The kernel reads `range`, which is the page's.
+        checked(unsafe { libc::ioctl(faults, UFFDIO_UNREGISTER, &raw mut range) })?;
+        Ok(())
+    }
+
+    /// Reads a page of `file` from byte `offset` on, with the page as what is read into, and then touches
+    /// the page, in case there was nothing to read. Returns how many bytes were read.
+    ///
+    /// # Errors
+    ///
+    /// What `pread(2)` answers.
+    pub fn read_from(&self, file: &File, offset: u64) -> Result<u64, Failure> {
+        let start = self.page.as_ptr().cast();
+        // SAFETY: The page is mapped, and the bytes in it may be any.
+        let read = unsafe { libc::pread(file.as_raw_fd(), start, PAGE, offset.cast_signed()) };
+        let read = checked(read);
+        self.page.read_at(0, &mut [0])?;
+        Ok(read?)
     }
 }

@@ -154,6 +154,7 @@ acts! {
     "fanotify" 6 Quick anywhere "" false files::fanotify;
     "pin_in_pipe" 2 Quick not_on_memfd "pages pinned" false files::pin_in_pipe;
     "pin_in_ring" 2 Quick in_a_race "pages pinned" false files::pin_in_ring;
+    "slow_read" 2 Quick not_on_memfd "bytes read" false files::slow_read;
     "freeze" 10 Slow anywhere "" false machine::freeze;
     "reclaim" 10 Slow not_on_memfd "" false machine::reclaim;
     "limit" 2 Slow anywhere "" false machine::limit;

@@ -5,8 +5,11 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::sync::TryLockError;
+use std::thread;
+use std::time::Duration;
 
 use mmap_pool::{Mapping, MappingBuilder, Protection};
+use mmap_pool_tests::slow_page::SlowPage;
 
 use super::machine::Frozen;
 use super::{Actor, Done, Refusal};
@@ -136,4 +139,27 @@ pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
     drop(mapping);
     actor.linger();
     Ok(len as u64 / PAGE)
+}
+
+/// Reads from a file into a page that comes only after a while.
+pub(super) fn slow_read(actor: &mut Actor) -> Done {
+    let pins = actor.pins;
+    let Ok(_pins) = pins.try_lock() else {
+        return Err(Refusal::Refused);
+    };
+    let file = File::open(path(actor)?)?;
+    let page = SlowPage::new().map_err(|_| Refusal::Lacking)?;
+    let offset = actor.below(NR_PAGES as u64) * PAGE;
+    let pause = Duration::from_micros(actor.below(2000));
+    let read = thread::scope(|scope| {
+        scope.spawn(|| {
+            // Without this the hand would never move again.
+            page.wait_until_touched()
+                .expect("a fault can be waited for");
+            thread::sleep(pause);
+            page.let_come().expect("a page can be let come");
+        });
+        page.read_from(&file, offset)
+    });
+    read.map_err(|_| Refusal::Refused)
 }
