@@ -76,6 +76,12 @@ impl Node {
 #[derive(Clone)]
 pub(crate) struct Nodes(bindings::nodemask_t);
 
+impl PartialEq for Nodes {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bits == other.0.bits
+    }
+}
+
 #[cfg_attr(not(CONFIG_NUMA), allow(dead_code))]
 impl Nodes {
     pub(super) fn from_raw(nodes: bindings::nodemask_t) -> Self {

@@ -14,7 +14,7 @@ use super::node::{Node, Nodes};
 use {crate::helpers, kernel::bindings};
 
 /// A memory policy.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct MemPolicy {
     mode: Mode,
     nodes: Nodes,

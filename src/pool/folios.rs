@@ -205,7 +205,7 @@ impl Inode<Pool> {
         &self,
         pages: Range<usize>,
         bounds: impl Fn() -> Bounds,
-        added: impl Fn(&LockedFolio),
+        mut added: impl FnMut(&LockedFolio),
     ) -> Result {
         let mut pgoff = pages.start;
         while pgoff < pages.end {
@@ -246,10 +246,19 @@ impl InodeGuard<'_, Pool> {
     ///
     /// C: `shmem_fallocate()`, `mm/shmem.c`.
     pub(super) fn allocate_all(&self, pages: Range<usize>, bounds: Bounds) -> Result {
-        let result = self.allocate(pages.clone(), || bounds, LockedFolio::set_unused);
+        // A large folio may reach beyond `pages`. When it is split meanwhile, so do its parts.
+        let mut added = 0..0;
+        let note = |folio: &LockedFolio| {
+            folio.set_unused();
+            if added.is_empty() {
+                added.start = folio.end() - folio.nr_pages();
+            }
+            added.end = folio.end();
+        };
+        let result = self.allocate(pages, || bounds, note);
         match result {
-            Ok(()) => self.mapping().use_folios(pages),
-            Err(_) => self.mapping().remove_unused_folios(pages),
+            Ok(()) => self.mapping().use_folios(added),
+            Err(_) => self.mapping().remove_unused_folios(added),
         }
         result
     }

@@ -39,7 +39,7 @@ struct Area<P> {
     policy: P,
 }
 
-impl<P: Clone + Unpin> Policies<P> {
+impl<P: Clone + PartialEq + Unpin> Policies<P> {
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             is_used: Atomic::new(false),
@@ -67,17 +67,29 @@ impl<P: Clone + Unpin> Policies<P> {
 
     fn find(&self, pages: Range<usize>) -> Result<Option<P>> {
         let areas = self.areas.lock();
-        let Some(cursor) = areas.cursor_lower_bound(&(pages.start + 1)) else {
+        // The range that page `pgoff` is in, or the next.
+        let area_at = |pgoff: usize| areas.cursor_lower_bound(&(pgoff + 1));
+        let Some(cursor) = area_at(pages.start) else {
             return Ok(None);
         };
-        let (&end, area) = cursor.current();
-        if pages.end <= area.start {
-            Ok(None)
-        } else if area.start <= pages.start && pages.end <= end {
-            Ok(Some(area.policy.clone()))
-        } else {
-            Err(EXDEV)
+        let (&first_end, first) = cursor.current();
+        if pages.end <= first.start {
+            return Ok(None);
         }
+        if pages.start < first.start {
+            return Err(EXDEV);
+        }
+        // Ranges that were set one by one may have the same policy.
+        let mut end = first_end;
+        while end < pages.end {
+            let cursor = area_at(end).ok_or(EXDEV)?;
+            let (&next_end, next) = cursor.current();
+            if next.start > end || next.policy != first.policy {
+                return Err(EXDEV);
+            }
+            end = next_end;
+        }
+        Ok(Some(first.policy.clone()))
     }
 
     /// Gives `pages` another policy, or none.
@@ -182,6 +194,7 @@ mod tests {
                     (first.clone(), Some(1)),
                     (second.clone(), None),
                     (2..6, Some(3)),
+                    (first.clone(), Some(3)),
                     (second.clone(), Some(2)),
                     (3..4, None),
                 ] {

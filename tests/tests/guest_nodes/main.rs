@@ -5,6 +5,7 @@
 //! decide which node pages are on.
 
 mod policy;
+mod undo;
 
 use mmap_pool::Strategy;
 use mmap_pool_tests::lost_writes::{count, Act, Object, Until};

@@ -487,6 +487,30 @@ fn removing_the_last_policy_of_a_mapping_removes_those_of_all_its_pages() {
     module.unload().unwrap();
 }
 
+/// Each half gets it through a mapping of its own: on one mapping the kernel makes one range of them.
+#[test]
+fn ranges_with_the_same_policy_share_a_huge_page() {
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let kind = Kind::Pool(Strategy::Huge);
+    for (policies, nr_resident) in [
+        ([Policy::bind(1), Policy::bind(1)], HUGE_PAGES as u64),
+        ([Policy::bind(1), Policy::bind(0)], HUGE_PAGES as u64 / 2),
+        (
+            [Policy::bind(1), Policy::new(Mode::Preferred, &[1])],
+            HUGE_PAGES as u64 / 2,
+        ),
+    ] {
+        let object = kind.empty();
+        let middle = HUGE_PAGES / 2;
+        for (policy, half) in policies.into_iter().zip([0..middle, middle..HUGE_PAGES]) {
+            policy.set(&kind.shared(&object), half).unwrap();
+        }
+        touch(&kind.shared(&object), one(0)).unwrap();
+        assert_eq!(kind.nr_resident(&object), nr_resident);
+    }
+    module.unload().unwrap();
+}
+
 #[test]
 fn a_policy_past_the_end_counts_when_the_object_grows() {
     let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
