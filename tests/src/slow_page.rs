@@ -128,10 +128,10 @@ impl SlowPage {
     /// # Errors
     ///
     /// What `pread(2)` answers.
-    pub fn read_from(&self, file: &File, offset: u64) -> Result<u64, Failure> {
+    pub fn read_from(&self, file: &File, offset: i64) -> Result<u64, Failure> {
         let start = self.page.as_ptr().cast();
         // SAFETY: The page is mapped, and the bytes in it may be any.
-        let read = unsafe { libc::pread(file.as_raw_fd(), start, PAGE, offset.cast_signed()) };
+        let read = unsafe { libc::pread(file.as_raw_fd(), start, PAGE, offset) };
         let read = checked(read);
         self.page.read_at(0, &mut [0])?;
         Ok(read?)

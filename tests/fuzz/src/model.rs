@@ -213,6 +213,13 @@ impl Object {
         self.seals & seal != 0
     }
 
+    /// Whether it depends on the size of folios how much of such a write is done: it goes across the end
+    /// of a memfd that may not grow.
+    fn is_cut_by_folios(&self, pos: u64, len: u64) -> bool {
+        let is_across_end = pos < self.size && pos + len > self.size;
+        is_across_end && !self.is_pool() && self.is_sealed(uapi::SEAL_GROW)
+    }
+
     /// Makes the page one that holds data.
     fn allocate(&mut self, pgoff: u64) -> &mut Page {
         let nr_allocated = &mut self.nr_allocated;
@@ -1413,10 +1420,7 @@ impl Model {
                 return None;
             }
         }
-        let object = &self.objects[o];
-        let is_across_end = pos < object.size && pos + len > object.size;
-        if is_across_end && !object.is_pool() && object.is_sealed(uapi::SEAL_GROW) {
-            // How much of it is written depends on the size of the memfd's folios.
+        if self.objects[o].is_cut_by_folios(pos, len) {
             return None;
         }
         let result = self.write_object(p, o, pos, len, source);
@@ -1817,6 +1821,9 @@ impl Model {
         let bytes = self.objects[source].read(off.to_bits(), len);
         let pos = self.descriptions[to].pos;
         let len = bytes.len() as u64;
+        if self.objects[target].is_cut_by_folios(pos, len) {
+            return None;
+        }
         let result = self.write_object(p, target, pos, len, &Source::Bytes(bytes));
         self.descriptions[to].pos += result.max(0).to_bits();
         Expected::of(result)
@@ -1855,6 +1862,9 @@ impl Model {
         }
         if object.is_revoked {
             return Expected::error(ENODEV);
+        }
+        if object.is_cut_by_folios(to_off, len) {
+            return None;
         }
         let bytes = object.read(off, len);
         Expected::of(self.write_object(p, o, to_off, len, &Source::Bytes(bytes)))

@@ -24,6 +24,7 @@ macro_rules! corpus {
 }
 
 corpus! {
+    a_copy_across_the_end_of_a_sealed_object
     a_free_place_without_room_beside_it
     a_failed_write_past_the_end_leaves_the_size
     a_private_mapping_ends_with_the_pool

@@ -149,7 +149,7 @@ pub(super) fn slow_read(actor: &mut Actor) -> Done {
     };
     let file = File::open(path(actor)?)?;
     let page = SlowPage::new().map_err(|_| Refusal::Lacking)?;
-    let offset = actor.below(NR_PAGES as u64) * PAGE;
+    let offset = (actor.below(NR_PAGES as u64) * PAGE) as i64;
     let pause = Duration::from_micros(actor.below(2000));
     let read = thread::scope(|scope| {
         scope.spawn(|| {
