@@ -658,7 +658,7 @@ fn a_descriptor_open_for_reading_is_enough_to_set_a_policy() {
 /// lives.
 #[test]
 fn policies_are_charged_to_the_process_that_sets_them() {
-    const NR_RANGES: usize = 8192;
+    const NR_RANGES: usize = 2048;
     const LEN: usize = 2 * NR_RANGES * PAGE;
     /// A range, a node of a tree, and a policy with a set of nodes, of which kernels have few or many.
     const LEAST_BYTES: u64 = (NR_RANGES * 56) as u64;
