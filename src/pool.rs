@@ -101,7 +101,8 @@ impl InodeData for Pool {
         pool.resize(len_bytes)
     }
 
-    #[inline]
+    // By itself the compiler makes a call of it.
+    #[inline(always)]
     fn check_write(pool: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize> {
         pool.check_write(pos, len)
     }
@@ -351,6 +352,7 @@ impl InodeGuard<'_, Pool> {
     ///
     /// - `EINVAL`: more bytes than a file can have.
     /// - Otherwise as [`Self::allocate_all`].
+    #[inline(never)]
     fn fill_up_to(&self, len_bytes: u64) -> Result {
         if !self.data().strategy.keeps_pages() || len_bytes <= self.len_bytes() {
             return Ok(());

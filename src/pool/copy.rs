@@ -83,7 +83,7 @@ impl InodeGuard<'_, Pool> {
     ///   sealed against growing.
     /// - `ENOSPC`: `pos` is at or past the end of the default pool; there is no room for the pages
     ///   before `pos` that the pool has to hold.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_write(&self, pos: u64, len: usize) -> Result<usize> {
         self.check_alive()?;
         let seals = self.data().seals.load(Relaxed);

@@ -147,7 +147,6 @@ impl Inode<Pool> {
         if order > 0 && self.mapping().next_page(start, start + nr_pages).is_some() {
             return Err(EEXIST);
         }
-        let policy = self.data().policies.get(start..start + nr_pages)?;
         let Some(charge) = TOTALS.charge(nr_pages) else {
             if order == 0 {
                 TOTALS.refused();
@@ -155,7 +154,12 @@ impl Inode<Pool> {
             return Err(ENOSPC);
         };
         let gfp = self.mapping().gfp_mask();
-        let new = Reserve::folio(self.reserve(), policy.as_ref(), gfp, order, start)?;
+        let new = self
+            .data()
+            .policies
+            .with(start..start + nr_pages, |policy| {
+                Reserve::folio(self.reserve(), policy, gfp, order, start)
+            })??;
         let _guard = self.mapping().invalidate_lock_shared();
         check()?;
         let folio = self.mapping().add_folio(new, start)?;

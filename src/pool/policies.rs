@@ -47,7 +47,9 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
         })
     }
 
-    /// Returns the policy of `pages`, if they have one.
+    /// Calls `what` with the policy of `pages`, if they have one.
+    ///
+    /// A policy is large, so nothing is moved where there is none.
     ///
     /// # Context
     ///
@@ -57,14 +59,19 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
     ///
     /// - `EXDEV`: it is not the same for all of them.
     #[inline]
-    pub(super) fn get(&self, pages: Range<usize>) -> Result<Option<P>> {
-        if self.is_used.load(Relaxed) {
-            self.find(pages)
-        } else {
-            Ok(None)
+    pub(super) fn with<R>(
+        &self,
+        pages: Range<usize>,
+        what: impl FnOnce(Option<&P>) -> R,
+    ) -> Result<R> {
+        if !self.is_used.load(Relaxed) {
+            return Ok(what(None));
         }
+        let policy = self.find(pages)?;
+        Ok(what(policy.as_ref()))
     }
 
+    #[inline(never)]
     fn find(&self, pages: Range<usize>) -> Result<Option<P>> {
         let areas = self.areas.lock();
         // The range that page `pgoff` is in, or the next.
@@ -171,7 +178,8 @@ mod tests {
             let expected = &expected[pages.clone()];
             let first = expected[0];
             let is_one = expected.iter().all(|&policy| policy == first);
-            assert!(policies.get(pages).ok() == is_one.then_some(first));
+            let found = policies.with(pages, |policy| policy.copied());
+            assert!(found.ok() == is_one.then_some(first));
         }
     }
 
