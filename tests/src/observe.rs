@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::thread;
+use std::time::Duration;
 
 use mmap_pool::{Errno, Mapping, Pool, Stat};
 
 use crate::subject::PAGE;
-use crate::Failure;
+use crate::{fail, Failure};
 
 /// Bytes of a word: enough for the short ones that the scenarios write.
 pub const WORD: usize = 8;
@@ -22,6 +24,22 @@ pub const WORD: usize = 8;
 /// What the device node answers.
 pub fn totals() -> Result<Stat, Failure> {
     Ok(Pool::open()?.stat()?)
+}
+
+/// Waits until the reserve has all of its `mib` MiB, and returns what all pools then hold together.
+///
+/// # Errors
+///
+/// It does not fill up, or what the device node answers.
+pub fn full_reserve(mib: u64) -> Result<Stat, Failure> {
+    for _ in 0..6000 {
+        let stat = totals()?;
+        if stat.nr_reserve_pages == mib << 8 {
+            return Ok(stat);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    fail!("the reserve does not fill up: {:?}", totals());
 }
 
 /// Stores a word in a mapping, padded with zeros.

@@ -6,14 +6,13 @@ use std::ffi::c_int;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::ptr;
-use std::time::Duration;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::{in_child, Child, Link};
 use mmap_pool_tests::console::Quiet;
 use mmap_pool_tests::frames;
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::observe::{checked, page_table, put_word, verdict, word};
+use mmap_pool_tests::observe::{checked, full_reserve, page_table, put_word, verdict, word};
 use mmap_pool_tests::scenarios::huge::Setting;
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::PAGE;
@@ -221,7 +220,7 @@ fn a_huge_page_that_broke_in_the_reserve_enters_no_pool() {
 /// Breaks frames of the reserve that a pool of this strategy would get, and then looks at new pools.
 fn no_broken_frame_enters_a_pool(strategy: Strategy) {
     let module = FreshModule::load(&format!("size_mb=1 reserve_mb={RESERVE_MB}")).unwrap();
-    wait_for_full_reserve();
+    full_reserve(RESERVE_MB as u64).unwrap();
     let quiet = Quiet::new().unwrap();
     let mut broken = of_reserve(strategy, &frames::all().unwrap());
     broken.truncate(64);
@@ -280,17 +279,6 @@ fn of_reserve(strategy: Strategy, frames: &[frames::Flags]) -> Vec<usize> {
         .filter(|&first| is_of_reserve(first))
         .map(|first| first + nr_pages - 1)
         .collect()
-}
-
-fn wait_for_full_reserve() {
-    let pool = Pool::open().unwrap();
-    for _ in 0..6000 {
-        if pool.stat().unwrap().nr_reserve_pages == (RESERVE_MB << 8) as u64 {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the reserve does not fill up: {:?}", pool.stat());
 }
 
 fn memfd() -> OwnedFd {

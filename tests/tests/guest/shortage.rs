@@ -10,12 +10,12 @@ use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::observe::{put_word, symbol, word};
+use mmap_pool_tests::observe::{full_reserve, put_word, symbol, word};
 use mmap_pool_tests::subject::{anonymous, PAGE};
 use mmap_pool_tests::Failure;
 use rustix::mm::{madvise, Advice, MapFlags};
 
-use crate::strategies::{full_reserve, pool, HUGE, HUGE_PAGES};
+use crate::strategies::{pool, HUGE, HUGE_PAGES};
 
 const MIB: usize = 1 << 20;
 
@@ -122,10 +122,10 @@ fn the_reserve_is_filled_again_when_half_of_it_is_gone() {
         (Strategy::Huge, 4 * MIB),
     ] {
         let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
-        full_reserve(8);
+        full_reserve(8).unwrap();
         let pool = pool(strategy, reserved);
         pool.prefault(0, reserved as u64 / 2).unwrap();
-        let stat = full_reserve(8);
+        let stat = full_reserve(8).unwrap();
         assert_eq!(stat.nr_reserve_hits, (reserved / 2 / PAGE) as u64);
         drop(pool);
         module.unload().unwrap();
@@ -138,7 +138,7 @@ fn a_page_is_zero_although_its_memory_was_used_before() {
     leave_bytes_in_memory();
     for reserve_mib in [0, 32] {
         let module = FreshModule::load(&format!("size_mb=1 reserve_mb={reserve_mib}")).unwrap();
-        full_reserve(reserve_mib);
+        full_reserve(reserve_mib).unwrap();
         for strategy in Strategy::ALL {
             let len = 4 * HUGE;
             let pool = pool(strategy, len);

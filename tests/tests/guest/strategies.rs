@@ -6,13 +6,11 @@ use std::ffi::c_int;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::ptr;
-use std::thread::sleep;
-use std::time::Duration;
 
-use mmap_pool::{Errno, MappingBuilder, Pool, Stat, Strategy};
+use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::observe::{checked, put_word, totals, verdict, vmstat, word};
+use mmap_pool_tests::observe::{checked, full_reserve, put_word, totals, verdict, vmstat, word};
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::PAGE;
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
@@ -67,7 +65,7 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
         (Strategy::Huge, HUGE_PAGES),
     ] {
         let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
-        let before = full_reserve(8);
+        let before = full_reserve(8).unwrap();
         let pool = pool(strategy, HUGE);
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         put_word(&mapping, 5 * PAGE, "here").unwrap();
@@ -83,7 +81,7 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
 #[test]
 fn an_empty_reserve_is_no_error() {
     let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
-    full_reserve(8);
+    full_reserve(8).unwrap();
     let pool = pool(Strategy::Huge, 16 * HUGE);
     pool.prefault(0, 16 * HUGE as u64).unwrap();
     let stat = totals().unwrap();
@@ -114,13 +112,13 @@ fn no_reserve_is_none() {
 #[test]
 fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
     let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
-    full_reserve(8);
+    full_reserve(8).unwrap();
     // Asks every shrinker, as reclaim would.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
     let pool = Pool::open().unwrap();
     assert_eq!(totals().unwrap().nr_reserve_pages, 0);
     pool.prefault(0, PAGE as u64).unwrap();
-    full_reserve(8);
+    full_reserve(8).unwrap();
     drop(pool);
     module.unload().unwrap();
 }
@@ -130,7 +128,7 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     let pool = Pool::open().unwrap();
     // A page that is taken leaves the reserve short until half of the others are gone, too.
-    full_reserve(8);
+    full_reserve(8).unwrap();
     pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
     let nr_kills = vmstat().unwrap()["oom_kill"];
     let child = Child::fork(|_| {
@@ -161,7 +159,7 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     assert_eq!(&bytes, b"kept");
     // It is empty, so this page comes from elsewhere: none is taken while the worker fills it.
     pool.prefault(0, PAGE as u64).unwrap();
-    full_reserve(8);
+    full_reserve(8).unwrap();
     drop(pool);
     module.unload().unwrap();
 }
@@ -347,16 +345,4 @@ const MADV_GUARD_REMOVE: c_int = 103;
 pub(crate) fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
     let pool = Pool::create().strategy(strategy);
     pool.size_bytes(size_bytes as u64).create().unwrap()
-}
-
-/// Waits until the reserve has all of its `mib` MiB.
-pub(crate) fn full_reserve(mib: u64) -> Stat {
-    for _ in 0..6000 {
-        let stat = totals().unwrap();
-        if stat.nr_reserve_pages == mib << 8 {
-            return stat;
-        }
-        sleep(Duration::from_millis(10));
-    }
-    panic!("the reserve does not fill up: {:?}", totals());
 }

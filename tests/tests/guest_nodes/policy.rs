@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Stat, Strategy};
+use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::numa::{nodes_of, set_home, told_in_numa_maps, Mode, Policy, MOVE, STRICT};
-use mmap_pool_tests::observe::totals;
+use mmap_pool_tests::observe::{full_reserve, totals};
 use mmap_pool_tests::subject::{Object, PAGE};
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, OFlags};
@@ -197,7 +197,7 @@ fn a_policy_of_a_range_decides_for_every_way_to_a_page() {
             for way in WAYS.into_iter().filter(|way| way.exists_for(kind)) {
                 let parameters = format!("size_mb=1 reserve_mb={reserve_mib}");
                 let module = FreshModule::load(&parameters).unwrap();
-                let full = full_reserve(reserve_mib);
+                let full = full_reserve(reserve_mib).unwrap();
                 for node in [0, 1] {
                     let what = format!("{kind:?} {way:?} node {node} {parameters}");
                     let object = kind.empty();
@@ -220,18 +220,6 @@ fn a_policy_of_a_range_decides_for_every_way_to_a_page() {
             }
         }
     }
-}
-
-/// Waits until the reserve has all of its `mib` MiB.
-fn full_reserve(mib: u64) -> Stat {
-    for _ in 0..6000 {
-        let stat = totals().unwrap();
-        if stat.nr_reserve_pages == mib << 8 {
-            return stat;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the reserve does not fill up: {:?}", totals());
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::sync::TryLockError;
 use std::thread;
 use std::time::Duration;
 
@@ -103,9 +102,8 @@ fn mapped(
 /// Lets a pipe hold on to pages for a while.
 pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
     let pins = actor.pins;
-    let _pins = match pins.try_lock() {
-        Ok(pins) => pins,
-        Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return Err(Refusal::Refused),
+    let Ok(_pins) = pins.try_lock() else {
+        return Err(Refusal::Refused);
     };
     let path = path(actor)?;
     let [_out, into] = remote::pipe()?;
@@ -124,9 +122,8 @@ pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
 /// Lets a ring pin pages for a while.
 pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
     let pins = actor.pins;
-    let _pins = match pins.try_lock() {
-        Ok(pins) => pins,
-        Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return Err(Refusal::Refused),
+    let Ok(_pins) = pins.try_lock() else {
+        return Err(Refusal::Refused);
     };
     let path = path(actor)?;
     let ring = remote::ring()?;
