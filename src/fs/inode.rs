@@ -298,7 +298,7 @@ impl<T: InodeData> Inode<T> {
             // size changes.
             let _folio = self
                 .mapping()
-                .lock_folio((len_bytes >> PAGE_SHIFT) as usize);
+                .lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize);
             // SAFETY: The inode is valid, and the size changes under the invalidate lock alone.
             unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), new_len_bytes) };
         }
@@ -419,6 +419,17 @@ impl<'a, T: InodeData> InodeGuard<'a, T> {
 }
 
 impl<T: InodeData> InodeGuard<'_, T> {
+    /// Returns the folio that holds page `pgoff`, locked, if there is one. It is in use: folios are
+    /// unused only while the call that allocates them holds the inode's lock.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    #[inline]
+    pub(crate) fn lock_folio(&self, pgoff: usize) -> Option<LockedFolio> {
+        self.mapping().lock_folio_as_is(pgoff)
+    }
+
     /// Changes the size to `len_bytes`. What lies past a smaller size goes: pages, mappings of
     /// them, and private copies. If it ends within a page, the rest of that page is zeroed.
     ///

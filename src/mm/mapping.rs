@@ -123,6 +123,24 @@ impl Mapping {
         Some(unsafe { LockedFolio::from_raw(folio) })
     }
 
+    /// As [`Self::lock_folio`], but the folio does not count as used. So it may be taken away by the
+    /// call that allocated it, if that call fails.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `filemap_lock_folio()`.
+    #[inline]
+    pub(crate) fn lock_folio_as_is(&self, pgoff: usize) -> Option<LockedFolio> {
+        // SAFETY: The pointer is valid by the type invariants, and folios enter this page cache
+        // initialised.
+        let folio = unsafe { helpers::mmap_pool_filemap_lock_folio(self.as_ptr(), pgoff) };
+        let folio = NonNull::new(folio)?;
+        // SAFETY: As in `lock_folio()`.
+        Some(unsafe { LockedFolio::from_raw(folio) })
+    }
+
     /// Makes the folios of `pages` count as used.
     ///
     /// # Context
@@ -152,12 +170,8 @@ impl Mapping {
     fn for_each_folio(&self, pages: Range<usize>, what: impl Fn(&LockedFolio)) {
         let mut pgoff = pages.start;
         while let Some(found) = self.next_page(pgoff, pages.end) {
-            // SAFETY: The pointer is valid by the type invariants.
-            let folio = unsafe { helpers::mmap_pool_filemap_lock_folio(self.as_ptr(), found) };
-            // SAFETY: As in `lock_folio()`.
-            let folio = NonNull::new(folio).map(|folio| unsafe { LockedFolio::from_raw(folio) });
             pgoff = found;
-            if let Some(folio) = folio {
+            if let Some(folio) = self.lock_folio_as_is(found) {
                 what(&folio);
                 pgoff = folio.end();
             }

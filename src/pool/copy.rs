@@ -122,7 +122,7 @@ impl InodeGuard<'_, Pool> {
     pub(super) fn write_begin(&self, pos: u64, len: usize) -> Result<LockedFolio> {
         let pgoff = (pos >> PAGE_SHIFT) as usize;
         // Nothing but `revoke()` takes the page away meanwhile, and that waits for the folio.
-        let folio = match self.mapping().lock_folio(pgoff) {
+        let folio = match self.lock_folio(pgoff) {
             Some(folio) => folio,
             None => self.folio_for_write(pgoff, pos + len as u64)?,
         };
