@@ -75,6 +75,9 @@ fn write_and_page_out(mapping: &Mapping) -> Result<(), Failure> {
     for page in 0..PAGES {
         put_word(mapping, page * PAGE, &format!("page {page}"))?;
     }
+    // New pages wait in a list of the processor that they were touched on, and `madvise()` empties
+    // that of its own alone (`madvise_cold_or_pageout_pte_range()`, mm/madvise.c). This empties all.
+    fs::write("/proc/sys/vm/compact_memory", "1")?;
     // SAFETY: The range is the mapping's.
     checked(unsafe { libc::madvise(mapping.as_ptr().cast(), PAGES * PAGE, libc::MADV_PAGEOUT) })?;
     Ok(())
