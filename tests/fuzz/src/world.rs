@@ -189,6 +189,42 @@ fn settled(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     seen
 }
 
+/// What is left of a copy after its first `done` bytes.
+fn rest_of_copy(call: &Call, done: u64) -> Option<Call> {
+    let mut rest = call.clone();
+    match &mut rest {
+        Call::Sendfile { off, len, .. } => {
+            *off += done.to_signed();
+            *len -= done;
+        }
+        Call::CopyRange {
+            off, len, to_off, ..
+        } => {
+            *off += done;
+            *to_off += done;
+            *len -= done;
+        }
+        _ => return None,
+    }
+    Some(rest)
+}
+
+/// Does a call, and the rest of a copy that ends early. The kernel copies through a pipe, in as many
+/// pieces as it gets pages for, and a process that is frozen leaves between two of them
+/// (`splice_from_pipe_next()`).
+fn whole(setup: &Setup, call: &Call) -> Seen {
+    let mut seen = setup.perform(call);
+    let mut last = seen.result;
+    while last > 0 {
+        let Some(rest) = rest_of_copy(call, seen.result.to_bits()) else {
+            break;
+        };
+        last = setup.perform(&rest).result.max(0);
+        seen.result += last;
+    }
+    seen
+}
+
 /// A process's life: carries out what it is told to, and says when it is done.
 fn live(
     mut me: u8,
@@ -224,6 +260,7 @@ fn live(
                 },
                 Call::Exit {} => sys::exit(0),
                 ref call if is_disturbed && wavers(call) => settled(setup, call, &step.expected),
+                ref call if is_disturbed => whole(setup, call),
                 ref call => setup.perform(call),
             };
             put(words, index, &seen);
