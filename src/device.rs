@@ -12,15 +12,10 @@ use crate::{
         inode::{Inode, InodeGuard},
         is_admin,
     },
-    mm::{
-        folio::LockedFolio,
-        policy::MemPolicy,
-        vm_ops::{self, FaultError, FileObject, VmFault, VmOperations},
-    },
-    pool::{Pool, TOTALS},
+    mm::vm_ops::{self, FileObject},
+    pool::{Pool, PoolVmOps, TOTALS},
     uapi,
 };
-use core::ops::Range;
 use kernel::{
     bindings,
     fs::{
@@ -299,23 +294,5 @@ fn check_default_len(len_bytes: u64) -> Result {
         Ok(())
     } else {
         Err(EINVAL)
-    }
-}
-
-/// The page faults of a mapped pool.
-struct PoolVmOps;
-
-impl VmOperations for PoolVmOps {
-    type Object = Inode<Pool>;
-
-    const FAULT_AROUND: bool = true;
-
-    #[inline]
-    fn fault(pool: &Inode<Pool>, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError> {
-        Ok(pool.fault(vmf.pgoff())?)
-    }
-
-    fn set_policy(pool: &Inode<Pool>, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
-        pool.set_policy(pages, policy)
     }
 }

@@ -3,8 +3,8 @@
 //! Memory management: what `kernel::mm` does not offer yet.
 
 pub(crate) mod folio;
-pub(crate) mod mapping;
 pub(crate) mod node;
+pub(crate) mod page_cache;
 pub(crate) mod policy;
 pub(crate) mod shrinker;
 pub(crate) mod vm_ops;

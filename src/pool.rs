@@ -19,11 +19,12 @@
 
 #![forbid(unsafe_code)]
 
-mod copy;
-mod folios;
+mod fault;
+mod io;
 mod policies;
 
-use self::{folios::Bounds, policies::Policies};
+pub(crate) use self::fault::PoolVmOps;
+use self::{fault::Bounds, policies::Policies};
 use crate::{
     fs::{
         inode::{Inode, InodeData, InodeGuard},
@@ -215,29 +216,6 @@ impl Inode<Pool> {
         self.data().is_sealed(uapi::SEAL_WRITE)
     }
 
-    /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`. The
-    /// end of the pool counts as a hole.
-    ///
-    /// # Errors
-    ///
-    /// - `ENXIO`: there is none, or `offset` is at or past the end.
-    pub(crate) fn seek(&self, offset: u64, is_hole: bool) -> Result<u64> {
-        let len_bytes = self.len_bytes();
-        if offset >= len_bytes {
-            return Err(ENXIO);
-        }
-        let end = self.nr_pages();
-        let start = (offset >> PAGE_SHIFT) as usize;
-        let found = if is_hole {
-            (start..end)
-                .find(|&pgoff| self.mapping().next_page(pgoff, pgoff + 1).is_none())
-                .unwrap_or(end)
-        } else {
-            self.mapping().next_page(start, end).ok_or(ENXIO)?
-        };
-        Ok(((found as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
-    }
-
     /// Returns how page faults were resolved: each count with its name. The sum of hits and misses is
     /// smaller than the number of all faults by those that were refused.
     pub(crate) fn fault_counts(&self) -> [(&CStr, u64); 5] {
@@ -296,7 +274,7 @@ impl Inode<Pool> {
         }
         uapi::Info {
             size_bytes: self.len_bytes(),
-            nr_resident_pages: self.mapping().nr_pages() as u64,
+            nr_resident_pages: self.page_cache().nr_pages() as u64,
             nr_faults: self.nr_faults(),
             nr_allocated_pages: self.data().nr_allocated_pages.load(Relaxed),
             page_size_bytes: PAGE_SIZE as u32,
@@ -362,25 +340,6 @@ impl InodeGuard<'_, Pool> {
         self.allocate_all(pages(self.len_bytes(), len_bytes), Bounds::up_to(len_bytes))
     }
 
-    /// Makes a hole of `len_bytes` bytes from byte `offset`.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against writing, or keeps its pages.
-    /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
-    pub(crate) fn punch_hole(&self, offset: u64, len_bytes: u64) -> Result {
-        self.check_alive()?;
-        if self.is_write_sealed() || self.data().strategy.keeps_pages() {
-            return Err(EPERM);
-        }
-        self.punch(offset, len_bytes)
-    }
-
     /// Adds `seals`, for good.
     ///
     /// # Errors
@@ -400,7 +359,7 @@ impl InodeGuard<'_, Pool> {
             return Err(EPERM);
         }
         let _guard = if seals & uapi::SEAL_WRITE != 0 {
-            Some(self.mapping().deny_writable()?)
+            Some(self.page_cache().deny_writable()?)
         } else {
             None
         };

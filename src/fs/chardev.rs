@@ -93,7 +93,7 @@ impl<T: InodeFile> DeviceOperations<T> {
         let inode = registration.inode.clone();
         // SAFETY: The file is being opened, nobody else uses it. From here on it owns the
         // reference to the inode.
-        unsafe { (*file).f_mapping = inode.mapping().as_ptr() };
+        unsafe { (*file).f_mapping = inode.page_cache().as_ptr() };
         let inode = ARef::into_raw(inode);
 
         let ret = match FileOperations::<T>::MISC.open {

@@ -15,7 +15,7 @@ use crate::{
     helpers,
     mm::{
         folio::LockedFolio,
-        mapping::{InvalidateGuard, Mapping},
+        page_cache::{InvalidateGuard, PageCache},
         vm_ops::FileObject,
     },
 };
@@ -84,7 +84,7 @@ struct Private<T> {
 /// # Invariants
 ///
 /// The inode belongs to the file system of `T`, `i_private` points to a `Private<T>`, and
-/// [`Mapping::init`] was called for its page cache. Each reference to the inode comes with a
+/// [`PageCache::init`] was called for its page cache. Each reference to the inode comes with a
 /// reference to its mount.
 #[repr(transparent)]
 pub(crate) struct Inode<T: InodeData>(Opaque<bindings::inode>, PhantomData<T>);
@@ -174,7 +174,7 @@ impl<T: InodeData> Inode<T> {
         // SAFETY: Nobody else knows the inode yet; its page cache is part of it.
         unsafe {
             let mapping = (*inode.as_ptr()).i_mapping;
-            Mapping::init(mapping, &AddressSpaceOperations::<T>::TABLE, max_order)
+            PageCache::init(mapping, &AddressSpaceOperations::<T>::TABLE, max_order)
         };
         // SAFETY: The mount is valid. This is the mount's half of the reference made below.
         unsafe { bindings::mntget(mnt.as_ptr()) };
@@ -204,9 +204,9 @@ impl<T: InodeData> Inode<T> {
     }
 
     /// Returns the page cache.
-    pub(crate) fn mapping(&self) -> &Mapping {
+    pub(crate) fn page_cache(&self) -> &PageCache {
         // SAFETY: By the type invariants; the page cache lives as long as the inode.
-        unsafe { Mapping::from_raw((*self.as_ptr()).i_mapping) }
+        unsafe { PageCache::from_raw((*self.as_ptr()).i_mapping) }
     }
 
     /// Returns the size in bytes.
@@ -265,7 +265,7 @@ impl<T: InodeData> Inode<T> {
     ///
     /// May sleep.
     pub(crate) fn revoke(&self) -> bool {
-        let guard = self.mapping().invalidate_lock();
+        let guard = self.page_cache().invalidate_lock();
         if self.is_revoked() {
             return false;
         }
@@ -280,16 +280,16 @@ impl<T: InodeData> Inode<T> {
     /// C: `truncate_setsize()`.
     fn truncate(&self, _guard: &InvalidateGuard<'_>, new_len_bytes: bindings::loff_t) {
         let len_bytes = new_len_bytes as u64;
-        if len_bytes <= self.len_bytes() && self.mapping().max_order() > 0 {
+        if len_bytes <= self.len_bytes() && self.page_cache().max_order() > 0 {
             // Guard regions outlive mapped pages, but not pages that are still mapped when they go.
             let end = len_bytes.div_ceil(PAGE_SIZE as u64) as c_ulong;
             // SAFETY: The page cache is valid; 0 pages are all there are.
-            unsafe { bindings::unmap_mapping_pages(self.mapping().as_ptr(), end, 0, false) };
+            unsafe { bindings::unmap_mapping_pages(self.page_cache().as_ptr(), end, 0, false) };
             // A large folio can be split as long as all of it is below the end.
             // SAFETY: The page cache is valid.
             unsafe {
                 bindings::truncate_inode_pages_range(
-                    self.mapping().as_ptr(),
+                    self.page_cache().as_ptr(),
                     new_len_bytes,
                     bindings::uoff_t::MAX,
                 )
@@ -297,7 +297,7 @@ impl<T: InodeData> Inode<T> {
             // One that could not be, because somebody uses a page of it, must not be split while the
             // size changes.
             let _folio = self
-                .mapping()
+                .page_cache()
                 .lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize);
             // SAFETY: The inode is valid, and the size changes under the invalidate lock alone.
             unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), new_len_bytes) };
@@ -356,7 +356,7 @@ impl<T: InodeData> Inode<T> {
         unsafe {
             bindings::generic_fillattr(idmap, request_mask, inode.as_ptr(), stat);
             // In units of 512 bytes.
-            (*stat).blocks = (inode.mapping().nr_pages() << (PAGE_SHIFT - 9)) as u64;
+            (*stat).blocks = (inode.page_cache().nr_pages() << (PAGE_SHIFT - 9)) as u64;
         }
         0
     }
@@ -427,7 +427,7 @@ impl<T: InodeData> InodeGuard<'_, T> {
     /// May sleep.
     #[inline]
     pub(crate) fn lock_folio(&self, pgoff: usize) -> Option<LockedFolio> {
-        self.mapping().lock_folio_as_is(pgoff)
+        self.page_cache().lock_folio_as_is(pgoff)
     }
 
     /// Changes the size to `len_bytes`. What lies past a smaller size goes: pages, mappings of
@@ -445,7 +445,7 @@ impl<T: InodeData> InodeGuard<'_, T> {
     /// C: `truncate_setsize()`.
     pub(crate) fn set_len(&self, len_bytes: u64) -> Result {
         let new_len_bytes = bindings::loff_t::try_from(len_bytes)?;
-        let guard = self.mapping().invalidate_lock();
+        let guard = self.page_cache().invalidate_lock();
         if self.is_revoked() {
             return Err(ENODEV);
         }
@@ -465,7 +465,7 @@ impl<T: InodeData> InodeGuard<'_, T> {
         if len_bytes <= self.len_bytes() {
             return;
         }
-        let _guard = self.mapping().invalidate_lock_shared();
+        let _guard = self.page_cache().invalidate_lock_shared();
         if !self.is_revoked() {
             // CAST: What was written is within a file's bounds.
             let len_bytes = len_bytes as bindings::loff_t;
@@ -508,7 +508,7 @@ impl<T: InodeData> InodeGuard<'_, T> {
         if len_bytes == 0 {
             return Err(EINVAL);
         }
-        let _guard = self.mapping().invalidate_lock();
+        let _guard = self.page_cache().invalidate_lock();
         // SAFETY: The inode is valid.
         unsafe { bindings::truncate_pagecache_range(self.as_ptr(), offset, end - 1) };
         Ok(())

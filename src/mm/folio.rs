@@ -405,10 +405,10 @@ impl LockedFolio {
     }
 
     /// Declares that nobody has used the folio, which is new, so that it may be taken away again. It
-    /// counts as used from the next [`Mapping::lock_folio`] on that is about a page of the file, and
+    /// counts as used from the next [`PageCache::lock_folio`] on that is about a page of the file, and
     /// cannot be mapped before.
     ///
-    /// [`Mapping::lock_folio`]: super::mapping::Mapping::lock_folio
+    /// [`PageCache::lock_folio`]: super::page_cache::PageCache::lock_folio
     ///
     /// C: `folio_clear_uptodate()`: that is how `shmem_fallocate()` tells its own folios.
     pub(crate) fn set_unused(&self) {

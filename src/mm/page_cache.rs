@@ -24,12 +24,12 @@ use kernel::{
 ///
 /// The `address_space` is initialised.
 #[repr(transparent)]
-pub(crate) struct Mapping(Opaque<bindings::address_space>);
+pub(crate) struct PageCache(Opaque<bindings::address_space>);
 
 // SAFETY: The page cache has its own locks; every method may be called from any thread.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for PageCache {}
 
-impl Mapping {
+impl PageCache {
     /// Takes over the page cache of a new inode.
     ///
     /// Its folios are the only copy of the data, so reclaim has to leave them alone. They may have up
@@ -62,9 +62,9 @@ impl Mapping {
 
     /// # Safety
     ///
-    /// [`Mapping::init`] was called for `mapping`, which lives for `'a`.
+    /// [`PageCache::init`] was called for `mapping`, which lives for `'a`.
     pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
-        // SAFETY: The caller's promise; `Mapping` is transparent.
+        // SAFETY: The caller's promise; `PageCache` is transparent.
         unsafe { &*mapping.cast() }
     }
 
@@ -268,7 +268,7 @@ impl Mapping {
 }
 
 /// The invalidate lock of a page cache, held exclusively.
-pub(crate) struct InvalidateGuard<'a>(&'a Mapping, NotThreadSafe);
+pub(crate) struct InvalidateGuard<'a>(&'a PageCache, NotThreadSafe);
 
 impl Drop for InvalidateGuard<'_> {
     fn drop(&mut self) {
@@ -278,7 +278,7 @@ impl Drop for InvalidateGuard<'_> {
 }
 
 /// The invalidate lock of a page cache, held shared.
-pub(crate) struct SharedInvalidateGuard<'a>(&'a Mapping, NotThreadSafe);
+pub(crate) struct SharedInvalidateGuard<'a>(&'a PageCache, NotThreadSafe);
 
 impl Drop for SharedInvalidateGuard<'_> {
     fn drop(&mut self) {
@@ -290,7 +290,7 @@ impl Drop for SharedInvalidateGuard<'_> {
 /// Proof that no shared mapping of a page cache can be written to.
 ///
 /// What was stored while it exists is seen by every `mmap` that makes such a mapping afterwards.
-pub(crate) struct DenyWritableGuard<'a>(&'a Mapping);
+pub(crate) struct DenyWritableGuard<'a>(&'a PageCache);
 
 impl Drop for DenyWritableGuard<'_> {
     fn drop(&mut self) {
