@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files of pools, opened through `/dev/mmap_pool` or made by `MMAP_POOL_CREATE`: file operations
-//! and ioctls. Who may do what is decided here.
+//! File operations and ioctls of pools, with their permission checks. A file is opened through
+//! `/dev/mmap_pool`, or returned by `MMAP_POOL_CREATE`.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub(crate) type Registration = chardev::Registration<PoolFile>;
 
-/// Creates the device node, which opens `pool`.
+/// Creates the device node, whose files are files of `pool`.
 pub(crate) fn register(pool: ARef<Inode<Pool>>) -> impl PinInit<Registration, Error> {
     let options = MiscDeviceOptions { name: c"mmap_pool" };
     Registration::new(options, pool)
@@ -47,7 +47,7 @@ pub(crate) fn register(pool: ARef<Inode<Pool>>) -> impl PinInit<Registration, Er
 pub(crate) struct PoolFile;
 
 impl PoolFile {
-    /// Returns the pool that `file` is one of.
+    /// Returns the pool behind `file`.
     fn pool(file: &LocalFile) -> Result<&Inode<Pool>> {
         Inode::of_file(file).ok_or(ENODEV)
     }
@@ -91,7 +91,7 @@ impl MiscDevice for PoolFile {
         let pool = Self::pool(file)?;
         pool.check_alive()?;
         if pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
-            // Refuses a mapping that can be written to, and keeps others from becoming one.
+            // Refuses a writable mapping, and a later `mprotect()` to one.
             vma.try_clear_maywrite().map_err(|_| EPERM)?;
         }
         file::accessed(file);
@@ -178,7 +178,7 @@ impl MiscDevice for PoolFile {
             return;
         };
         let info = pool.info();
-        // What is not printable is escaped.
+        // Bytes that are not printable are escaped.
         seq_print!(
             m,
             "pool-name:\t{}\n",
@@ -193,7 +193,7 @@ impl MiscDevice for PoolFile {
     }
 }
 
-/// Creates a pool beside that of the node, and returns a new descriptor for it.
+/// Creates a pool that shares the reserve of `node`, and returns a new descriptor for it.
 fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     check_reserved(create.flags == 0)?;
     let strategy = create.strategy.try_into()?;
@@ -209,8 +209,8 @@ fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     Ok(number as isize)
 }
 
-/// Does `what` to `pool` as the system call would that the ioctl stands for: with the inode's lock, and
-/// then a note in the file's times, and a word to those who watch it, by `notify`.
+/// Runs `what` on `pool`, as the system call does that the ioctl stands for: takes the inode's lock,
+/// updates the times of the file, and calls `notify` for its watchers.
 fn change(
     file: &LocalFile,
     pool: &Inode<Pool>,
@@ -219,14 +219,14 @@ fn change(
 ) -> Result<isize> {
     let guard = pool.lock()?;
     what(&guard)?;
-    // It is done, whatever a security module says.
+    // The change is made. An error of a security module comes too late.
     let _ = file::written(file, &guard);
     drop(guard);
     notify(file);
     Ok(0)
 }
 
-/// Changes the size of `pool`, within the limits of the running process.
+/// Changes the size of `pool`, within the resource limits of the process.
 fn resize_to(pool: &InodeGuard<'_, Pool>, len_bytes: u64) -> Result {
     pool.check_alive()?;
     pool.check_new_len(len_bytes)?;
@@ -258,8 +258,8 @@ fn check_reserved(is_zero: bool) -> Result {
     }
 }
 
-/// Checks that `pool` is that of the node, whose files are for what concerns all pools. A process that
-/// was handed one pool gets no others by it.
+/// Checks that `pool` is the default pool. Requests that concern all pools need a file of the node, so a
+/// process that received a single pool cannot make them.
 fn check_node(pool: &Inode<Pool>) -> Result {
     if pool.is_default() {
         Ok(())
@@ -276,8 +276,8 @@ fn check_writable(file: &File) -> Result {
     }
 }
 
-/// Checks whether the running task may do to `pool` what hurts its other users. A created pool has
-/// only users that its owner has let in.
+/// Checks whether the running task may disturb other users of `pool`. The owner of a created pool chose
+/// its users; the default pool needs `CAP_SYS_ADMIN`.
 fn check_may_disturb(pool: &Inode<Pool>) -> Result {
     if !pool.is_default() || is_admin() {
         Ok(())
@@ -286,7 +286,7 @@ fn check_may_disturb(pool: &Inode<Pool>) -> Result {
     }
 }
 
-/// Checks a new size of the default pool.
+/// Checks a new size for the default pool: whole pages, up to the machine's memory.
 fn check_default_len(len_bytes: u64) -> Result {
     if (PAGE_SIZE as u64..=Pool::max_default_len_bytes()).contains(&len_bytes)
         && len_bytes % PAGE_SIZE as u64 == 0

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pool: memory made of folios that appear when they are first needed.
+//! A pool: an inode whose page cache is its memory.
 //!
-//! A pool is an inode. Its folios are the inode's page cache, so there is no other table of them:
-//! page `pgoff` of the pool is page `pgoff` of the page cache, and a page that is not there is a
-//! hole that reads as zeroes.
+//! Page `pgoff` of the pool is page `pgoff` of the page cache. There is no other table of folios. A page
+//! that the page cache does not hold is a hole, and reads as zeroes.
+//!
+//! [`fault`]: page faults. [`io`]: `read`, `write`, `lseek`, `fallocate`. [`policies`]: NUMA memory
+//! policies. This file: size, seals, revocation, counts.
 //!
 //! # Locks
 //!
-//! In the order in which they are taken: the inode's lock (writers, changes of the size),
-//! `mmap_lock` or a VMA lock (page faults), the page cache's invalidate lock (exclusive to take pages
-//! away, shared to add one), the lock of one folio.
+//! In the order of locking:
 //!
-//! A write copies while it holds the inode's lock and that of the folio, with page faults disabled,
-//! since a fault may be about this very folio (`generic_perform_write()`). A read copies with no lock.
-//! Revoking a pool takes the invalidate lock alone, so a writer that waits for a page of its own cannot
-//! hold it up.
+//! 1. the inode's lock: writers, and changes of the size;
+//! 2. `mmap_lock` or a VMA lock: page faults;
+//! 3. the invalidate lock of the page cache: exclusive to remove pages, shared to add one;
+//! 4. the lock of a folio.
+//!
+//! A write copies under the inode's lock and the folio's lock, with page faults disabled: a fault might
+//! need the same folio (`generic_perform_write()`). A read copies without a lock. Revocation takes only
+//! the invalidate lock, so a writer that waits for a page of userspace does not block it.
 
 #![forbid(unsafe_code)]
 
@@ -52,27 +56,27 @@ use kernel::{
 
 static FILE_SYSTEM_TYPE: FileSystemType<Pool> = FileSystemType::new(c"mmap_pool");
 
-/// What all pools hold together.
+/// The counts over all pools.
 pub(crate) static TOTALS: Totals = Totals::new();
 
-/// The part of a pool that is not the inode's.
+/// The driver's data in the inode of a pool.
 #[pin_data]
 pub(crate) struct Pool {
     _counted: CountedPool<'static>,
     kind: Kind,
     strategy: Strategy,
-    /// Pages of a folio that one page-table entry can map; 0 if there are none in this pool.
+    /// Pages of a huge page, or 0 if this pool has no huge pages.
     nr_huge_pages: usize,
     reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
     seals: Atomic<u32>,
-    /// Faults that found the page, those that allocated it, and those that got none.
+    /// Faults that found the page in the page cache, that allocated it, and that failed.
     nr_fault_hits: Atomic<u64>,
     nr_fault_misses: Atomic<u64>,
     nr_fault_refusals: Atomic<u64>,
-    /// Pages that came with the one that a fault was about.
+    /// Extra pages of the folios that faults allocated.
     nr_batched_pages: Atomic<u64>,
-    /// Faults resolved to a folio that one page-table entry can map.
+    /// Faults that returned a huge page.
     nr_huge_faults: Atomic<u64>,
     nr_allocated_pages: Atomic<u64>,
     #[pin]
@@ -80,9 +84,9 @@ pub(crate) struct Pool {
 }
 
 enum Kind {
-    /// The pool of the device node: a write past its end finds no space, as on a block device.
+    /// The pool of the device node. A write past its end fails with `ENOSPC`, as on a block device.
     Default,
-    /// A pool with files of its own: a write past its end makes it larger, as with any file.
+    /// A pool with files of its own. A write past its end grows it, as with any file.
     Created { name: [u8; uapi::NAME_LEN] },
 }
 
@@ -102,7 +106,7 @@ impl InodeData for Pool {
         pool.resize(len_bytes)
     }
 
-    // By itself the compiler makes a call of it.
+    // Without the attribute the compiler emits a call.
     #[inline(always)]
     fn check_write(pool: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize> {
         pool.check_write(pos, len)
@@ -145,7 +149,7 @@ impl Pool {
         })
     }
 
-    /// Returns the largest size of the default pool: the machine's memory, in whole MiB.
+    /// Returns the largest size of the default pool: the machine's memory, rounded down to MiB.
     pub(crate) fn max_default_len_bytes() -> u64 {
         ((totalram_pages() as u64) << PAGE_SHIFT) & !((1 << 20) - 1)
     }
@@ -167,7 +171,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Returns a pool for files of its own.
+    /// Returns the data of a pool with files of its own.
     pub(crate) fn created(
         name: [u8; uapi::NAME_LEN],
         strategy: Strategy,
@@ -187,7 +191,7 @@ impl Inode<Pool> {
         matches!(self.data().kind, Kind::Default)
     }
 
-    /// Returns the name that the pool was created with.
+    /// Returns the name given to `CREATE`.
     pub(crate) fn name(&self) -> &CStr {
         match &self.data().kind {
             Kind::Default => c"",
@@ -195,6 +199,8 @@ impl Inode<Pool> {
         }
     }
 
+    /// Checks that the pool was not revoked.
+    ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
@@ -206,7 +212,7 @@ impl Inode<Pool> {
         }
     }
 
-    /// Returns where the pool's folios come from.
+    /// Returns the reserve that the pool takes folios from.
     pub(crate) fn reserve(&self) -> &Arc<Reserve> {
         &self.data().reserve
     }
@@ -216,8 +222,8 @@ impl Inode<Pool> {
         self.data().is_sealed(uapi::SEAL_WRITE)
     }
 
-    /// Returns how page faults were resolved: each count with its name. The sum of hits and misses is
-    /// smaller than the number of all faults by those that were refused.
+    /// Returns the counts of page faults, with their names. `faults` is the sum of hits, misses and
+    /// failed faults.
     pub(crate) fn fault_counts(&self) -> [(&CStr, u64); 5] {
         let pool = self.data();
         [
@@ -241,7 +247,7 @@ impl Inode<Pool> {
         .sum()
     }
 
-    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Waits for no writer.
+    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Does not wait for writers.
     ///
     /// # Context
     ///
@@ -249,8 +255,8 @@ impl Inode<Pool> {
     ///
     /// # Errors
     ///
-    /// - `ENODEV`: it was revoked before.
-    /// - `EPERM`: it keeps its pages.
+    /// - `ENODEV`: the pool was revoked before.
+    /// - `EPERM`: the strategy keeps the pages.
     pub(crate) fn revoke_pool(&self) -> Result {
         self.check_alive()?;
         if self.data().strategy.keeps_pages() {
@@ -286,7 +292,7 @@ impl Inode<Pool> {
         }
     }
 
-    /// Returns the number of pages that can be mapped.
+    /// Returns the size in pages, rounded up.
     pub(crate) fn nr_pages(&self) -> usize {
         pages(0, self.len_bytes()).end
     }
@@ -303,7 +309,7 @@ impl InodeGuard<'_, Pool> {
     ///
     /// - `ENODEV`: the pool was revoked.
     /// - `EPERM`: a seal forbids it.
-    /// - `EINVAL`: more bytes than a file can have.
+    /// - `EINVAL`: the size is beyond a file's bounds.
     /// - Otherwise as [`Self::fill_up_to`].
     pub(crate) fn resize(&self, len_bytes: u64) -> Result {
         self.check_alive()?;
@@ -319,8 +325,8 @@ impl InodeGuard<'_, Pool> {
         self.set_len(len_bytes)
     }
 
-    /// Allocates the pages from the end of the pool to `len_bytes`, for a caller that is about to
-    /// resize it to that, if the pool is one that always has all its pages.
+    /// If the strategy keeps pages, allocates those from the end of the pool to `len_bytes`. The caller
+    /// is about to resize the pool to `len_bytes`.
     ///
     /// # Context
     ///
@@ -328,26 +334,26 @@ impl InodeGuard<'_, Pool> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: more bytes than a file can have.
+    /// - `EINVAL`: the size is beyond a file's bounds.
     /// - Otherwise as [`Self::allocate_all`].
     #[inline(never)]
     fn fill_up_to(&self, len_bytes: u64) -> Result {
         if !self.data().strategy.keeps_pages() || len_bytes <= self.len_bytes() {
             return Ok(());
         }
-        // Before memory is spent on it.
+        // Check before memory is allocated.
         i64::try_from(len_bytes)?;
         self.allocate_all(pages(self.len_bytes(), len_bytes), Bounds::up_to(len_bytes))
     }
 
-    /// Adds `seals`, for good.
+    /// Adds `seals`. Seals are never removed.
     ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
     /// - `EINVAL`: an unknown seal.
-    /// - `EPERM`: the pool is sealed against seals.
-    /// - `EBUSY`: a seal against writing, and there is a shared mapping that can be written to.
+    /// - `EPERM`: the pool is sealed against more seals.
+    /// - `EBUSY`: a seal against writing, while a writable shared mapping exists.
     pub(crate) fn seal(&self, seals: u32) -> Result {
         const ALL: u32 = uapi::SEAL_SEAL | uapi::SEAL_SHRINK | uapi::SEAL_GROW | uapi::SEAL_WRITE;
 
@@ -369,7 +375,7 @@ impl InodeGuard<'_, Pool> {
     }
 }
 
-/// Returns the pages that the bytes from `start` to `end` lie in.
+/// Returns the pages that contain the bytes from `start` to `end`.
 fn pages(start: u64, end: u64) -> Range<usize> {
     let end = end.div_ceil(PAGE_SIZE as u64);
     (start >> PAGE_SHIFT) as usize..end as usize
@@ -380,7 +386,7 @@ mod tests {
     use super::*;
     use crate::fs::pseudo::InternalMount;
 
-    /// A mount, which waits for what is on it when it is dropped, and a pool on it.
+    /// Returns a pool and its mount. Dropping the mount waits for the pool.
     fn pool(
         len_bytes: u64,
         strategy: Strategy,

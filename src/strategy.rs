@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When a pool gets its pages, and in what pieces.
+//! Allocation strategies: when a pool allocates its pages, and how many at once.
 
 #![forbid(unsafe_code)]
 
 use crate::{mm::folio::pmd_order, uapi};
 use kernel::{page::PAGE_SIZE, prelude::*};
 
-/// When a pool gets its pages, and in what pieces.
+/// When a pool allocates its pages, and how many at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Strategy {
-    /// A page fault allocates the page that was touched, no other.
+    /// A page fault allocates the touched page only.
     Page = uapi::STRATEGY_PAGE,
-    /// A page fault allocates the aligned 64 KiB around the page that was touched.
+    /// A page fault allocates the aligned 64 KiB around the touched page.
     Around = uapi::STRATEGY_AROUND,
-    /// Memory comes in the largest pieces there are, up to a huge page.
+    /// A page fault allocates the largest free folio, up to a huge page.
     Huge = uapi::STRATEGY_HUGE,
-    /// All of the pool is allocated when it is created or grows. Nothing is taken away as long as it
-    /// lives.
+    /// The pool is fully allocated when it is created and when it grows. It keeps its pages until it
+    /// is freed.
     Eager = uapi::STRATEGY_EAGER,
 }
 
 impl Strategy {
-    /// Bytes that [`Strategy::Around`] allocates together: as many as fault-around maps together.
+    /// Bytes of a folio of [`Strategy::Around`]: as many as fault-around maps at once.
     const WINDOW_BYTES: usize = 1 << 16;
 
     /// Returns the number of pages, as a power of two, of the largest folio that is allocated.
@@ -35,7 +35,7 @@ impl Strategy {
         }
     }
 
-    /// Returns whether pages that a pool has got stay in it as long as it exists.
+    /// Returns whether a pool keeps its pages until it is freed.
     pub(crate) fn keeps_pages(self) -> bool {
         self == Self::Eager
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `read`, `write`, `lseek`, `fallocate` and the ioctls that stand for them do to a pool.
+//! Reads, writes, `lseek`, `fallocate` and `PREFAULT` on a pool.
 
 #![forbid(unsafe_code)]
 
@@ -22,10 +22,10 @@ use kernel::{
 };
 
 impl Inode<Pool> {
-    /// Copies from byte `pos` of the pool until `iov` is full or the pool ends. Reading a hole
-    /// allocates nothing.
+    /// Copies from byte `pos` of the pool until `iov` is full or the pool ends. A hole reads as zeroes
+    /// and allocates nothing.
     ///
-    /// Returns how many bytes were copied, 0 at or past the end.
+    /// Returns the number of bytes copied: 0 at or past the end.
     ///
     /// # Context
     ///
@@ -33,9 +33,9 @@ impl Inode<Pool> {
     ///
     /// # Errors
     ///
-    /// Only if not one byte was copied:
+    /// Only if no byte was copied:
     /// - `ENODEV`: the pool was revoked.
-    /// - `EIO`: the memory is broken.
+    /// - `EIO`: a hardware memory error.
     /// - `EFAULT`: `iov` cannot be written.
     #[inline]
     pub(crate) fn read(&self, pos: u64, iov: &mut IovIterDest<'_>) -> Result<usize> {
@@ -63,14 +63,14 @@ impl Inode<Pool> {
             }
         }
         if done == 0 {
-            // The end is not that of a pool that was revoked meanwhile.
+            // A revoked pool has size 0, but no end of file.
             self.check_alive()?;
         }
         Ok(done)
     }
 
-    /// Returns whether page `pgoff`, which was not found, is a hole. Pages go before or after the size
-    /// changes, so the two are looked at together.
+    /// Returns whether page `pgoff`, which the page cache did not hold, is a hole. Truncation changes the
+    /// size and the page cache at different times; the invalidate lock makes this see both or neither.
     fn is_hole(&self, pgoff: usize) -> bool {
         let _guard = self.page_cache().invalidate_lock_shared();
         pgoff < self.nr_pages() && self.page_cache().next_page(pgoff, pgoff + 1).is_none()
@@ -78,15 +78,15 @@ impl Inode<Pool> {
 }
 
 impl InodeGuard<'_, Pool> {
-    /// Returns how many of `len` bytes from byte `pos` may be written, at least one.
+    /// Returns how many of `len` bytes from byte `pos` may be written: at least one.
     ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against writing; `pos` is at or past the end of a pool that is
-    ///   sealed against growing.
-    /// - `ENOSPC`: `pos` is at or past the end of the default pool; there is no room for the pages
-    ///   before `pos` that the pool has to hold.
+    /// - `EPERM`: the pool is sealed against writing; or it is sealed against growing and `pos` is at or
+    ///   past its end.
+    /// - `ENOSPC`: `pos` is at or past the end of the default pool; or the strategy keeps pages and the
+    ///   limit for all pools does not allow those before `pos`.
     #[inline(always)]
     pub(super) fn check_write(&self, pos: u64, len: usize) -> Result<usize> {
         self.check_alive()?;
@@ -103,7 +103,7 @@ impl InodeGuard<'_, Pool> {
             (i64::MAX as u64, ENOSPC)
         };
         let Some(chunk) = Chunk::at(pos, len, end) else {
-            // The end is not that of a pool that was revoked meanwhile.
+            // A revoked pool has size 0, but no end of file.
             self.check_alive()?;
             return Err(error);
         };
@@ -113,19 +113,18 @@ impl InodeGuard<'_, Pool> {
         Ok(chunk.len)
     }
 
-    /// Returns the folio that the `len` bytes from byte `pos` are written to, or the first of them,
-    /// locked.
+    /// Returns the folio that holds byte `pos`, locked, for a write of `len` bytes.
     ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
     /// - `ENOSPC`: the limit for all pools is reached.
     /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
-    /// - `EIO`: the memory is broken.
+    /// - `EIO`: a hardware memory error.
     #[inline]
     pub(super) fn write_begin(&self, pos: u64, len: usize) -> Result<LockedFolio> {
         let pgoff = (pos >> PAGE_SHIFT) as usize;
-        // Nothing but `revoke()` takes the page away meanwhile, and that waits for the folio.
+        // Only `revoke()` could remove the page now, and it waits for the folio's lock.
         let folio = match self.lock_folio(pgoff) {
             Some(folio) => folio,
             None => self.folio_for_write(pgoff, pos + len as u64)?,
@@ -134,7 +133,7 @@ impl InodeGuard<'_, Pool> {
         Ok(folio)
     }
 
-    /// The rest of [`Self::write_begin`], apart from where writes to pages that are there pass by.
+    /// The slow path of [`Self::write_begin`]: the page cache does not hold the page.
     #[inline(never)]
     fn folio_for_write(&self, pgoff: usize, end: u64) -> Result<LockedFolio> {
         let bounds = Bounds::up_to(self.len_bytes().max(end));
@@ -143,12 +142,12 @@ impl InodeGuard<'_, Pool> {
 }
 
 impl Inode<Pool> {
-    /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`. The
-    /// end of the pool counts as a hole.
+    /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole. The end of
+    /// the pool counts as a hole.
     ///
     /// # Errors
     ///
-    /// - `ENXIO`: there is none, or `offset` is at or past the end.
+    /// - `ENXIO`: no data follows, or `offset` is at or past the end.
     pub(crate) fn seek(&self, offset: u64, is_hole: bool) -> Result<u64> {
         let len_bytes = self.len_bytes();
         if offset >= len_bytes {
@@ -166,8 +165,8 @@ impl Inode<Pool> {
         Ok(((found as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
     }
 
-    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none. What was
-    /// allocated before a failure stays, as with `MADV_POPULATE_READ`.
+    /// Allocates the missing pages of the `len_bytes` bytes from byte `offset`. After a failure the pages
+    /// allocated so far stay, as with `MADV_POPULATE_READ`.
     ///
     /// # Context
     ///
@@ -183,13 +182,13 @@ impl Inode<Pool> {
         self.check_alive()?;
         let end = offset.checked_add(len_bytes).ok_or(EINVAL)?;
         if len_bytes == 0 || end > self.len_bytes() {
-            // The end is not that of a pool that was revoked meanwhile.
+            // A revoked pool has size 0, but `EINVAL` would be wrong.
             self.check_alive()?;
             return Err(EINVAL);
         }
         self.allocate(pages(offset, end), || self.bounds(), |_| ())
             .map_err(|error| {
-                // Only a pool that has shrunk since has no such page, or one that was revoked.
+                // `ENXIO` means that the pool shrank or was revoked after the check.
                 if error != ENXIO {
                     error
                 } else if self.is_revoked() {
@@ -200,8 +199,7 @@ impl Inode<Pool> {
             })
     }
 
-    /// Allocates those of `pages` that are not there, within `bounds()`. Calls `added` for each folio
-    /// that was.
+    /// Allocates the missing pages of `pages`, within `bounds()`. Calls `added` for each new folio.
     fn allocate(
         &self,
         pages: Range<usize>,
@@ -224,8 +222,8 @@ impl Inode<Pool> {
 }
 
 impl InodeGuard<'_, Pool> {
-    /// Allocates those of `pages` that are not there, within `bounds`: all or none. A failure gives
-    /// back what was allocated, but for pages that somebody has used since.
+    /// Allocates the missing pages of `pages`, within `bounds`: all or none. A failure frees the new
+    /// pages, except those that another task has used meanwhile.
     ///
     /// # Context
     ///
@@ -238,7 +236,8 @@ impl InodeGuard<'_, Pool> {
     ///
     /// C: `shmem_fallocate()`, `mm/shmem.c`.
     pub(super) fn allocate_all(&self, pages: Range<usize>, bounds: Bounds) -> Result {
-        // A large folio may reach beyond `pages`. When it is split meanwhile, so do its parts.
+        // The range of the new folios. A large folio may reach beyond `pages`, and may be split before
+        // the end of this call, so the range counts pages rather than folios.
         let mut added = 0..0;
         let note = |folio: &LockedFolio| {
             folio.set_unused();
@@ -255,8 +254,8 @@ impl InodeGuard<'_, Pool> {
         result
     }
 
-    /// Allocates the pages of the `len_bytes` bytes from byte `offset` that have none, past the
-    /// end too. Makes the pool that large, unless `keeps_size`.
+    /// Allocates the missing pages of the `len_bytes` bytes from byte `offset`, also past the end. Grows
+    /// the pool to the end of the range, unless `keeps_size`.
     ///
     /// # Context
     ///
@@ -265,8 +264,8 @@ impl InodeGuard<'_, Pool> {
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against growing, and would.
-    /// - `EFBIG`: the process may not have files that large.
+    /// - `EPERM`: the pool would grow, and is sealed against it.
+    /// - `EFBIG`: the end is past `RLIMIT_FSIZE`.
     /// - Otherwise as [`Self::allocate_all`].
     pub(crate) fn fallocate(&self, offset: u64, len_bytes: u64, keeps_size: bool) -> Result {
         let end = self.check_fallocate(offset, len_bytes)?;
@@ -274,7 +273,7 @@ impl InodeGuard<'_, Pool> {
         if keeps_size {
             return self.allocate_all(pages(offset, end), Bounds::up_to(len_bytes));
         }
-        // A pool that keeps its pages has all of them.
+        // A pool that keeps its pages must not get a hole before `offset`.
         let start = if self.data().strategy.keeps_pages() {
             offset.min(len_bytes)
         } else {
@@ -285,13 +284,13 @@ impl InodeGuard<'_, Pool> {
         Ok(())
     }
 
-    /// Returns the end of what [`Self::fallocate`] is to allocate, if that is allowed.
+    /// Checks the arguments of [`Self::fallocate`], and returns the end of the range in bytes.
     ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against growing, and would.
-    /// - `EFBIG`: the process may not have files that large.
+    /// - `EPERM`: the pool would grow, and is sealed against it.
+    /// - `EFBIG`: the end is past `RLIMIT_FSIZE`.
     pub(crate) fn check_fallocate(&self, offset: u64, len_bytes: u64) -> Result<u64> {
         self.check_alive()?;
         let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
@@ -322,7 +321,7 @@ impl InodeGuard<'_, Pool> {
     }
 }
 
-/// What is left to copy.
+/// The next bytes to copy.
 struct Chunk {
     /// In bytes, from the start of the pool.
     pos: u64,
@@ -331,8 +330,8 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Returns what can be copied at byte `pos` if `wanted` bytes are left to copy and the pool has
-    /// `end` bytes, or `None` if that is nothing.
+    /// Returns the bytes from `pos` on, at most `wanted` and none at or past `end`, or `None` if there are
+    /// none.
     fn at(pos: u64, wanted: usize, end: u64) -> Option<Self> {
         let left = end.checked_sub(pos)?;
         let len = wanted.min(left.try_into().unwrap_or(usize::MAX));
@@ -343,7 +342,7 @@ impl Chunk {
         (self.pos >> PAGE_SHIFT) as usize
     }
 
-    /// Returns how many bytes are to be copied of the first page.
+    /// Returns how many of the bytes are in the first page.
     fn within_page(&self) -> usize {
         self.len.min(PAGE_SIZE - self.pos as usize % PAGE_SIZE)
     }
@@ -354,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_ends_where_the_pool_or_the_wish_does() {
+    fn a_chunk_ends_with_the_pool_or_the_request() {
         assert_eq!(Chunk::at(100, 50, 1000).map(|chunk| chunk.len), Some(50));
         assert_eq!(Chunk::at(100, 5000, 1000).map(|chunk| chunk.len), Some(900));
         assert_eq!(
