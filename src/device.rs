@@ -209,8 +209,8 @@ fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     Ok(number as isize)
 }
 
-/// Runs `what` on `pool`, as the system call does that the ioctl stands for: takes the inode's lock,
-/// updates the times of the file, and calls `notify` for its watchers.
+/// Runs `what` on `pool`, as the system call does that the ioctl stands for: takes the inode's
+/// lock, updates the times of the file, and calls `notify` for its watchers.
 fn change(
     file: &LocalFile,
     pool: &Inode<Pool>,
@@ -258,8 +258,8 @@ fn check_reserved(is_zero: bool) -> Result {
     }
 }
 
-/// Checks that `pool` is the default pool. Requests that concern all pools need a file of the node, so a
-/// process that received a single pool cannot make them.
+/// Checks that `pool` is the default pool. Requests that concern all pools need a file of the node,
+/// so a process that received a single pool cannot make them.
 fn check_node(pool: &Inode<Pool>) -> Result {
     if pool.is_default() {
         Ok(())
@@ -276,8 +276,8 @@ fn check_writable(file: &File) -> Result {
     }
 }
 
-/// Checks whether the running task may disturb other users of `pool`. The owner of a created pool chose
-/// its users; the default pool needs `CAP_SYS_ADMIN`.
+/// Checks whether the running task may disturb other users of `pool`. The owner of a created pool
+/// chose its users; the default pool needs `CAP_SYS_ADMIN`.
 fn check_may_disturb(pool: &Inode<Pool>) -> Result {
     if !pool.is_default() || is_admin() {
         Ok(())

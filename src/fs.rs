@@ -20,8 +20,9 @@ pub(crate) fn is_admin() -> bool {
 
 /// A reference to this module, which keeps it loaded.
 ///
-/// The code that drops the reference is code of the module. So the last reference may be dropped only
-/// where the unload waits for that code. [`pseudo::InternalMount`] does so for the one of an inode.
+/// The code that drops the reference is code of the module. So the last reference may be dropped
+/// only where the unload waits for that code. [`pseudo::InternalMount`] does so for the one of an
+/// inode.
 struct ModuleRef(());
 
 impl ModuleRef {

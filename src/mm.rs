@@ -20,8 +20,8 @@ pub(crate) fn totalram_pages() -> usize {
     unsafe { helpers::mmap_pool_totalram_pages() }
 }
 
-/// Returns whether the running task is being killed. A loop that allocates has to check it, so that the
-/// OOM killer need not wait for its victim.
+/// Returns whether the running task is being killed. A loop that allocates has to check it, so that
+/// the OOM killer need not wait for its victim.
 ///
 /// C: `fatal_signal_pending()`, `include/linux/sched/signal.h`.
 pub(crate) fn fatal_signal_pending() -> bool {

@@ -2,8 +2,8 @@
 
 //! A pool: an inode whose page cache is its memory.
 //!
-//! Page `pgoff` of the pool is page `pgoff` of the page cache. There is no other table of folios. A page
-//! that the page cache does not hold is a hole, and reads as zeroes.
+//! Page `pgoff` of the pool is page `pgoff` of the page cache. There is no other table of folios. A
+//! page that the page cache does not hold is a hole, and reads as zeroes.
 //!
 //! [`fault`]: page faults. [`io`]: `read`, `write`, `lseek`, `fallocate`. [`policies`]: NUMA memory
 //! policies. This file: size, seals, revocation, counts.
@@ -17,9 +17,10 @@
 //! 3. the invalidate lock of the page cache: exclusive to remove pages, shared to add one;
 //! 4. the lock of a folio.
 //!
-//! A write copies under the inode's lock and the folio's lock, with page faults disabled: a fault might
-//! need the same folio (`generic_perform_write()`). A read copies without a lock. Revocation takes only
-//! the invalidate lock, so a writer that waits for a page of userspace does not block it.
+//! A write copies under the inode's lock and the folio's lock, with page faults disabled: a fault
+//! might need the same folio (`generic_perform_write()`). A read copies without a lock. Revocation
+//! takes only the invalidate lock, so a writer that waits for a page of userspace does not block
+//! it.
 
 #![forbid(unsafe_code)]
 
@@ -247,7 +248,8 @@ impl Inode<Pool> {
         .sum()
     }
 
-    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Does not wait for writers.
+    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Does not wait for
+    /// writers.
     ///
     /// # Context
     ///
@@ -325,8 +327,8 @@ impl InodeGuard<'_, Pool> {
         self.set_len(len_bytes)
     }
 
-    /// If the strategy keeps pages, allocates those from the end of the pool to `len_bytes`. The caller
-    /// is about to resize the pool to `len_bytes`.
+    /// If the strategy keeps pages, allocates those from the end of the pool to `len_bytes`. The
+    /// caller is about to resize the pool to `len_bytes`.
     ///
     /// # Context
     ///

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The reserve: free lists of folios that are zeroed in advance, so that a page fault does not zero.
+//! The reserve: free lists of folios that are zeroed in advance, so that a page fault does not
+//! zero.
 //!
 //! There is one set of free lists per NUMA node, with one list per order. A worker fills them with
-//! folios that the page allocator gives without reclaim. A shrinker frees them when memory gets short.
-//! An empty reserve is not an error: the caller zeroes a folio itself.
+//! folios that the page allocator gives without reclaim. A shrinker frees them when memory gets
+//! short. An empty reserve is not an error: the caller zeroes a folio itself.
 //!
 //! Folios come from the page allocator, zeroed. A folio that leaves a pool goes back to the page
-//! allocator, never to the reserve. So a program cannot see what a pool held before, and a page that
-//! is still pinned is not used again.
+//! allocator, never to the reserve. So a program cannot see what a pool held before, and a page
+//! that is still pinned is not used again.
 //!
 //! A folio in the reserve belongs to no pool. It counts neither against the limit of the pools nor
-//! against a memory cgroup. When it enters a pool, the memory cgroup of the faulting task is charged.
+//! against a memory cgroup. When it enters a pool, the memory cgroup of the faulting task is
+//! charged.
 //!
 //! # Locks
 //!
@@ -115,8 +117,8 @@ impl FreeList {
 }
 
 impl NodeReserve {
-    /// Returns empty free lists for `len_bytes` bytes: half for huge pages, a quarter for folios of 64
-    /// KiB, a quarter for single pages.
+    /// Returns empty free lists for `len_bytes` bytes: half for huge pages, a quarter for folios of
+    /// 64 KiB, a quarter for single pages.
     fn new(node: Node, len_bytes: u64) -> Result<Pin<KBox<Self>>> {
         let free = FreeLists {
             lists: [
@@ -212,8 +214,8 @@ impl Reserve {
 
     /// Returns a zeroed folio of `1 << order` pages for page `pgoff` of a pool.
     ///
-    /// It comes from the free list of the node that `policy` chooses, or from the page allocator if that
-    /// list is empty. Without `policy` the policy of the running task chooses.
+    /// It comes from the free list of the node that `policy` chooses, or from the page allocator if
+    /// that list is empty. Without `policy` the policy of the running task chooses.
     ///
     /// # Context
     ///

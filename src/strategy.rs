@@ -17,8 +17,8 @@ pub(crate) enum Strategy {
     Around = uapi::STRATEGY_AROUND,
     /// A page fault allocates the largest free folio, up to a huge page.
     Huge = uapi::STRATEGY_HUGE,
-    /// The pool is fully allocated when it is created and when it grows. It keeps its pages until it
-    /// is freed.
+    /// The pool is fully allocated when it is created and when it grows. It keeps its pages until
+    /// it is freed.
     Eager = uapi::STRATEGY_EAGER,
 }
 

@@ -3,10 +3,11 @@
 //! Folios: physically contiguous runs of pages, the unit of the page cache.
 //!
 //! The type tells the state of a folio. A [`NewFolio`] is in no page cache and has one owner. A
-//! [`Folio`] is in a page cache and shared. A [`LockedFolio`] is in a page cache, with its lock held.
+//! [`Folio`] is in a page cache and shared. A [`LockedFolio`] is in a page cache, with its lock
+//! held.
 //!
-//! Userspace may write to a mapped folio at any time. So its bytes are never behind a Rust reference:
-//! the kernel's own functions copy them.
+//! Userspace may write to a mapped folio at any time. So its bytes are never behind a Rust
+//! reference: the kernel's own functions copy them.
 //!
 //! C header: `include/linux/pagemap.h`.
 
@@ -38,7 +39,8 @@ unsafe impl Send for Folio {}
 // SAFETY: The methods call kernel functions that take the locks they need.
 unsafe impl Sync for Folio {}
 
-// SAFETY: The methods use the folio's own reference count. A folio is freed with its last reference.
+// SAFETY: The methods use the folio's own reference count. A folio is freed with its last
+// reference.
 unsafe impl AlwaysRefCounted for Folio {
     fn inc_ref(&self) {
         // SAFETY: By the type invariants the count is not zero.
@@ -56,8 +58,8 @@ impl Folio {
         self.0.get()
     }
 
-    /// Returns the bytes from byte `pos` of the page cache on, at most `len` and not past the end of the
-    /// folio. The folio has to hold byte `pos`.
+    /// Returns the bytes from byte `pos` of the page cache on, at most `len` and not past the end
+    /// of the folio. The folio has to hold byte `pos`.
     ///
     /// # Errors
     ///
@@ -78,8 +80,8 @@ impl Folio {
         })
     }
 
-    /// Returns the index of the page after the folio. It does not change: a reference prevents a split,
-    /// and the index stays when the folio leaves the page cache.
+    /// Returns the index of the page after the folio. It does not change: a reference prevents a
+    /// split, and the index stays when the folio leaves the page cache.
     ///
     /// C: `folio_next_index()`.
     pub(crate) fn end(&self) -> usize {
@@ -132,7 +134,8 @@ impl Part<'_> {
         self.len
     }
 
-    /// Copies the bytes into `iov`. Returns the number of bytes copied: fewer if `iov` is not writable.
+    /// Copies the bytes into `iov`. Returns the number of bytes copied: fewer if `iov` is not
+    /// writable.
     ///
     /// # Context
     ///
@@ -142,8 +145,8 @@ impl Part<'_> {
     #[inline]
     pub(crate) fn copy_to_iter(&self, iov: &mut IovIterDest<'_>) -> usize {
         let page = self.folio.head_page();
-        // SAFETY: The reference keeps the folio, and the bytes are within it. Userspace may write them
-        // at the same time; `copy_page_to_iter()` allows that.
+        // SAFETY: The reference keeps the folio, and the bytes are within it. Userspace may write
+        // them at the same time; `copy_page_to_iter()` allows that.
         unsafe { bindings::copy_page_to_iter(page, self.offset, self.len, iov.as_raw()) }
     }
 }
@@ -198,8 +201,8 @@ pub(crate) fn copy_zeroes_to_iter(len: usize, iov: &mut IovIterDest<'_>) -> usiz
 ///
 /// # Invariants
 ///
-/// Owns the only reference. The folio is zeroed, uptodate, unlocked, charged to no memory cgroup and in
-/// no page cache.
+/// Owns the only reference. The folio is zeroed, uptodate, unlocked, charged to no memory cgroup
+/// and in no page cache.
 pub(crate) struct NewFolio(ARef<Folio>);
 
 impl NewFolio {
@@ -220,8 +223,8 @@ impl NewFolio {
         unsafe { Self::from_raw(folio) }
     }
 
-    /// Allocates a folio of `1 << order` pages for page `pgoff`, on the nodes of `policy`. Otherwise as
-    /// [`Self::zeroed`].
+    /// Allocates a folio of `1 << order` pages for page `pgoff`, on the nodes of `policy`.
+    /// Otherwise as [`Self::zeroed`].
     ///
     /// # Context
     ///
@@ -247,8 +250,8 @@ impl NewFolio {
         }
     }
 
-    /// Allocates a folio of `1 << order` pages on the node of `nodes` that is nearest to `node`. Without
-    /// `nodes` any node will do.
+    /// Allocates a folio of `1 << order` pages on the node of `nodes` that is nearest to `node`.
+    /// Without `nodes` any node will do.
     fn zeroed_on(
         node: Node,
         nodes: Option<&Nodes>,
@@ -263,10 +266,11 @@ impl NewFolio {
         unsafe { Self::from_raw(folio) }
     }
 
-    /// Allocates a folio of `1 << order` pages on `node` for later use, without reclaim and compaction.
+    /// Allocates a folio of `1 << order` pages on `node` for later use, without reclaim and
+    /// compaction.
     ///
-    /// The kernel cannot migrate a folio that is in no page cache. So the folio is not allocated in a
-    /// zone of movable memory.
+    /// The kernel cannot migrate a folio that is in no page cache. So the folio is not allocated in
+    /// a zone of movable memory.
     ///
     /// # Context
     ///
@@ -299,10 +303,10 @@ impl NewFolio {
 
     /// Returns the folio, or `None` if it has a hardware memory error.
     ///
-    /// For a folio in no page cache, `memory_failure()` (`mm/memory-failure.c`) sets the page flag and
-    /// does nothing else. The page allocator does not reuse a single page with that flag. It would reuse
-    /// such a page of a large folio (`free_pages_prepare()`, `mm/page_alloc.c`), so a large folio is
-    /// never freed.
+    /// For a folio in no page cache, `memory_failure()` (`mm/memory-failure.c`) sets the page flag
+    /// and does nothing else. The page allocator does not reuse a single page with that flag. It
+    /// would reuse such a page of a large folio (`free_pages_prepare()`, `mm/page_alloc.c`), so a
+    /// large folio is never freed.
     pub(crate) fn intact(self) -> Option<Self> {
         // SAFETY: By the type invariants this is the only reference.
         if unsafe { helpers::mmap_pool_folio_set_aside_if_broken(self.as_ptr()) } {
@@ -334,8 +338,8 @@ impl NewFolio {
 ///
 /// # Invariants
 ///
-/// `top` is null or the first of `len` folios. The `lru` member of each folio points to the next. The
-/// list owns each folio as a [`NewFolio`] does.
+/// `top` is null or the first of `len` folios. The `lru` member of each folio points to the next.
+/// The list owns each folio as a [`NewFolio`] does.
 pub(crate) struct NewFolioList {
     top: *mut bindings::folio,
     len: usize,
@@ -402,9 +406,9 @@ impl LockedFolio {
         Self(unsafe { ARef::from_raw(folio.cast()) })
     }
 
-    /// Marks the folio, which is new, as unused. The call that allocated it may remove it again. The
-    /// next [`PageCache::lock_folio`] for a page below the end of the file marks it as used. It is not
-    /// mapped before that.
+    /// Marks the folio, which is new, as unused. The call that allocated it may remove it again.
+    /// The next [`PageCache::lock_folio`] for a page below the end of the file marks it as used. It
+    /// is not mapped before that.
     ///
     /// [`PageCache::lock_folio`]: super::page_cache::PageCache::lock_folio
     ///

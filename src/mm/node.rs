@@ -29,8 +29,8 @@ impl Node {
             .map(Self)
     }
 
-    /// Returns the node nearest to the running processor. The task may run on another processor a moment
-    /// later, so this is a hint.
+    /// Returns the node nearest to the running processor. The task may run on another processor a
+    /// moment later, so this is a hint.
     ///
     /// C: `numa_mem_id()`.
     pub(crate) fn nearest() -> Self {
@@ -39,8 +39,8 @@ impl Node {
         Self(unsafe { helpers::mmap_pool_numa_mem_id() })
     }
 
-    /// Returns [`Self::nearest`], or `None` if the running task has a memory policy or its cpuset forbids
-    /// that node.
+    /// Returns [`Self::nearest`], or `None` if the running task has a memory policy or its cpuset
+    /// forbids that node.
     pub(crate) fn preferred() -> Option<Self> {
         // SAFETY: The function has no preconditions.
         if unsafe { helpers::mmap_pool_has_mempolicy() } {

@@ -32,13 +32,13 @@ unsafe impl Sync for PageCache {}
 impl PageCache {
     /// Sets up the page cache of a new inode.
     ///
-    /// Its folios are the only copy of the data, so it is unevictable: reclaim skips the folios. They may
-    /// have up to `1 << max_order` pages.
+    /// Its folios are the only copy of the data, so it is unevictable: reclaim skips the folios.
+    /// They may have up to `1 << max_order` pages.
     ///
     /// # Safety
     ///
-    /// `mapping` belongs to an inode that is being set up, and lives for `'a`. `operations` fit that
-    /// inode.
+    /// `mapping` belongs to an inode that is being set up, and lives for `'a`. `operations` fit
+    /// that inode.
     pub(crate) unsafe fn init<'a>(
         mapping: *mut bindings::address_space,
         operations: &'static bindings::address_space_operations,
@@ -74,8 +74,8 @@ impl PageCache {
 
     /// Returns the number of pages in the page cache.
     pub(crate) fn nr_pages(&self) -> usize {
-        // SAFETY: The pointer is valid by the type invariants. The kernel changes the counter under the
-        // lock of the array. Reading one aligned word without it is what C does.
+        // SAFETY: The pointer is valid by the type invariants. The kernel changes the counter under
+        // the lock of the array. Reading one aligned word without it is what C does.
         unsafe { (&raw const (*self.as_ptr()).nrpages).read_volatile() }
     }
 
@@ -100,12 +100,13 @@ impl PageCache {
         // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_get_folio(self.as_ptr(), pgoff) };
         let folio = NonNull::new(folio)?;
-        // SAFETY: The look-up took a reference. Folios enter this page cache as `NewFolio`, initialised.
+        // SAFETY: The look-up took a reference. Folios enter this page cache as `NewFolio`,
+        // initialised.
         Some(unsafe { ARef::from_raw(folio.cast()) })
     }
 
-    /// Returns the folio that holds page `pgoff`, locked, if there is one. Marks it as used if that page
-    /// is below the end of the file.
+    /// Returns the folio that holds page `pgoff`, locked, if there is one. Marks it as used if that
+    /// page is below the end of the file.
     ///
     /// # Context
     ///
@@ -116,13 +117,13 @@ impl PageCache {
         // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_use_folio(self.as_ptr(), pgoff) };
         let folio = NonNull::new(folio)?;
-        // SAFETY: The look-up took a reference and the lock, and checked that the folio is still in this
-        // page cache. Folios enter it initialised.
+        // SAFETY: The look-up took a reference and the lock, and checked that the folio is still in
+        // this page cache. Folios enter it initialised.
         Some(unsafe { LockedFolio::from_raw(folio) })
     }
 
-    /// As [`Self::lock_folio`], but does not mark the folio as used. So the call that allocated it may
-    /// still remove it.
+    /// As [`Self::lock_folio`], but does not mark the folio as used. So the call that allocated it
+    /// may still remove it.
     ///
     /// # Context
     ///
@@ -178,8 +179,8 @@ impl PageCache {
 
     /// Adds `folio` at page `pgoff`, and returns it locked.
     ///
-    /// Charges the folio to the memory cgroup of the running task. For a large folio the charge does not
-    /// reclaim memory.
+    /// Charges the folio to the memory cgroup of the running task. For a large folio the charge
+    /// does not reclaim memory.
     ///
     /// # Context
     ///
@@ -199,15 +200,15 @@ impl PageCache {
             return Err(EINVAL);
         }
         let gfp = gfp_for(nr_pages, self.gfp_mask());
-        // SAFETY: Both pointers are valid by their type invariants. The folio is unlocked and in no page
-        // cache. Its index is aligned and its order allowed, as checked above.
+        // SAFETY: Both pointers are valid by their type invariants. The folio is unlocked and in no
+        // page cache. Its index is aligned and its order allowed, as checked above.
         to_result(unsafe {
             bindings::filemap_add_folio(self.as_ptr(), folio.as_ptr(), pgoff, gfp)
         })?;
         // SAFETY: `filemap_add_folio()` succeeded.
         let folio = unsafe { folio.assume_added() };
-        // The page cache holds the only copy of the data, so the folio is dirty. The kernel may drop a
-        // clean folio, for example for `MADV_SOFT_OFFLINE`.
+        // The page cache holds the only copy of the data, so the folio is dirty. The kernel may
+        // drop a clean folio, for example for `MADV_SOFT_OFFLINE`.
         // SAFETY: The lock keeps the folio in this page cache.
         unsafe { bindings::folio_mark_dirty(folio.as_ptr()) };
         Ok(folio)

@@ -2,8 +2,8 @@
 
 //! NUMA memory policies: on which nodes memory is allocated.
 //!
-//! The kernel applies a policy in `policy_nodemask()` and `alloc_pages_mpol()` (`mm/mempolicy.c`). They
-//! are not exported, so [`MemPolicy`] is a copy of a policy with the same rules.
+//! The kernel applies a policy in `policy_nodemask()` and `alloc_pages_mpol()` (`mm/mempolicy.c`).
+//! They are not exported, so [`MemPolicy`] is a copy of a policy with the same rules.
 //!
 //! C header: `struct mempolicy`, `include/linux/mempolicy.h`.
 
@@ -47,7 +47,8 @@ pub(crate) enum Allowed<'a> {
 impl MemPolicy {
     /// Returns a copy of `policy`.
     ///
-    /// Modules cannot read the weights of `MPOL_WEIGHTED_INTERLEAVE`, so it counts as `MPOL_INTERLEAVE`.
+    /// Modules cannot read the weights of `MPOL_WEIGHTED_INTERLEAVE`, so it counts as
+    /// `MPOL_INTERLEAVE`.
     ///
     /// # Safety
     ///
@@ -109,8 +110,8 @@ impl MemPolicy {
         }
     }
 
-    /// Returns whether a large folio may come from another node than [`Self::node`]. Otherwise single
-    /// pages of that node are better.
+    /// Returns whether a large folio may come from another node than [`Self::node`]. Otherwise
+    /// single pages of that node are better.
     pub(crate) fn is_interleaved(&self) -> bool {
         self.mode == Mode::Interleave
     }

@@ -59,8 +59,8 @@ impl<T: Shrinker> Registration<T> {
         // SAFETY: The name is copied.
         let shrinker = unsafe { helpers::mmap_pool_shrinker_alloc(name.as_char_ptr()) };
         let shrinker = NonNull::new(shrinker).ok_or(ENOMEM)?;
-        // SAFETY: Only this function uses the shrinker until it is registered, and all fields that the
-        // kernel needs are set by then.
+        // SAFETY: Only this function uses the shrinker until it is registered, and all fields that
+        // the kernel needs are set by then.
         unsafe {
             let raw = shrinker.as_ptr();
             (*raw).count_objects = Some(Self::count_objects);

@@ -8,8 +8,8 @@ use kernel::{
     workqueue::{HasWork, Queue, Work, WorkItem},
 };
 
-/// Returns the system's queue for work that is bound to no processor. `kernel::workqueue` has it under
-/// its former name, `system_unbound()`.
+/// Returns the system's queue for work that is bound to no processor. `kernel::workqueue` has it
+/// under its former name, `system_unbound()`.
 ///
 /// C: `system_dfl_wq`, `include/linux/workqueue.h`.
 pub(crate) fn system_dfl() -> &'static Queue {
@@ -17,8 +17,8 @@ pub(crate) fn system_dfl() -> &'static Queue {
     unsafe { Queue::from_raw(bindings::system_dfl_wq) }
 }
 
-/// A work item that is cancelled and disabled when this is dropped. Afterwards its code never runs, even
-/// if the item is enqueued again. So the module can be unloaded.
+/// A work item that is cancelled and disabled when this is dropped. Afterwards its code never runs,
+/// even if the item is enqueued again. So the module can be unloaded.
 ///
 /// C: `disable_work_sync()`, `include/linux/workqueue.h`.
 pub(crate) struct DisableOnDrop<T: WorkItem<Pointer = Arc<T>> + HasWork<T>>(pub(crate) Arc<T>);

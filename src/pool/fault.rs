@@ -7,13 +7,15 @@
 //!    (`filemap_map_pages()`). If the page itself was there, this file is not called.
 //! 3. Else the core calls `vm_operations_struct::fault`, with the VMA lock or `mmap_lock` held.
 //!    `mm/vm_ops.rs` finds the pool behind the mapped file and calls [`PoolVmOps::fault`].
-//! 4. [`Inode::get_folio`] looks the page up in the page cache, and takes the folio if there is one.
-//! 5. Else [`Inode::add_folio`] allocates one: a large folio if the strategy of the pool wants one and
-//!    there is memory for it, or a single page. It charges the pages to the limit of all pools, takes a
-//!    zeroed folio from the reserve or the page allocator, and adds it to the page cache.
+//! 4. [`Inode::get_folio`] looks the page up in the page cache, and takes the folio if there is
+//!    one.
+//! 5. Else [`Inode::add_folio`] allocates one: a large folio if the strategy of the pool wants one
+//!    and there is memory for it, or a single page. It charges the pages to the limit of all pools,
+//!    takes a zeroed folio from the reserve or the page allocator, and adds it to the page cache.
 //! 6. Another task may add the page first. Then the look-up is repeated, and finds its folio.
 //! 7. The folio is returned locked, so no truncation can take it before it is mapped.
-//! 8. The core maps the page and unlocks the folio. For a write to a private mapping it maps a copy.
+//! 8. The core maps the page and unlocks the folio. For a write to a private mapping it maps a
+//!    copy.
 
 #![forbid(unsafe_code)]
 
@@ -202,8 +204,8 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Bounds for a caller that is about to resize the pool to `len_bytes`. Until then single pages may
-    /// be past that.
+    /// Bounds for a caller that is about to resize the pool to `len_bytes`. Until then single pages
+    /// may be past that.
     pub(super) fn up_to(len_bytes: u64) -> Self {
         Self {
             end: usize::MAX,

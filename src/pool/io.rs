@@ -22,8 +22,8 @@ use kernel::{
 };
 
 impl Inode<Pool> {
-    /// Copies from byte `pos` of the pool until `iov` is full or the pool ends. A hole reads as zeroes
-    /// and allocates nothing.
+    /// Copies from byte `pos` of the pool until `iov` is full or the pool ends. A hole reads as
+    /// zeroes and allocates nothing.
     ///
     /// Returns the number of bytes copied: 0 at or past the end.
     ///
@@ -69,8 +69,9 @@ impl Inode<Pool> {
         Ok(done)
     }
 
-    /// Returns whether page `pgoff`, which the page cache did not hold, is a hole. Truncation changes the
-    /// size and the page cache at different times; the invalidate lock makes this see both or neither.
+    /// Returns whether page `pgoff`, which the page cache did not hold, is a hole. Truncation
+    /// changes the size and the page cache at different times; the invalidate lock makes this see
+    /// both or neither.
     fn is_hole(&self, pgoff: usize) -> bool {
         let _guard = self.page_cache().invalidate_lock_shared();
         pgoff < self.nr_pages() && self.page_cache().next_page(pgoff, pgoff + 1).is_none()
@@ -83,10 +84,10 @@ impl InodeGuard<'_, Pool> {
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against writing; or it is sealed against growing and `pos` is at or
-    ///   past its end.
-    /// - `ENOSPC`: `pos` is at or past the end of the default pool; or the strategy keeps pages and the
-    ///   limit for all pools does not allow those before `pos`.
+    /// - `EPERM`: the pool is sealed against writing; or it is sealed against growing and `pos` is
+    ///   at or past its end.
+    /// - `ENOSPC`: `pos` is at or past the end of the default pool; or the strategy keeps pages and
+    ///   the limit for all pools does not allow those before `pos`.
     #[inline(always)]
     pub(super) fn check_write(&self, pos: u64, len: usize) -> Result<usize> {
         self.check_alive()?;
@@ -142,8 +143,8 @@ impl InodeGuard<'_, Pool> {
 }
 
 impl Inode<Pool> {
-    /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole. The end of
-    /// the pool counts as a hole.
+    /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole. The
+    /// end of the pool counts as a hole.
     ///
     /// # Errors
     ///
@@ -165,8 +166,8 @@ impl Inode<Pool> {
         Ok(((found as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
     }
 
-    /// Allocates the missing pages of the `len_bytes` bytes from byte `offset`. After a failure the pages
-    /// allocated so far stay, as with `MADV_POPULATE_READ`.
+    /// Allocates the missing pages of the `len_bytes` bytes from byte `offset`. After a failure the
+    /// pages allocated so far stay, as with `MADV_POPULATE_READ`.
     ///
     /// # Context
     ///
@@ -222,8 +223,8 @@ impl Inode<Pool> {
 }
 
 impl InodeGuard<'_, Pool> {
-    /// Allocates the missing pages of `pages`, within `bounds`: all or none. A failure frees the new
-    /// pages, except those that another task has used meanwhile.
+    /// Allocates the missing pages of `pages`, within `bounds`: all or none. A failure frees the
+    /// new pages, except those that another task has used meanwhile.
     ///
     /// # Context
     ///
@@ -236,8 +237,8 @@ impl InodeGuard<'_, Pool> {
     ///
     /// C: `shmem_fallocate()`, `mm/shmem.c`.
     pub(super) fn allocate_all(&self, pages: Range<usize>, bounds: Bounds) -> Result {
-        // The range of the new folios. A large folio may reach beyond `pages`, and may be split before
-        // the end of this call, so the range counts pages rather than folios.
+        // The range of the new folios. A large folio may reach beyond `pages`, and may be split
+        // before the end of this call, so the range counts pages rather than folios.
         let mut added = 0..0;
         let note = |folio: &LockedFolio| {
             folio.set_unused();
@@ -254,8 +255,8 @@ impl InodeGuard<'_, Pool> {
         result
     }
 
-    /// Allocates the missing pages of the `len_bytes` bytes from byte `offset`, also past the end. Grows
-    /// the pool to the end of the range, unless `keeps_size`.
+    /// Allocates the missing pages of the `len_bytes` bytes from byte `offset`, also past the end.
+    /// Grows the pool to the end of the range, unless `keeps_size`.
     ///
     /// # Context
     ///
@@ -330,8 +331,8 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Returns the bytes from `pos` on, at most `wanted` and none at or past `end`, or `None` if there are
-    /// none.
+    /// Returns the bytes from `pos` on, at most `wanted` and none at or past `end`, or `None` if
+    /// there are none.
     fn at(pos: u64, wanted: usize, end: u64) -> Option<Self> {
         let left = end.checked_sub(pos)?;
         let len = wanted.min(left.try_into().unwrap_or(usize::MAX));

@@ -2,8 +2,8 @@
 
 //! NUMA memory policies of ranges of a pool: on which nodes their pages are allocated.
 //!
-//! A policy belongs to the pool, not to a mapping. `mbind()` on a shared mapping sets it for all shared
-//! mappings, for `write` and for `fallocate`.
+//! A policy belongs to the pool, not to a mapping. `mbind()` on a shared mapping sets it for all
+//! shared mappings, for `write` and for `fallocate`.
 //!
 //! C: `struct shared_policy`, `include/linux/mempolicy.h`. It is not exported to modules.
 
@@ -143,7 +143,8 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
 }
 
 impl Inode<Pool> {
-    /// Sets the policy for later allocations of `pages`. Without `policy`, that of the task decides.
+    /// Sets the policy for later allocations of `pages`. Without `policy`, that of the task
+    /// decides.
     ///
     /// # Context
     ///
