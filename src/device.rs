@@ -3,8 +3,6 @@
 //! File operations and ioctls of pools, with their permission checks. A file is opened through
 //! `/dev/mmap_pool`, or returned by `MMAP_POOL_CREATE`.
 
-#![forbid(unsafe_code)]
-
 use crate::{
     fs::{
         chardev,

@@ -2,6 +2,8 @@
 
 //! Files and inodes: wrappers that `kernel::fs` and `kernel::miscdevice` lack.
 
+#![allow(unsafe_code)]
+
 pub(crate) mod address_space;
 pub(crate) mod chardev;
 pub(crate) mod file;

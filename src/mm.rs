@@ -2,6 +2,8 @@
 
 //! Memory management: wrappers that `kernel::mm` lacks.
 
+#![allow(unsafe_code)]
+
 pub(crate) mod folio;
 pub(crate) mod node;
 pub(crate) mod page_cache;

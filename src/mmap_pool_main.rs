@@ -15,6 +15,9 @@
 //! Only [`mm`] and [`fs`] contain `unsafe`. A page fault enters at `mm/vm_ops.rs`; `pool/fault.rs`
 //! tells its story and handles it.
 
+// Only `mm.rs` and `fs.rs` allow it again, for their folders. `tests/lint/unsafe` checks that.
+#![deny(unsafe_code)]
+
 mod device;
 mod fs;
 mod helpers;

@@ -22,8 +22,6 @@
 //! takes only the invalidate lock, so a writer that waits for a page of userspace does not block
 //! it.
 
-#![forbid(unsafe_code)]
-
 mod fault;
 mod io;
 mod policies;

@@ -20,8 +20,6 @@
 //! Each node has a spinlock for its free lists. It is the innermost lock: no memory is allocated or
 //! freed under it.
 
-#![forbid(unsafe_code)]
-
 use crate::{
     mm::{
         cond_resched,

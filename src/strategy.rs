@@ -2,8 +2,6 @@
 
 //! Allocation strategies: when a pool allocates its pages, and how many at once.
 
-#![forbid(unsafe_code)]
-
 use crate::{mm::folio::pmd_order, uapi};
 use kernel::{page::PAGE_SIZE, prelude::*};
 

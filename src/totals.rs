@@ -2,8 +2,6 @@
 
 //! Counts over all pools, and the limit for their pages.
 
-#![forbid(unsafe_code)]
-
 use crate::uapi;
 use kernel::sync::atomic::{Atomic, Relaxed};
 

@@ -17,8 +17,6 @@
 //! 8. The core maps the page and unlocks the folio. For a write to a private mapping it maps a
 //!    copy.
 
-#![forbid(unsafe_code)]
-
 use super::{pages, Pool, TOTALS};
 use crate::{
     fs::inode::Inode,

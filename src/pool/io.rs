@@ -2,8 +2,6 @@
 
 //! Reads, writes, `lseek`, `fallocate` and `PREFAULT` on a pool.
 
-#![forbid(unsafe_code)]
-
 use super::{fault::Bounds, pages, Pool};
 use crate::{
     fs::inode::{Inode, InodeGuard},

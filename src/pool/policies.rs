@@ -7,8 +7,6 @@
 //!
 //! C: `struct shared_policy`, `include/linux/mempolicy.h`. It is not exported to modules.
 
-#![forbid(unsafe_code)]
-
 use crate::{fs::inode::Inode, mm::policy::MemPolicy, pool::Pool};
 use core::ops::Range;
 use kernel::{
