@@ -6,32 +6,71 @@
 use crate::{
     fs::{
         chardev,
-        file::{self, FileExt, InodeFile},
-        inode::{Inode, InodeGuard},
-        is_admin,
+        file::{
+            self,
+            FileExt,
+            InodeFile, //
+        },
+        inode::{
+            Inode,
+            InodeGuard, //
+        },
+        is_admin, //
     },
-    mm::vm_ops::{self, FileObject},
-    pool::{Pool, PoolVmOps, TOTALS},
-    uapi,
+    mm::vm_ops::{
+        self,
+        FileObject, //
+    },
+    pool::{
+        Pool,
+        PoolVmOps,
+        TOTALS, //
+    },
+    uapi, //
 };
 use kernel::{
     bindings,
     fs::{
-        file::{flags, FileDescriptorReservation},
-        File, Kiocb, LocalFile,
+        file::{
+            flags,
+            FileDescriptorReservation, //
+        },
+        File,
+        Kiocb,
+        LocalFile, //
     },
-    iov::{IovIterDest, IovIterSource},
-    miscdevice::{MiscDevice, MiscDeviceOptions, MiscDeviceRegistration},
-    mm::virt::{flags as vm_flags, VmaNew},
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::virt::{
+        flags as vm_flags,
+        VmaNew, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    str::{BStr, CString},
+    str::{
+        BStr,
+        CString, //
+    },
     sync::aref::ARef,
-    uaccess::{UserPtr, UserSlice},
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
 
 pub(crate) type Registration = chardev::Registration<PoolFile>;
 

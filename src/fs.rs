@@ -10,7 +10,11 @@ pub(crate) mod file;
 pub(crate) mod inode;
 pub(crate) mod pseudo;
 
-use kernel::{bindings, ffi::c_int, prelude::*};
+use kernel::{
+    bindings,
+    ffi::c_int,
+    prelude::*, //
+};
 
 /// Returns whether the running task has `CAP_SYS_ADMIN`, and marks it as used.
 ///

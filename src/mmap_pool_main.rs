@@ -29,8 +29,16 @@ mod totals;
 pub mod uapi;
 
 use core::borrow::Borrow;
-use kernel::{page::PAGE_SHIFT, prelude::*, sync::Arc, warn_on};
-use reserve::{Reserve, Upkeep};
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::Arc,
+    warn_on, //
+};
+use reserve::{
+    Reserve,
+    Upkeep, //
+};
 use strategy::Strategy;
 
 module! {

@@ -27,30 +27,52 @@ mod io;
 mod policies;
 
 pub(crate) use self::fault::PoolVmOps;
-use self::{fault::Bounds, policies::Policies};
+use self::{
+    fault::Bounds,
+    policies::Policies, //
+};
 use crate::{
     fs::{
-        inode::{Inode, InodeData, InodeGuard},
-        pseudo::{FileSystemType, Mount},
+        inode::{
+            Inode,
+            InodeData,
+            InodeGuard, //
+        },
+        pseudo::{
+            FileSystemType,
+            Mount, //
+        }, //
     },
     mm::{
-        folio::{pmd_order, LockedFolio},
-        totalram_pages,
+        folio::{
+            pmd_order,
+            LockedFolio, //
+        },
+        totalram_pages, //
     },
     reserve::Reserve,
     strategy::Strategy,
-    totals::{CountedPool, Totals},
-    uapi,
+    totals::{
+        CountedPool,
+        Totals, //
+    },
+    uapi, //
 };
 use core::ops::Range;
 use kernel::{
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{Atomic, Relaxed},
-        Arc,
-    },
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
 };
 
 static FILE_SYSTEM_TYPE: FileSystemType<Pool> = FileSystemType::new(c"mmap_pool");

@@ -23,26 +23,44 @@
 use crate::{
     mm::{
         cond_resched,
-        folio::{NewFolio, NewFolioList},
+        folio::{
+            NewFolio,
+            NewFolioList, //
+        },
         node::Node,
         policy::MemPolicy,
-        shrinker::{self, Shrinker},
-        work::{system_dfl, DisableOnDrop},
+        shrinker::{
+            self,
+            Shrinker, //
+        },
+        work::{
+            system_dfl,
+            DisableOnDrop, //
+        }, //
     },
     strategy::Strategy,
-    uapi,
+    uapi, //
 };
 use kernel::{
     alloc::AllocError,
     bindings::gfp_t,
-    impl_has_work, new_spinlock, new_work,
+    impl_has_work,
+    new_spinlock,
+    new_work,
     page::PAGE_SHIFT,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
-        Arc, SpinLock,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SpinLock, //
     },
-    workqueue::{Work, WorkItem},
+    workqueue::{
+        Work,
+        WorkItem, //
+    }, //
 };
 
 /// The free lists of all nodes.

@@ -2,8 +2,14 @@
 
 //! Allocation strategies: when a pool allocates its pages, and how many at once.
 
-use crate::{mm::folio::pmd_order, uapi};
-use kernel::{page::PAGE_SIZE, prelude::*};
+use crate::{
+    mm::folio::pmd_order,
+    uapi, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 /// When a pool allocates its pages, and how many at once.
 #[derive(Clone, Copy, PartialEq, Eq)]

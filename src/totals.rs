@@ -3,7 +3,10 @@
 //! Counts over all pools, and the limit for their pages.
 
 use crate::uapi;
-use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 
 /// Counts over all pools.
 pub(crate) struct Totals {

@@ -11,7 +11,11 @@
 //! was revoked `ENODEV`.
 
 #[cfg(CONFIG_RUST)]
-use zerocopy_derive::{FromBytes, Immutable, IntoBytes};
+use zerocopy_derive::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
 
 /// Version of this interface, reported in [`Info::abi_version`].
 pub const ABI_VERSION: u32 = 1;

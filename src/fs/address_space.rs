@@ -4,17 +4,32 @@
 //!
 //! C header: `struct address_space_operations`, `include/linux/fs.h`.
 
-use super::inode::{Inode, InodeData, InodeGuard};
+use super::inode::{
+    Inode,
+    InodeData,
+    InodeGuard, //
+};
 use crate::{
     helpers,
-    mm::folio::{Folio, LockedFolio},
+    mm::folio::{
+        Folio,
+        LockedFolio, //
+    }, //
 };
-use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_result,
-    ffi::{c_int, c_uint, c_void},
-    prelude::*,
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    },
+    prelude::*, //
 };
 
 /// The `struct address_space_operations` of inodes with a `T`.

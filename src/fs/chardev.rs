@@ -9,13 +9,21 @@
 //! C header: `include/linux/miscdevice.h`.
 
 use super::{
-    file::{FileOperations, InodeFile},
-    inode::Inode,
+    file::{
+        FileOperations,
+        InodeFile, //
+    },
+    inode::Inode, //
 };
 use core::ptr::NonNull;
 use kernel::{
-    bindings, error::to_result, ffi::c_int, miscdevice::MiscDeviceOptions, prelude::*,
-    sync::aref::ARef, types::Opaque,
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    miscdevice::MiscDeviceOptions,
+    prelude::*,
+    sync::aref::ARef,
+    types::Opaque, //
 };
 
 /// A registered device.

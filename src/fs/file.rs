@@ -9,22 +9,42 @@
 
 use super::{
     address_space::perform_write,
-    inode::{Inode, InodeData, InodeGuard},
+    inode::{
+        Inode,
+        InodeData,
+        InodeGuard, //
+    },
     pseudo::Mount,
-    this_module,
+    this_module, //
 };
-use crate::{helpers, mm::vm_ops::FileObject};
-use core::{marker::PhantomData, ptr::NonNull};
+use crate::{
+    helpers,
+    mm::vm_ops::FileObject, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_err_ptr,
-    ffi::{c_int, c_long},
-    fs::{File, Kiocb, LocalFile},
+    ffi::{
+        c_int,
+        c_long, //
+    },
+    fs::{
+        File,
+        Kiocb,
+        LocalFile, //
+    },
     iov::IovIterSource,
-    miscdevice::{MiscDevice, MiscDeviceOptions},
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions, //
+    },
     prelude::*,
     sync::aref::ARef,
-    types::ForeignOwnable,
+    types::ForeignOwnable, //
 };
 
 /// The operations on the files of an `Inode<Data>`, beyond those of [`MiscDevice`].

@@ -8,30 +8,61 @@
 
 use super::{
     address_space::AddressSpaceOperations,
-    pseudo::{FileSystemType, Mount},
-    ModuleRef,
+    pseudo::{
+        FileSystemType,
+        Mount, //
+    },
+    ModuleRef, //
 };
 use crate::{
     helpers,
     mm::{
         folio::LockedFolio,
-        page_cache::{InvalidateGuard, PageCache},
-        vm_ops::FileObject,
-    },
+        page_cache::{
+            InvalidateGuard,
+            PageCache, //
+        },
+        vm_ops::FileObject, //
+    }, //
 };
-use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
-    error::{from_err_ptr, from_result, to_result},
-    ffi::{c_int, c_uint, c_ulong},
+    error::{
+        from_err_ptr,
+        from_result,
+        to_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint,
+        c_ulong, //
+    },
     fs::LocalFile,
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::{
-        aref::{ARef, AlwaysRefCounted},
-        atomic::{Atomic, Relaxed},
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        atomic::{
+            Atomic,
+            Relaxed, //
+        }, //
     },
-    types::{ForeignOwnable, NotThreadSafe, Opaque},
+    types::{
+        ForeignOwnable,
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 
 /// The driver's data in an inode.

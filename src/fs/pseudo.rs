@@ -10,14 +10,21 @@
 
 use super::inode::InodeData;
 use crate::helpers;
-use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_err_ptr,
-    ffi::{c_int, c_ulong},
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     prelude::*,
     str::as_char_ptr_in_const_context,
-    types::Opaque,
+    types::Opaque, //
 };
 
 /// A type of pseudo file system whose inodes carry a `T`.

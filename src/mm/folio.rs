@@ -12,18 +12,30 @@
 //! C header: `include/linux/pagemap.h`.
 
 use super::{
-    node::{Node, Nodes},
-    policy::{Allowed, MemPolicy},
+    node::{
+        Node,
+        Nodes, //
+    },
+    policy::{
+        Allowed,
+        MemPolicy, //
+    }, //
 };
 use crate::helpers;
-use core::{ops::Deref, ptr::NonNull};
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     alloc::AllocError,
     bindings,
     iov::IovIterDest,
     prelude::*,
-    sync::aref::{ARef, AlwaysRefCounted},
-    types::Opaque,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::Opaque, //
 };
 
 /// A folio in a page cache.

@@ -5,7 +5,10 @@
 //! C headers: `include/linux/nodemask.h`, `include/linux/topology.h`.
 
 use crate::helpers;
-use kernel::{bindings, ffi::c_int};
+use kernel::{
+    bindings,
+    ffi::c_int, //
+};
 
 /// A node.
 ///

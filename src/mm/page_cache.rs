@@ -6,16 +6,27 @@
 
 use super::{
     cond_resched,
-    folio::{gfp_for, Folio, LockedFolio, NewFolio},
+    folio::{
+        gfp_for,
+        Folio,
+        LockedFolio,
+        NewFolio, //
+    }, //
 };
 use crate::helpers;
-use core::{ops::Range, ptr::NonNull};
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::to_result,
     prelude::*,
     sync::aref::ARef,
-    types::{NotThreadSafe, Opaque},
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 
 /// The page cache of an inode of a pseudo file system. Only the driver adds folios.

@@ -9,9 +9,15 @@
 
 #![cfg_attr(not(CONFIG_NUMA), allow(dead_code))]
 
-use super::node::{Node, Nodes};
+use super::node::{
+    Node,
+    Nodes, //
+};
 #[cfg(CONFIG_NUMA)]
-use {crate::helpers, kernel::bindings};
+use {
+    crate::helpers,
+    kernel::bindings, //
+};
 
 /// A memory policy.
 #[derive(Clone, PartialEq)]

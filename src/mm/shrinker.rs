@@ -6,12 +6,18 @@
 
 use super::node::Node;
 use crate::helpers;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
-    ffi::{c_int, c_ulong},
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     prelude::*,
-    sync::Arc,
+    sync::Arc, //
 };
 
 /// A cache whose objects the kernel may ask to free.

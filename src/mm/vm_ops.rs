@@ -25,21 +25,36 @@
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::{folio::LockedFolio, policy::MemPolicy};
+use super::{
+    folio::LockedFolio,
+    policy::MemPolicy, //
+};
 use crate::helpers;
-use core::{marker::PhantomData, ops::Range};
+use core::{
+    marker::PhantomData,
+    ops::Range, //
+};
 use kernel::{
     bindings,
     ffi::c_int,
-    fs::{File, LocalFile},
-    mm::virt::{flags, VmaNew},
+    fs::{
+        File,
+        LocalFile, //
+    },
+    mm::virt::{
+        flags,
+        VmaNew, //
+    },
     page::PAGE_SHIFT,
     prelude::*,
     types::NotThreadSafe,
-    warn_on,
+    warn_on, //
 };
 #[cfg(CONFIG_NUMA)]
-use kernel::{error::from_result, mm::virt::VmaRef};
+use kernel::{
+    error::from_result,
+    mm::virt::VmaRef, //
+};
 
 /// An object that can be mapped through its files.
 ///

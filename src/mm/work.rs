@@ -5,7 +5,12 @@
 use kernel::{
     bindings,
     sync::Arc,
-    workqueue::{HasWork, Queue, Work, WorkItem},
+    workqueue::{
+        HasWork,
+        Queue,
+        Work,
+        WorkItem, //
+    }, //
 };
 
 /// Returns the system's queue for work that is bound to no processor. `kernel::workqueue` has it

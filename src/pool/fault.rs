@@ -17,19 +17,30 @@
 //! 8. The core maps the page and unlocks the folio. For a write to a private mapping it maps a
 //!    copy.
 
-use super::{pages, Pool, TOTALS};
+use super::{
+    pages,
+    Pool,
+    TOTALS, //
+};
 use crate::{
     fs::inode::Inode,
     mm::{
         folio::LockedFolio,
         policy::MemPolicy,
-        vm_ops::{FaultError, VmFault, VmOperations},
+        vm_ops::{
+            FaultError,
+            VmFault,
+            VmOperations, //
+        }, //
     },
     reserve::Reserve,
-    totals::Charge,
+    totals::Charge, //
 };
 use core::ops::Range;
-use kernel::{prelude::*, sync::atomic::Relaxed};
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 
 /// The operations on mappings of a pool.
 pub(crate) struct PoolVmOps;

@@ -2,21 +2,34 @@
 
 //! Reads, writes, `lseek`, `fallocate` and `PREFAULT` on a pool.
 
-use super::{fault::Bounds, pages, Pool};
+use super::{
+    fault::Bounds,
+    pages,
+    Pool, //
+};
 use crate::{
-    fs::inode::{Inode, InodeGuard},
+    fs::inode::{
+        Inode,
+        InodeGuard, //
+    },
     mm::{
         fatal_signal_pending,
-        folio::{copy_zeroes_to_iter, LockedFolio},
+        folio::{
+            copy_zeroes_to_iter,
+            LockedFolio, //
+        }, //
     },
-    uapi,
+    uapi, //
 };
 use core::ops::Range;
 use kernel::{
     iov::IovIterDest,
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
-    sync::atomic::Relaxed,
+    sync::atomic::Relaxed, //
 };
 
 impl Inode<Pool> {

@@ -7,16 +7,27 @@
 //!
 //! C: `struct shared_policy`, `include/linux/mempolicy.h`. It is not exported to modules.
 
-use crate::{fs::inode::Inode, mm::policy::MemPolicy, pool::Pool};
+use crate::{
+    fs::inode::Inode,
+    mm::policy::MemPolicy,
+    pool::Pool, //
+};
 use core::ops::Range;
 use kernel::{
     new_mutex,
     prelude::*,
-    rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Mutex,
+    rbtree::{
+        RBTree,
+        RBTreeNode,
+        RBTreeNodeReservation, //
     },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    }, //
 };
 
 /// The policies of a pool.
