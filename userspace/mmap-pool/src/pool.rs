@@ -20,8 +20,8 @@ pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
 /// An open pool.
 ///
 /// It can be read, written and seeked like a file. Reading stops at the pool's end. Writing past the
-/// end makes a created pool larger. The default pool has a fixed size, so there it fails with `ENOSPC`.
-/// [`MappingBuilder`](crate::MappingBuilder) maps a pool.
+/// end makes a created pool larger. The size of the default pool is fixed: writing at or past its end
+/// fails with `ENOSPC`. [`MappingBuilder`](crate::MappingBuilder) maps a pool.
 #[derive(Debug)]
 pub struct Pool {
     file: File,
