@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! When a pool gets its pages.
+//! When a pool allocates its pages.
 
 use crate::uapi;
 
-/// When a pool gets its pages, and in what pieces: chosen when it is created.
+/// When a pool allocates its pages, and how many at a time. It is chosen when the pool is created.
 ///
 /// ```
 /// use mmap_pool::{Pool, Strategy};
@@ -15,17 +15,17 @@ use crate::uapi;
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Strategy {
-    /// A page fault allocates the page that was touched, no other.
+    /// A page fault allocates only the touched page.
     #[default]
     Page = uapi::STRATEGY_PAGE,
-    /// A page fault allocates and maps the aligned 64 KiB around the page that was touched.
+    /// A page fault allocates and maps the aligned 64 KiB that contain the touched page.
     Around = uapi::STRATEGY_AROUND,
-    /// Memory comes in the largest pieces there are, up to a huge page (2 MiB on x86-64), which a
-    /// single entry of the page table maps.
+    /// The pool allocates the largest blocks that fit and are available, up to a huge page (2 MiB on
+    /// x86-64). A single page-table entry maps a huge page.
     Huge = uapi::STRATEGY_HUGE,
-    /// Mapping the pool allocates and maps all of the range, so that touching it never allocates.
-    /// In return nothing is ever taken away: the pool has [`Seals::SHRINK`](crate::Seals::SHRINK)
-    /// from the start, and making a hole or revoking it is `EPERM`.
+    /// The pool allocates all its pages when it is created or grows, so touching it never allocates
+    /// memory. Such a pool never gives pages back. It has [`Seals::SHRINK`](crate::Seals::SHRINK) from
+    /// the start, and making a hole in it or revoking it fails with `EPERM`.
     Eager = uapi::STRATEGY_EAGER,
 }
 
@@ -33,7 +33,7 @@ impl Strategy {
     /// Every strategy.
     pub const ALL: [Self; 4] = [Self::Page, Self::Around, Self::Huge, Self::Eager];
 
-    /// The strategy of a `STRATEGY_` constant, unless this version does not know it.
+    /// Returns the strategy of a `STRATEGY_` constant, or `None` if this version does not know it.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         Self::ALL

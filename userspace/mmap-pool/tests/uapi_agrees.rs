@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The C header and the Rust module state the same interface.
+//! The C header and `src/uapi.rs` define the same interface.
 //!
-//! What exists is read from both texts; sizes, offsets and values come from both compilers. So a
-//! struct, field or constant that is missing on one side fails as surely as one that differs.
+//! The names come from both texts. The sizes, offsets and values come from both compilers. The test
+//! fails if a struct, field or constant differs, and also if it is missing on one side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,10 +13,10 @@ use std::process::Command;
 
 use mmap_pool::uapi;
 
-/// Name of a struct, field or constant, in C's spelling, and what the compiler makes of it.
+/// A size, offset or value, by the name of the struct, field or constant in C.
 type Facts = BTreeMap<String, u64>;
 
-/// Sizes and offsets of a struct. A field that is not listed does not compile.
+/// Adds the size and the offsets of a struct. If a field is not listed, this does not compile.
 macro_rules! layout {
     ($facts:ident, $c_name:literal = $rust:ident { $($field:ident),* $(,)? }) => {{
         let value = uapi::$rust::default();
@@ -34,7 +34,7 @@ macro_rules! layout {
     }};
 }
 
-/// Values of constants, under the names that C has for them.
+/// Adds the values of constants, by their names in C.
 macro_rules! constants {
     ($facts:ident, [$($name:ident),* $(,)?]) => {$(
         $facts.insert(
@@ -162,13 +162,13 @@ fn every_item_of_the_rust_module_is_compared() {
         };
         assert!(
             rust.contains_key(&name),
-            "{line:?} is compared with nothing"
+            "{line:?} is not compared with C"
         );
         nr_items += 1;
     }
     assert!(
         nr_items >= 23,
-        "only {nr_items} items found: the module's form has changed"
+        "only {nr_items} items found: has the layout of src/uapi.rs changed?"
     );
 }
 
@@ -184,11 +184,11 @@ fn a_field_missing_on_one_side_is_noticed() {
     assert_ne!(c, rust_facts());
 }
 
-/// The names that a header defines.
+/// Names that a header defines.
 #[derive(Default)]
 struct CHeader {
     constants: Vec<String>,
-    /// Structs and their fields.
+    /// Each struct with its fields.
     structs: Vec<(String, Vec<String>)>,
 }
 
@@ -209,7 +209,7 @@ impl CHeader {
                     header.structs.last_mut().unwrap().1.push(name.into());
                 }
                 [] | ["/*" | "*" | "*/" | "/**", ..] => {}
-                _ if is_inside_struct => panic!("a field in a form unknown here: {line:?}"),
+                _ if is_inside_struct => panic!("this test cannot read the field {line:?}"),
                 ["#define", name, _, ..] if name.starts_with("MMAP_POOL_") => {
                     header
                         .constants
@@ -223,7 +223,7 @@ impl CHeader {
     }
 }
 
-/// What the C compiler makes of the header: it compiles a program that prints it.
+/// Returns the sizes, offsets and values of a C header. A compiled C program prints them.
 fn c_facts(header: &CHeader, path: &Path) -> Facts {
     let mut program = format!(
         "#include <stddef.h>\n#include <stdio.h>\n#include \"{}\"\n\
