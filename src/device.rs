@@ -233,7 +233,7 @@ impl MiscDevice for PoolFile {
 /// Creates a pool that shares the reserve of `node`, and returns a new descriptor for it.
 fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     check_reserved(create.flags == 0)?;
-    let strategy = create.strategy.try_into()?;
+    let strategy = uapi::Strategy::from_number(create.strategy).ok_or(EINVAL)?;
     let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
     let path = CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))?;
     let pool = Pool::created(create.name, strategy, node.reserve().clone());

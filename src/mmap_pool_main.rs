@@ -39,7 +39,7 @@ use reserve::{
     Reserve,
     Upkeep, //
 };
-use strategy::Strategy;
+use uapi::Strategy;
 
 module! {
     type: MmapPool,
@@ -120,8 +120,10 @@ impl kernel::InPlaceModule for MmapPool {
 /// - `EINVAL`: there is no such strategy; the kernel log says so.
 fn check_strategy(number: impl Borrow<u32>) -> Result<Strategy> {
     let number = *number.borrow();
-    Strategy::try_from(number).inspect_err(|_| {
-        pr_err!("strategy={number} refused: it must be from 0 to 3\n");
+    Strategy::from_number(number).ok_or_else(|| {
+        let max = Strategy::ALL.len() - 1;
+        pr_err!("strategy={number} refused: it must be from 0 to {max}\n");
+        EINVAL
     })
 }
 

@@ -51,12 +51,14 @@ use crate::{
         totalram_pages, //
     },
     reserve::Reserve,
-    strategy::Strategy,
     totals::{
         CountedPool,
         Totals, //
     },
-    uapi, //
+    uapi::{
+        self,
+        Strategy, //
+    }, //
 };
 use core::ops::Range;
 use kernel::{

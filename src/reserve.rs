@@ -38,8 +38,10 @@ use crate::{
             DisableOnDrop, //
         }, //
     },
-    strategy::Strategy,
-    uapi, //
+    uapi::{
+        self,
+        Strategy, //
+    }, //
 };
 use kernel::{
     alloc::AllocError,

@@ -1,30 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Allocation strategies: when a pool allocates its pages, and how many at once.
+//! The module's side of [`Strategy`]: how large the folios of a pool are.
 
 use crate::{
     mm::folio::pmd_order,
-    uapi, //
+    uapi::Strategy, //
 };
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
 };
-
-/// When a pool allocates its pages, and how many at once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Strategy {
-    /// A page fault allocates the touched page only.
-    Page = uapi::STRATEGY_PAGE,
-    /// A page fault allocates the aligned 64 KiB around the touched page.
-    Around = uapi::STRATEGY_AROUND,
-    /// A page fault allocates the largest free folio, up to a huge page.
-    Huge = uapi::STRATEGY_HUGE,
-    /// The pool is fully allocated when it is created and when it grows. It keeps its pages until
-    /// it is freed.
-    Eager = uapi::STRATEGY_EAGER,
-}
 
 impl Strategy {
     /// Bytes of a folio of [`Strategy::Around`]: as many as fault-around maps at once.
@@ -45,36 +30,18 @@ impl Strategy {
     }
 }
 
-impl TryFrom<u32> for Strategy {
-    type Error = Error;
-
-    /// # Errors
-    ///
-    /// - `EINVAL`: there is no such strategy.
-    fn try_from(number: u32) -> Result<Self> {
-        match number {
-            uapi::STRATEGY_PAGE => Ok(Self::Page),
-            uapi::STRATEGY_AROUND => Ok(Self::Around),
-            uapi::STRATEGY_HUGE => Ok(Self::Huge),
-            uapi::STRATEGY_EAGER => Ok(Self::Eager),
-            _ => Err(EINVAL),
-        }
-    }
-}
-
 #[kunit_tests(mmap_pool_strategy)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_a_strategy_of_that_number_or_einval() {
+    fn every_number_is_a_strategy_of_that_number_or_none() {
         for number in 0..16 {
-            match Strategy::try_from(number) {
-                Ok(strategy) => assert_eq!(strategy as u32, number),
-                Err(error) => assert!(number > uapi::STRATEGY_EAGER && error == EINVAL),
-            }
+            let strategy = Strategy::from_number(number);
+            assert_eq!(strategy.is_some(), (number as usize) < Strategy::ALL.len());
+            assert!(strategy.is_none_or(|strategy| strategy as u32 == number));
         }
-        assert!(Strategy::try_from(u32::MAX).is_err());
+        assert!(Strategy::from_number(u32::MAX).is_none());
     }
 
     #[test]

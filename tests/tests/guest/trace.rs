@@ -168,7 +168,9 @@ fn a_locked_mapping_is_populated_at_last() {
 #[test]
 fn a_first_touch_looks_up_takes_from_the_reserve_adds_and_maps() {
     let trace = first_touches(4, FIRST_FAULT_CHAIN);
-    assert!(trace.iter().all(|trace| trace.count("folio_alloc_noprof") == 0));
+    assert!(trace
+        .iter()
+        .all(|trace| trace.count("folio_alloc_noprof") == 0));
 }
 
 #[test]

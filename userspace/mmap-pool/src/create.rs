@@ -59,6 +59,12 @@ impl<'a> PoolBuilder<'a> {
     }
 
     /// When the pool allocates its pages, and how many at a time.
+    ///
+    /// ```
+    /// use mmap_pool::{Pool, Strategy};
+    ///
+    /// let builder = Pool::create().size_bytes(64 << 20).strategy(Strategy::Huge);
+    /// ```
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self

@@ -44,7 +44,7 @@ answer! {
         /// `FLAG_` bits of [`uapi`]. [`is_default`](Self::is_default) and
         /// [`is_revoked`](Self::is_revoked) decode them.
         flags: u32,
-        /// One of the `STRATEGY_` constants of [`uapi`]. [`strategy`](Self::strategy) decodes it.
+        /// The number of the strategy. [`strategy`](Self::strategy) decodes it.
         strategy: u32,
     }
 }

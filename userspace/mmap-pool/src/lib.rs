@@ -94,7 +94,6 @@ mod mapping;
 mod pool;
 mod protection;
 mod seals;
-mod strategy;
 
 /// The interface between the device and userspace: ioctl numbers and structures.
 ///
@@ -119,7 +118,7 @@ pub use mapping::{Advice, Mapping};
 pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
 pub use protection::Protection;
 pub use seals::Seals;
-pub use strategy::Strategy;
+pub use uapi::Strategy;
 
 /// An error number of the kernel, as in `errno(3)`.
 ///

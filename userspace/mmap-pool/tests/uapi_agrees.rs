@@ -16,114 +16,25 @@ use mmap_pool::uapi;
 /// A size, offset or value, by the name of the struct, field or constant in C.
 type Facts = BTreeMap<String, u64>;
 
-/// Adds the size and the offsets of a struct. If a field is not listed, this does not compile.
-macro_rules! layout {
-    ($facts:ident, $c_name:literal = $rust:ident { $($field:ident),* $(,)? }) => {{
-        let value = uapi::$rust::default();
-        let uapi::$rust { $($field),* } = &value;
-        $facts.insert(format!("sizeof {}", $c_name), size_of::<uapi::$rust>() as u64);
-        $facts.insert(format!("alignof {}", $c_name), align_of::<uapi::$rust>() as u64);
-        $(
-            let name = format!("{}.{}", $c_name, stringify!($field));
-            $facts.insert(
-                format!("offsetof {name}"),
-                std::mem::offset_of!(uapi::$rust, $field) as u64,
-            );
-            $facts.insert(format!("sizeof {name}"), size_of_val($field) as u64);
-        )*
-    }};
-}
-
-/// Adds the values of constants, by their names in C.
-macro_rules! constants {
-    ($facts:ident, [$($name:ident),* $(,)?]) => {$(
-        $facts.insert(
-            concat!("MMAP_POOL_", stringify!($name)).into(),
-            u64::try_from(uapi::$name).unwrap(),
-        );
-    )*};
-}
-
+/// The facts of the Rust module.
 fn rust_facts() -> Facts {
     let mut facts = Facts::new();
-    layout!(
-        facts,
-        "mmap_pool_info" = Info {
-            size_bytes,
-            nr_resident_pages,
-            nr_faults,
-            nr_allocated_pages,
-            page_size_bytes,
-            abi_version,
-            seals,
-            flags,
-            strategy,
-            reserved,
+    for &(name, size, alignment, fields) in uapi::STRUCTURES {
+        let name = format!("mmap_pool_{}", snake_case(name));
+        facts.insert(format!("sizeof {name}"), size as u64);
+        facts.insert(format!("alignof {name}"), alignment as u64);
+        for &(field, offset, size) in fields {
+            facts.insert(format!("offsetof {name}.{field}"), offset as u64);
+            facts.insert(format!("sizeof {name}.{field}"), size as u64);
         }
-    );
-    layout!(
-        facts,
-        "mmap_pool_create" = Create {
-            size_bytes,
-            flags,
-            strategy,
-            name,
-        }
-    );
-    layout!(
-        facts,
-        "mmap_pool_resize" = Resize {
-            size_bytes,
-            reserved
-        }
-    );
-    layout!(
-        facts,
-        "mmap_pool_range" = Range {
-            offset_bytes,
-            len_bytes
-        }
-    );
-    layout!(facts, "mmap_pool_seal" = Seal { seals, reserved });
-    layout!(
-        facts,
-        "mmap_pool_stat" = Stat {
-            nr_pools,
-            nr_resident_pages,
-            nr_limit_pages,
-            nr_refused_pages,
-            nr_reserve_pages,
-            nr_reserve_hits,
-            nr_reserve_misses,
-            reserved,
-        }
-    );
-    constants!(
-        facts,
-        [
-            ABI_VERSION,
-            IOC_MAGIC,
-            NAME_LEN,
-            SEAL_SEAL,
-            SEAL_SHRINK,
-            SEAL_GROW,
-            SEAL_WRITE,
-            STRATEGY_PAGE,
-            STRATEGY_AROUND,
-            STRATEGY_HUGE,
-            STRATEGY_EAGER,
-            FLAG_DEFAULT,
-            FLAG_REVOKED,
-            INFO,
-            CREATE,
-            RESIZE,
-            PUNCH,
-            PREFAULT,
-            SEAL,
-            REVOKE,
-            STAT,
-        ]
-    );
+    }
+    for &(name, value) in uapi::CONSTANTS {
+        facts.insert(format!("MMAP_POOL_{name}"), value);
+    }
+    for strategy in uapi::Strategy::ALL {
+        let name = strategy.name().to_uppercase();
+        facts.insert(format!("MMAP_POOL_STRATEGY_{name}"), strategy as u64);
+    }
     facts
 }
 
@@ -144,26 +55,26 @@ fn c_header_and_rust_module_agree() {
     );
 }
 
+/// Two macros define the items and list them. An item outside of the macros is in no list.
 #[test]
 fn every_item_of_the_rust_module_is_compared() {
     let text = fs::read_to_string(root().join("src/uapi.rs")).unwrap();
     let rust = rust_facts();
     let mut nr_items = 0;
     for line in text.lines() {
-        let name = if let Some(rest) = line.strip_prefix("pub const ") {
-            format!("MMAP_POOL_{}", rest.split(':').next().unwrap())
-        } else if let Some(rest) = line.strip_prefix("pub struct ") {
-            format!(
-                "sizeof mmap_pool_{}",
-                snake_case(rest.split([' ', '(', ';']).next().unwrap())
-            )
-        } else {
+        let Some(item) = line.trim_start().strip_prefix("pub ") else {
             continue;
         };
-        assert!(
-            rust.contains_key(&name),
-            "{line:?} is not compared with C"
-        );
+        let words: Vec<_> = item.split([' ', ':']).collect();
+        let name = match words[..] {
+            ["const", "ALL" | "STRUCTURES" | "CONSTANTS", ..] => continue,
+            ["const", name, ..] if !name.starts_with('$') => format!("MMAP_POOL_{name}"),
+            ["struct", name, ..] if !name.starts_with('$') => {
+                format!("sizeof mmap_pool_{}", snake_case(name))
+            }
+            _ => continue,
+        };
+        assert!(rust.contains_key(&name), "{line:?} is not compared with C");
         nr_items += 1;
     }
     assert!(
