@@ -160,10 +160,7 @@ fn every_item_of_the_rust_module_is_compared() {
         } else {
             continue;
         };
-        assert!(
-            rust.contains_key(&name),
-            "{line:?} is not compared with C"
-        );
+        assert!(rust.contains_key(&name), "{line:?} is not compared with C");
         nr_items += 1;
     }
     assert!(
