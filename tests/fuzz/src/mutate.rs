@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Sequences made of others that have reached something.
+//! Makes new sequences from kept ones. A sequence is kept if it reached new code.
 
 use crate::generate::{Lot, Scale};
 use crate::model::{Kind, Model};
 use crate::op::{Op, Sequence};
 
-/// A sequence that has reached something new in its time.
+/// A sequence that was the first to reach some code.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// What is done, up to the last operation that did.
+    /// The operations, up to the last one that reached new code.
     pub sequence: Sequence,
-    /// What the lots of it were about.
+    /// The sizes that the random generator used for it.
     pub scale: Scale,
 }
 
-/// Changes a few things in one of the `kept`, of which there must be one, and goes on by lot until there
-/// are `nr_ops` operations. Those that have no answer any more are left out.
+/// Changes one of the `kept` sequences in one to three places. Then it drops the operations that the
+/// model cannot predict any more, and adds random ones up to `nr_ops` operations. `kept` must not be
+/// empty.
 #[must_use]
 pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
     let mut lot = Lot::new(seed, Scale::Small);
@@ -60,7 +61,7 @@ pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
     }
 }
 
-/// A few operations that are about what there is after `before`.
+/// Draws a few operations that fit the state after `before`.
 fn drawn(lot: &mut Lot, size: u64, before: &[Op]) -> Vec<Op> {
     let mut ops = before.to_vec();
     let nr_ops = ops.len() + 1 + lot.index(4);
