@@ -20,7 +20,7 @@ pub const FORMAT: u32 = 1;
 pub struct Results {
     /// [`FORMAT`].
     pub format: u32,
-    /// The machine and versions of the measurement.
+    /// The versions that it was measured with.
     pub environment: Environment,
     /// The figures.
     pub measured: Measured,
