@@ -8,6 +8,7 @@
 //! A few outcomes depend on what the model does not know, such as which VMAs the kernel has merged.
 //! Such operations are left out: [`Model::predict`] has no answer and changes nothing.
 
+mod expected;
 mod kind;
 
 use std::collections::BTreeMap;
@@ -24,53 +25,8 @@ use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFla
 use crate::sys::{Answer, Fault, ELSEWHERE};
 use crate::{digest, pattern, Seen, HUGE, LONGEST, PAGE, PROCESSES, SLOTS};
 
+pub use expected::Expected;
 pub use kind::Kind;
-
-/// What is to be seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// The answer.
-    pub seen: Seen,
-    /// Whether pages that hold memory are as many and where the answer says.
-    has_exact_pages: bool,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "it is what `predict` returns")]
-impl Expected {
-    fn of(result: Answer) -> Option<Self> {
-        Some(Self {
-            seen: Seen::of(result),
-            has_exact_pages: true,
-        })
-    }
-
-    fn error(errno: i32) -> Option<Self> {
-        Self::of(-i64::from(errno))
-    }
-
-    fn bytes(result: Answer, bytes: &[u8]) -> Option<Self> {
-        let mut seen = Seen::of(result);
-        if result >= 0 {
-            seen.sum = digest(bytes);
-        }
-        Some(Self {
-            seen,
-            has_exact_pages: true,
-        })
-    }
-
-    /// Whether `seen` is it.
-    #[must_use]
-    pub fn matches(&self, seen: &Seen) -> bool {
-        let what_is_told = |seen: &Seen| Seen {
-            sum: 0,
-            extra: seen.extra >> 32,
-            ..*seen
-        };
-        self.seen == *seen
-            || !self.has_exact_pages && what_is_told(&self.seen) == what_is_told(seen)
-    }
-}
 
 /// The bytes of a page.
 type Bytes = Rc<[u8; PAGE as usize]>;
@@ -399,11 +355,11 @@ impl Model {
             Call::Mincore { at, len } => self.mincore(p, at, len),
             Call::Load { at, len } => {
                 let (bytes, fault) = self.load(p, at, len);
-                Self::accessed(bytes.len(), digest(&bytes), fault)
+                Expected::accessed(bytes.len(), digest(&bytes), fault)
             }
             Call::Store { at, len, seed } => {
                 let (done, fault) = self.store(p, at, &pattern(seed, size(len)));
-                Self::accessed(done, 0, fault)
+                Expected::accessed(done, 0, fault)
             }
             Call::Read { slot, len } => self.read(p, slot, None, len, None),
             Call::Pread { slot, off, len } => self.read(p, slot, Some(off), len, None),
@@ -587,19 +543,6 @@ impl Model {
     fn slot(&self, p: usize, slot: u8) -> Option<Option<usize>> {
         let process = self.processes[p].as_ref()?;
         process.slots.get(usize::from(slot)).copied()
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "it is what `predict` returns")]
-    fn accessed(done: usize, sum: u64, fault: Option<Fault>) -> Option<Expected> {
-        Some(Expected {
-            seen: Seen {
-                result: done as i64,
-                sum,
-                extra: 0,
-                fault,
-            },
-            has_exact_pages: true,
-        })
     }
 
     fn create(&mut self, p: usize, slot: u8, size: u64) -> Option<Expected> {
