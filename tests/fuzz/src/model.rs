@@ -10,6 +10,7 @@
 
 mod expected;
 mod kind;
+mod object;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,178 +24,11 @@ use mmap_pool::uapi;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
 use crate::sys::{Answer, Fault, ELSEWHERE};
-use crate::{digest, pattern, Seen, HUGE, LONGEST, PAGE, PROCESSES, SLOTS};
+use crate::{digest, pattern, Seen, LONGEST, PAGE, PROCESSES, SLOTS};
+use object::{size, Bytes, Object, ObjectKind};
 
 pub use expected::Expected;
 pub use kind::Kind;
-
-/// The bytes of a page.
-type Bytes = Rc<[u8; PAGE as usize]>;
-
-/// There is one such page, until somebody writes to it.
-fn zeros() -> Bytes {
-    thread_local! {
-        static ZEROS: Bytes = Rc::new([0; PAGE as usize]);
-    }
-    ZEROS.with(Rc::clone)
-}
-
-/// Bytes as an index or length.
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).expect("sizes are small here")
-}
-
-/// A page of an object.
-#[derive(Clone, Debug)]
-struct Page {
-    bytes: Bytes,
-    /// A page that `fallocate` gave to a memfd stays a hole for some, until it is used.
-    is_data: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ObjectKind {
-    Node,
-    Created,
-    /// Created, and never without one of its pages.
-    Eager,
-    Memfd,
-}
-
-/// A pool or memfd.
-#[derive(Clone, Debug)]
-struct Object {
-    kind: ObjectKind,
-    size: u64,
-    pages: BTreeMap<u64, Page>,
-    nr_allocated: u64,
-    seals: u32,
-    is_revoked: bool,
-}
-
-impl Object {
-    fn new(kind: ObjectKind, size: u64) -> Self {
-        Self {
-            kind,
-            size,
-            pages: BTreeMap::new(),
-            nr_allocated: 0,
-            seals: match kind {
-                ObjectKind::Eager => uapi::SEAL_SHRINK,
-                _ => 0,
-            },
-            is_revoked: false,
-        }
-    }
-
-    fn is_pool(&self) -> bool {
-        self.kind != ObjectKind::Memfd
-    }
-
-    fn is_eager(&self) -> bool {
-        self.kind == ObjectKind::Eager
-    }
-
-    /// The pages that have to be free after a mapping of `nr_pages` pages from page `pgoff` on, or the
-    /// kernel does not place it where it was asked to: for a pool it wants room to align huge pages, if
-    /// one fits in, even where that place needs none.
-    fn room_beside(&self, pgoff: u64, nr_pages: u64) -> u64 {
-        if self.is_pool() && pgoff + nr_pages >= pgoff.next_multiple_of(HUGE) + HUGE {
-            HUGE
-        } else {
-            0
-        }
-    }
-
-    fn nr_pages(&self) -> u64 {
-        self.size.div_ceil(PAGE)
-    }
-
-    fn is_sealed(&self, seal: u32) -> bool {
-        self.seals & seal != 0
-    }
-
-    /// Whether it depends on the size of folios how much of such a write is done: it goes across the end
-    /// of a memfd that may not grow.
-    fn is_cut_by_folios(&self, pos: u64, len: u64) -> bool {
-        let is_across_end = pos < self.size && pos + len > self.size;
-        is_across_end && !self.is_pool() && self.is_sealed(uapi::SEAL_GROW)
-    }
-
-    /// Makes the page one that holds data.
-    fn allocate(&mut self, pgoff: u64) -> &mut Page {
-        let nr_allocated = &mut self.nr_allocated;
-        let page = self.pages.entry(pgoff).or_insert_with(|| {
-            *nr_allocated += 1;
-            Page {
-                bytes: zeros(),
-                is_data: true,
-            }
-        });
-        page.is_data = true;
-        page
-    }
-
-    /// What `fallocate` does.
-    fn reserve(&mut self, pgoff: u64) {
-        let is_new = !self.pages.contains_key(&pgoff);
-        let is_data = self.is_pool() || !is_new;
-        self.allocate(pgoff).is_data = is_data;
-    }
-
-    fn zero(&mut self, pgoff: u64, start: u64, end: u64) {
-        if let Some(page) = self.pages.get_mut(&pgoff) {
-            Rc::make_mut(&mut page.bytes)[size(start)..size(end)].fill(0);
-        }
-    }
-
-    /// The bytes from `off` on, without allocating.
-    fn read(&self, off: u64, len: u64) -> Vec<u8> {
-        let end = self.size.min(off.saturating_add(len));
-        let mut bytes = Vec::new();
-        let mut at = off;
-        while at < end {
-            let start = at % PAGE;
-            let stop = PAGE.min(start + (end - at));
-            match self.pages.get(&(at / PAGE)) {
-                Some(page) => bytes.extend_from_slice(&page.bytes[size(start)..size(stop)]),
-                None => bytes.resize(bytes.len() + size(stop - start), 0),
-            }
-            at += stop - start;
-        }
-        bytes
-    }
-
-    fn punch(&mut self, off: u64, len: u64) {
-        let end = off + len;
-        let (first, last) = (off.div_ceil(PAGE), end / PAGE);
-        if off / PAGE == end / PAGE {
-            self.zero(off / PAGE, off % PAGE, end % PAGE);
-            return;
-        }
-        if off % PAGE != 0 {
-            self.zero(off / PAGE, off % PAGE, PAGE);
-        }
-        self.zero(end / PAGE, 0, end % PAGE);
-        self.pages
-            .retain(|&pgoff, _| !(first..last).contains(&pgoff));
-    }
-
-    fn seek(&self, off: u64, is_hole: bool) -> Option<u64> {
-        if off >= self.size {
-            return None;
-        }
-        let is_data = |pgoff: &u64| self.pages.get(pgoff).is_some_and(|page| page.is_data);
-        let mut pages = off / PAGE..self.nr_pages();
-        let found = if is_hole {
-            let end = pages.end;
-            pages.find(|pgoff| !is_data(pgoff)).unwrap_or(end)
-        } else {
-            pages.find(is_data)?
-        };
-        Some((found * PAGE).clamp(off, self.size))
-    }
-}
 
 /// An open file.
 #[derive(Clone, Debug)]
