@@ -11,6 +11,7 @@
 mod expected;
 mod kind;
 mod object;
+mod state;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -24,47 +25,13 @@ use mmap_pool::uapi;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
 use crate::sys::{Answer, Fault, ELSEWHERE};
-use crate::{digest, pattern, Seen, LONGEST, PAGE, PROCESSES, SLOTS};
+use crate::{digest, pattern, Seen, LONGEST, PAGE};
 use object::{size, Bytes, Object, ObjectKind};
+use state::{Mapped, Process};
 
 pub use expected::Expected;
 pub use kind::Kind;
-
-/// An open file.
-#[derive(Clone, Debug)]
-struct Description {
-    object: usize,
-    is_readable: bool,
-    is_writable: bool,
-    is_append: bool,
-    pos: u64,
-}
-
-/// A mapped page.
-#[expect(clippy::struct_excessive_bools, reason = "as VMAs have flags")]
-#[derive(Clone, Debug)]
-struct Mapped {
-    object: usize,
-    pgoff: u64,
-    is_shared: bool,
-    prot: Prot,
-    /// Whether `mprotect` may make it writable.
-    may_write: bool,
-    is_locked: bool,
-    /// `MADV_DONTFORK`.
-    stays: bool,
-    /// Pages of one area are certainly in one VMA.
-    area: u32,
-    /// The private copy.
-    copy: Option<Bytes>,
-}
-
-/// A process.
-#[derive(Clone, Debug, Default)]
-struct Process {
-    slots: [Option<usize>; SLOTS],
-    pages: BTreeMap<u64, Mapped>,
-}
+pub use state::Model;
 
 /// Why an access is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,39 +73,7 @@ enum Run {
     ManyAreas,
 }
 
-/// All processes, open files and objects.
-#[derive(Clone, Debug)]
-pub struct Model {
-    kind: Kind,
-    objects: Vec<Object>,
-    descriptions: Vec<Description>,
-    processes: [Option<Process>; PROCESSES],
-    nr_areas: u32,
-}
-
 impl Model {
-    /// One process, whose slot 0 is a descriptor of an empty object of `size` bytes.
-    #[must_use]
-    pub fn new(kind: Kind, size: u64) -> Self {
-        let object = match kind {
-            Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(PAGE)),
-            Kind::Created | Kind::Around | Kind::Huge => Object::new(ObjectKind::Created, size),
-            Kind::Eager => Object::new(ObjectKind::Eager, size),
-            Kind::Memfd => Object::new(ObjectKind::Memfd, size),
-        };
-        let mut model = Self {
-            kind,
-            objects: vec![object],
-            descriptions: Vec::new(),
-            processes: [const { None }; PROCESSES],
-            nr_areas: 0,
-        };
-        let mut process = Process::default();
-        process.slots[0] = Some(model.describe(0, OpenFlags(libc::O_RDWR.to_bits())));
-        model.processes[0] = Some(process);
-        model
-    }
-
     /// Predicts what comes of `op`, and makes it so. Without an answer nothing has happened.
     #[expect(clippy::too_many_lines, reason = "a list of all calls")]
     pub fn predict(&mut self, op: &Op) -> Option<Expected> {
@@ -312,71 +247,6 @@ impl Model {
             last = Some(what);
         }
         pieces
-    }
-
-    /// Whether the default pool is not what it was: sealed or revoked for good.
-    #[must_use]
-    pub fn has_spoilt_node(&self) -> bool {
-        self.kind == Kind::Node && (self.objects[0].seals != 0 || self.objects[0].is_revoked)
-    }
-
-    /// The processes that exist.
-    pub fn processes(&self) -> impl Iterator<Item = u8> + '_ {
-        (0_u8..)
-            .zip(&self.processes)
-            .filter_map(|(number, process)| process.as_ref().map(|_| number))
-    }
-
-    /// The slots of a process that are in use, and the size of what they are descriptors of.
-    pub fn slots(&self, process: u8) -> impl Iterator<Item = (u8, u64)> + '_ {
-        let slots = self.processes[usize::from(process)].as_ref();
-        (0_u8..)
-            .zip(slots.into_iter().flat_map(|process| &process.slots))
-            .filter_map(|(slot, description)| {
-                let object = self.descriptions[(*description)?].object;
-                Some((slot, self.objects[object].size))
-            })
-    }
-
-    /// The number of pages that a process has mapped.
-    #[must_use]
-    pub fn nr_mapped(&self, process: u8) -> usize {
-        let process = self.processes[usize::from(process)].as_ref();
-        process.map_or(0, |process| process.pages.len())
-    }
-
-    /// One of the pages that a process has mapped, in their order.
-    #[must_use]
-    pub fn mapped(&self, process: u8, index: usize) -> Option<u64> {
-        let process = self.processes[usize::from(process)].as_ref()?;
-        process.pages.keys().nth(index).copied()
-    }
-
-    fn describe(&mut self, object: usize, flags: OpenFlags) -> usize {
-        let access = flags.0.to_signed() & libc::O_ACCMODE;
-        self.descriptions.push(Description {
-            object,
-            is_readable: access != libc::O_WRONLY,
-            is_writable: access != libc::O_RDONLY,
-            is_append: flags.has(libc::O_APPEND),
-            pos: 0,
-        });
-        self.descriptions.len() - 1
-    }
-
-    fn process(&mut self, p: usize) -> &mut Process {
-        self.processes[p].as_mut().expect("was looked up before")
-    }
-
-    fn slot_mut(&mut self, p: usize, slot: u8) -> Option<&mut Option<usize>> {
-        self.process(p).slots.get_mut(usize::from(slot))
-    }
-
-    /// The open file in a slot; nothing at all if there is no such slot.
-    #[expect(clippy::option_option, reason = "no slot, no descriptor in it")]
-    fn slot(&self, p: usize, slot: u8) -> Option<Option<usize>> {
-        let process = self.processes[p].as_ref()?;
-        process.slots.get(usize::from(slot)).copied()
     }
 
     fn create(&mut self, p: usize, slot: u8, size: u64) -> Option<Expected> {
