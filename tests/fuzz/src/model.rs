@@ -9,6 +9,7 @@
 //! Such operations are left out: [`Model::predict`] has no answer and changes nothing.
 
 mod expected;
+mod inspection;
 mod kind;
 mod object;
 mod state;
@@ -25,9 +26,9 @@ use mmap_pool::uapi;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
 use crate::sys::{Answer, Fault, ELSEWHERE};
-use crate::{digest, pattern, Seen, LONGEST, PAGE};
+use crate::{digest, pattern, Seen, PAGE};
 use object::{size, Bytes, Object, ObjectKind};
-use state::{Mapped, Process};
+use state::Mapped;
 
 pub use expected::Expected;
 pub use kind::Kind;
@@ -182,71 +183,6 @@ impl Model {
                 Expected::of(0)
             }
         }
-    }
-
-    /// What has to be looked at when a sequence has ended: every page that is mapped and every byte
-    /// that can be read, of every process.
-    #[must_use]
-    pub fn inspection(&self) -> Vec<Op> {
-        /// Processes with more pages than this are looked at in larger pieces.
-        const MANY: usize = 128;
-        /// An object larger than this is read through one descriptor alone.
-        const LARGE: u64 = 1 << 20;
-
-        let mut ops = Vec::new();
-        let mut were_read = Vec::new();
-        for (number, process) in (0_u8..).zip(&self.processes) {
-            let Some(process) = process else { continue };
-            let mut look = |call| {
-                ops.push(Op {
-                    process: number,
-                    call,
-                });
-            };
-            let piece = if process.pages.len() > MANY { 64 } else { 1 };
-            for (vpage, nr_pages) in self.pieces(process, piece) {
-                let (at, len) = (vpage * PAGE, nr_pages * PAGE);
-                look(Call::Mincore { at, len });
-                look(Call::Load { at, len });
-            }
-            for (slot, description) in (0_u8..).zip(&process.slots) {
-                let Some(description) = description else {
-                    continue;
-                };
-                let description = &self.descriptions[*description];
-                let len = (self.objects[description.object].size + 1).min(LONGEST);
-                if len <= LARGE || !were_read.contains(&description.object) {
-                    look(Call::Pread { slot, off: 0, len });
-                    if description.is_readable {
-                        were_read.push(description.object);
-                    }
-                }
-                look(Call::Info { slot });
-            }
-        }
-        ops
-    }
-
-    /// The mapped pages, in pieces of up to so many: an access of a piece is allowed or refused as one.
-    fn pieces(&self, process: &Process, max: u64) -> Vec<(u64, u64)> {
-        let is_past_end = |page: &Mapped| {
-            page.copy.is_none() && page.pgoff >= self.objects[page.object].nr_pages()
-        };
-        let mut pieces: Vec<(u64, u64)> = Vec::new();
-        let mut last = None;
-        for (&vpage, page) in &process.pages {
-            let what = (page.prot, is_past_end(page));
-            match pieces.last_mut() {
-                Some((start, len))
-                    if *start + *len == vpage && *len < max && last == Some(what) =>
-                {
-                    *len += 1;
-                }
-                _ => pieces.push((vpage, 1)),
-            }
-            last = Some(what);
-        }
-        pieces
     }
 
     fn create(&mut self, p: usize, slot: u8, size: u64) -> Option<Expected> {
