@@ -8,6 +8,7 @@
 //! A few outcomes depend on what the model does not know, such as which VMAs the kernel has merged.
 //! Such operations are left out: [`Model::predict`] has no answer and changes nothing.
 
+mod area;
 mod expected;
 mod inspection;
 mod kind;
@@ -27,6 +28,7 @@ use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
 use crate::sys::{Answer, Fault, ELSEWHERE};
 use crate::{digest, pattern, Seen, PAGE};
+use area::Run;
 use object::{size, Bytes, Object, ObjectKind};
 use state::Mapped;
 
@@ -64,14 +66,6 @@ enum Source {
     Bytes(Vec<u8>),
     /// Memory of the process, from this place on.
     Memory(u64),
-}
-
-/// How the pages of a range are mapped.
-#[derive(PartialEq, Eq)]
-enum Run {
-    Hole,
-    OneArea,
-    ManyAreas,
 }
 
 impl Model {
@@ -242,49 +236,6 @@ impl Model {
     }
 
     // Memory.
-
-    fn new_area(&mut self) -> u32 {
-        self.nr_areas += 1;
-        self.nr_areas
-    }
-
-    /// Lets an area begin at page `start` and one at page `end`, as a VMA does that differs.
-    fn split(&mut self, p: usize, start: u64, end: u64) {
-        for border in [start, end] {
-            let area = self.new_area();
-            let pages = &mut self.process(p).pages;
-            let Some(before) = border.checked_sub(1).and_then(|vpage| pages.get(&vpage)) else {
-                continue;
-            };
-            let old = before.area;
-            for (_, page) in pages.range_mut(border..) {
-                if page.area != old {
-                    break;
-                }
-                page.area = area;
-            }
-        }
-    }
-
-    fn unmap(&mut self, p: usize, start: u64, end: u64) {
-        self.split(p, start, end);
-        let pages = &mut self.process(p).pages;
-        while let Some((&vpage, _)) = pages.range(start..end).next() {
-            pages.remove(&vpage);
-        }
-    }
-
-    fn run(&self, p: usize, start: u64, end: u64) -> Run {
-        let pages = self.processes[p].as_ref().map(|process| &process.pages);
-        let areas: Option<Vec<_>> = (start..end)
-            .map(|vpage| Some(pages?.get(&vpage)?.area))
-            .collect();
-        match areas {
-            None => Run::Hole,
-            Some(areas) if areas.iter().all(|area| Some(area) == areas.first()) => Run::OneArea,
-            Some(_) => Run::ManyAreas,
-        }
-    }
 
     /// What a page fault does.
     fn fault(&mut self, p: usize, vpage: u64, is_write: bool) -> Result<Place, Trap> {
@@ -484,23 +435,6 @@ impl Model {
             return Expected::of(ELSEWHERE);
         }
         Expected::of(at.to_signed())
-    }
-
-    /// Whether nothing is mapped there.
-    fn is_free(&mut self, p: usize, start: u64, end: u64) -> bool {
-        self.process(p).pages.range(start..end).next().is_none()
-    }
-
-    /// Whether a new mapping continues a neighbour. The kernel may make the two one VMA then, without
-    /// asking the driver whether the new part is all right.
-    fn may_merge(&self, p: usize, start: u64, end: u64, object: usize, pgoff: u64) -> bool {
-        let is_continued = |vpage: Option<u64>, pgoff: Option<u64>| {
-            let pages = self.processes[p].as_ref().map(|process| &process.pages);
-            let page = vpage.and_then(|vpage| pages?.get(&vpage));
-            page.is_some_and(|page| page.object == object && Some(page.pgoff) == pgoff)
-        };
-        is_continued(start.checked_sub(1), pgoff.checked_sub(1))
-            || is_continued(Some(end), Some(pgoff + (end - start)))
     }
 
     fn mprotect(&mut self, p: usize, at: u64, len: u64, prot: Prot) -> Option<Expected> {
