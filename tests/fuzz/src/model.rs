@@ -8,6 +8,7 @@
 //! A few outcomes depend on what the model does not know, such as which VMAs the kernel has merged.
 //! Such operations are left out: [`Model::predict`] has no answer and changes nothing.
 
+mod access;
 mod area;
 mod expected;
 mod inspection;
@@ -26,40 +27,15 @@ use mmap_pool::uapi;
 
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SyncFlags};
-use crate::sys::{Answer, Fault, ELSEWHERE};
+use crate::sys::{Answer, ELSEWHERE};
 use crate::{digest, pattern, Seen, PAGE};
 use area::Run;
-use object::{size, Bytes, Object, ObjectKind};
+use object::{size, Object, ObjectKind};
 use state::Mapped;
 
 pub use expected::Expected;
 pub use kind::Kind;
 pub use state::Model;
-
-/// Why an access is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trap {
-    Unmapped,
-    Denied,
-    PastEnd,
-}
-
-impl Trap {
-    fn fault(self, at: u64) -> Fault {
-        let (signal, code) = match self {
-            Self::Unmapped => (libc::SIGSEGV, 1),
-            Self::Denied => (libc::SIGSEGV, 2),
-            Self::PastEnd => (libc::SIGBUS, libc::BUS_ADRERR),
-        };
-        Fault { signal, code, at }
-    }
-}
-
-/// What an address stands for.
-enum Place {
-    Object(usize, u64),
-    Copy,
-}
 
 /// What is written.
 enum Source {
@@ -236,99 +212,6 @@ impl Model {
     }
 
     // Memory.
-
-    /// What a page fault does.
-    fn fault(&mut self, p: usize, vpage: u64, is_write: bool) -> Result<Place, Trap> {
-        let process = self.processes[p].as_mut().ok_or(Trap::Unmapped)?;
-        let page = process.pages.get_mut(&vpage).ok_or(Trap::Unmapped)?;
-        let is_allowed = if is_write {
-            page.prot.is_writable()
-        } else {
-            page.prot.is_accessible()
-        };
-        if !is_allowed {
-            return Err(Trap::Denied);
-        }
-        if page.copy.is_some() {
-            return Ok(Place::Copy);
-        }
-        let object = &mut self.objects[page.object];
-        if page.pgoff >= object.nr_pages() {
-            return Err(Trap::PastEnd);
-        }
-        let bytes = &object.allocate(page.pgoff).bytes;
-        if is_write && !page.is_shared {
-            page.copy = Some(Rc::clone(bytes));
-            return Ok(Place::Copy);
-        }
-        Ok(Place::Object(page.object, page.pgoff))
-    }
-
-    fn bytes_mut(&mut self, p: usize, vpage: u64, place: &Place) -> Option<&mut Bytes> {
-        match *place {
-            Place::Object(object, pgoff) => {
-                let page = self.objects[object].pages.get_mut(&pgoff);
-                page.map(|page| &mut page.bytes)
-            }
-            Place::Copy => self.process(p).pages.get_mut(&vpage)?.copy.as_mut(),
-        }
-    }
-
-    fn load(&mut self, p: usize, at: u64, len: u64) -> (Vec<u8>, Option<Fault>) {
-        let mut bytes = Vec::new();
-        let mut now = at;
-        while now < at + len {
-            let place = match self.fault(p, now / PAGE, false) {
-                Ok(place) => place,
-                Err(trap) => return (bytes, Some(trap.fault(now))),
-            };
-            let stop = (at + len).min((now / PAGE + 1) * PAGE);
-            let (from, to) = (size(now % PAGE), size(now % PAGE + (stop - now)));
-            if let Some(page) = self.bytes_mut(p, now / PAGE, &place) {
-                bytes.extend_from_slice(&page[from..to]);
-            }
-            now = stop;
-        }
-        (bytes, None)
-    }
-
-    fn store(&mut self, p: usize, at: u64, bytes: &[u8]) -> (usize, Option<Fault>) {
-        let mut done = 0;
-        while done < bytes.len() {
-            let now = at + done as u64;
-            let place = match self.fault(p, now / PAGE, true) {
-                Ok(place) => place,
-                Err(trap) => return (done, Some(trap.fault(now))),
-            };
-            let from = size(now % PAGE);
-            let len = (bytes.len() - done).min(size(PAGE) - from);
-            if let Some(page) = self.bytes_mut(p, now / PAGE, &place) {
-                Rc::make_mut(page)[from..from + len].copy_from_slice(&bytes[done..done + len]);
-            }
-            done += len;
-        }
-        (done, None)
-    }
-
-    /// Faults pages in as `mlock` and `MAP_POPULATE` do.
-    fn populate_page(&mut self, p: usize, vpage: u64) -> Result<(), Trap> {
-        let Some(page) = self.process(p).pages.get(&vpage) else {
-            return Err(Trap::Unmapped);
-        };
-        let is_write = page.prot.is_writable() && !page.is_shared;
-        self.fault(p, vpage, is_write).map(drop)
-    }
-
-    /// Goes on in the next area when one fails.
-    fn populate(&mut self, p: usize, start: u64, end: u64) {
-        let mut failed = None;
-        for vpage in start..end {
-            let area = self.process(p).pages.get(&vpage).map(|page| page.area);
-            if area.is_some() && area != failed && self.populate_page(p, vpage).is_err() {
-                failed = area;
-            }
-        }
-    }
 
     fn mmap(
         &mut self,
