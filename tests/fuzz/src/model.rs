@@ -17,6 +17,7 @@ mod kind;
 mod mapping;
 mod object;
 mod remap;
+mod size;
 mod state;
 
 use std::rc::Rc;
@@ -421,75 +422,6 @@ impl Model {
         }
         self.descriptions[d].pos = found.to_bits();
         Expected::of(found)
-    }
-
-    /// Changes the size: what is past it goes, with private copies of it.
-    fn set_len(&mut self, o: usize, len: u64) {
-        let object = &mut self.objects[o];
-        let is_larger = len > object.size;
-        object.size = len;
-        if is_larger && !object.is_pool() {
-            return;
-        }
-        let end = object.nr_pages();
-        object.pages.retain(|&pgoff, _| pgoff < end);
-        if len % PAGE != 0 {
-            object.zero(len / PAGE, len % PAGE, PAGE);
-        }
-        for process in self.processes.iter_mut().flatten() {
-            for page in process.pages.values_mut() {
-                if page.object == o && page.pgoff >= end {
-                    page.copy = None;
-                }
-            }
-        }
-    }
-
-    /// `ftruncate` of a regular file.
-    fn set_size(&mut self, o: usize, len: u64) -> Answer {
-        let object = &self.objects[o];
-        if object.is_revoked {
-            return -i64::from(ENODEV);
-        }
-        if len < object.size && object.is_sealed(uapi::SEAL_SHRINK)
-            || len > object.size && object.is_sealed(uapi::SEAL_GROW)
-        {
-            return -i64::from(EPERM);
-        }
-        self.set_len(o, len);
-        0
-    }
-
-    fn resize(&mut self, p: usize, slot: u8, len: u64) -> Option<Expected> {
-        if self.kind == Kind::Memfd {
-            return self.ftruncate(p, slot, len.try_into().ok()?);
-        }
-        let Some(d) = self
-            .slot(p, slot)?
-            .filter(|&d| self.descriptions[d].is_writable)
-        else {
-            return Expected::error(EBADF);
-        };
-        let o = self.descriptions[d].object;
-        if self.objects[o].kind == ObjectKind::Node && (len == 0 || len % PAGE != 0) {
-            return Expected::error(EINVAL);
-        }
-        Expected::of(self.set_size(o, len))
-    }
-
-    fn ftruncate(&mut self, p: usize, slot: u8, len: i64) -> Option<Expected> {
-        let slot = self.slot(p, slot)?;
-        let Ok(len) = u64::try_from(len) else {
-            return Expected::error(EINVAL);
-        };
-        let Some(d) = slot else {
-            return Expected::error(EBADF);
-        };
-        let o = self.descriptions[d].object;
-        if self.objects[o].kind == ObjectKind::Node || !self.descriptions[d].is_writable {
-            return Expected::error(EINVAL);
-        }
-        Expected::of(self.set_size(o, len))
     }
 
     fn punch(&mut self, p: usize, slot: u8, off: u64, len: u64) -> Option<Expected> {
