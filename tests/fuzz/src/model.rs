@@ -12,6 +12,7 @@ mod access;
 mod advice;
 mod allocation;
 mod area;
+mod descriptor;
 mod expected;
 mod inspection;
 mod kind;
@@ -23,14 +24,14 @@ mod state;
 
 use std::rc::Rc;
 
-use libc::{EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOSPC, ENXIO, EPERM};
+use libc::{EBADF, EBUSY, EFAULT, EINVAL, ENODEV, ENOSPC, ENXIO, EPERM};
 use mmap_pool::uapi;
 
 use crate::cast::{SignCast, UnsignedCast};
-use crate::op::{Call, Op, OpenFlags};
+use crate::op::{Call, Op};
 use crate::sys::Answer;
-use crate::{digest, pattern, Seen, PAGE};
-use object::{size, Object, ObjectKind};
+use crate::{digest, pattern, PAGE};
+use object::{size, ObjectKind};
 
 pub use expected::Expected;
 pub use kind::Kind;
@@ -51,17 +52,8 @@ impl Model {
         match op.call {
             Call::Create { slot, size } => self.create(p, slot, size),
             Call::Open { slot, via, flags } => self.open(p, slot, via, flags),
-            Call::Close { slot } => {
-                let slot = self.slot_mut(p, slot)?;
-                Expected::of(slot.take().map_or(-i64::from(EBADF), |_| 0))
-            }
-            Call::Dup { slot, to } => {
-                let Some(description) = self.slot(p, slot)? else {
-                    return Expected::error(EBADF);
-                };
-                *self.slot_mut(p, to)? = Some(description);
-                Expected::of(0)
-            }
+            Call::Close { slot } => self.close(p, slot),
+            Call::Dup { slot, to } => self.dup(p, slot, to),
             Call::Pass { slot, receiver, to } => self.pass(p, slot, receiver, to),
             Call::Mmap {
                 slot,
@@ -133,9 +125,7 @@ impl Model {
                 to,
                 to_off,
             } => self.copy_range(p, slot, off, len, to, to_off),
-            Call::Fsync { slot } => {
-                Expected::of(self.slot(p, slot)?.map_or(-i64::from(EBADF), |_| 0))
-            }
+            Call::Fsync { slot } => self.fsync(p, slot),
             Call::Fork { child } => self.fork(p, child),
             Call::Exit {} | Call::Kill {} => {
                 if self.processes.iter().flatten().count() == 1 {
@@ -145,48 +135,6 @@ impl Model {
                 Expected::of(0)
             }
         }
-    }
-
-    fn create(&mut self, p: usize, slot: u8, size: u64) -> Option<Expected> {
-        self.slot(p, slot)?;
-        let kind = match self.kind {
-            Kind::Memfd => ObjectKind::Memfd,
-            Kind::Eager => ObjectKind::Eager,
-            _ => ObjectKind::Created,
-        };
-        self.objects.push(Object::new(kind, size));
-        let object = self.objects.len() - 1;
-        let description = self.describe(object, OpenFlags(libc::O_RDWR.to_bits()));
-        *self.slot_mut(p, slot)? = Some(description);
-        Expected::of(0)
-    }
-
-    fn open(&mut self, p: usize, slot: u8, via: u8, flags: OpenFlags) -> Option<Expected> {
-        self.slot(p, slot)?;
-        let Some(via) = self.slot(p, via)? else {
-            return Expected::error(ENOENT);
-        };
-        let object = self.descriptions[via].object;
-        if flags.has(libc::O_TRUNC) && self.objects[object].kind != ObjectKind::Node {
-            let result = self.set_size(object, 0);
-            if result < 0 {
-                return Expected::of(result);
-            }
-        }
-        let description = self.describe(object, flags);
-        *self.slot_mut(p, slot)? = Some(description);
-        Expected::of(0)
-    }
-
-    fn pass(&mut self, p: usize, slot: u8, receiver: u8, to: u8) -> Option<Expected> {
-        let r = usize::from(receiver);
-        self.processes.get(r)?.as_ref()?;
-        self.slot(r, to)?;
-        let Some(description) = self.slot(p, slot)? else {
-            return Expected::error(EBADF);
-        };
-        *self.slot_mut(r, to)? = Some(description);
-        Expected::of(0)
     }
 
     fn fork(&mut self, p: usize, child: u8) -> Option<Expected> {
@@ -475,25 +423,6 @@ impl Model {
         self.objects[o].is_revoked = true;
         self.set_len(o, 0);
         Expected::of(0)
-    }
-
-    fn info(&mut self, p: usize, slot: u8) -> Option<Expected> {
-        let Some(d) = self.slot(p, slot)? else {
-            return Expected::error(EBADF);
-        };
-        let object = &self.objects[self.descriptions[d].object];
-        let mut seen = Seen::of(object.size.to_signed());
-        seen.sum = object.pages.len() as u64;
-        seen.extra = u64::from(object.seals) << 32;
-        if object.is_pool() {
-            seen.extra |= object.nr_allocated;
-            seen.extra |= u64::from(object.kind == ObjectKind::Node) << 40;
-            seen.extra |= u64::from(object.is_revoked) << 41;
-        }
-        Some(Expected {
-            seen,
-            has_exact_pages: self.kind.has_exact_pages(),
-        })
     }
 
     fn sendfile(&mut self, p: usize, slot: u8, off: i64, len: u64, to: u8) -> Option<Expected> {
