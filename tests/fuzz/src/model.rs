@@ -14,6 +14,7 @@ mod allocation;
 mod area;
 mod descriptor;
 mod expected;
+mod fork;
 mod inspection;
 mod kind;
 mod mapping;
@@ -127,28 +128,8 @@ impl Model {
             } => self.copy_range(p, slot, off, len, to, to_off),
             Call::Fsync { slot } => self.fsync(p, slot),
             Call::Fork { child } => self.fork(p, child),
-            Call::Exit {} | Call::Kill {} => {
-                if self.processes.iter().flatten().count() == 1 {
-                    return None;
-                }
-                self.processes[p] = None;
-                Expected::of(0)
-            }
+            Call::Exit {} | Call::Kill {} => self.exit(p),
         }
-    }
-
-    fn fork(&mut self, p: usize, child: u8) -> Option<Expected> {
-        let c = usize::from(child);
-        if self.processes.get(c)?.is_some() {
-            return None;
-        }
-        let mut process = self.process(p).clone();
-        process.pages.retain(|_, page| !page.stays);
-        for page in process.pages.values_mut() {
-            page.is_locked = false;
-        }
-        self.processes[c] = Some(process);
-        Expected::of(0)
     }
 
     // Files.
