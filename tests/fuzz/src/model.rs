@@ -22,11 +22,9 @@ mod kind;
 mod mapping;
 mod object;
 mod remap;
+mod seal;
 mod size;
 mod state;
-
-use libc::{EBADF, EBUSY, EINVAL, ENODEV, EPERM};
-use mmap_pool::uapi;
 
 use crate::op::{Call, Op};
 use crate::{digest, pattern};
@@ -122,57 +120,5 @@ impl Model {
             Call::Fork { child } => self.fork(p, child),
             Call::Exit {} | Call::Kill {} => self.exit(p),
         }
-    }
-
-    fn seal(&mut self, p: usize, slot: u8, seals: u32) -> Option<Expected> {
-        let Some(d) = self.slot(p, slot)? else {
-            return Expected::error(EBADF);
-        };
-        let o = self.descriptions[d].object;
-        let object = &self.objects[o];
-        let all = uapi::SEAL_SEAL | uapi::SEAL_SHRINK | uapi::SEAL_GROW | uapi::SEAL_WRITE;
-        if !self.descriptions[d].is_writable {
-            return Expected::error(if object.is_pool() { EBADF } else { EPERM });
-        }
-        if object.is_revoked {
-            return Expected::error(ENODEV);
-        }
-        if seals & !all != 0 {
-            return Expected::error(EINVAL);
-        }
-        if object.is_sealed(uapi::SEAL_SEAL) {
-            return Expected::error(EPERM);
-        }
-        let mut pages = self
-            .processes
-            .iter()
-            .flatten()
-            .flat_map(|process| process.pages.values());
-        if seals & uapi::SEAL_WRITE != 0
-            && pages.any(|page| page.object == o && page.is_shared && page.may_write)
-        {
-            return Expected::error(EBUSY);
-        }
-        self.objects[o].seals |= seals;
-        Expected::of(0)
-    }
-
-    fn revoke(&mut self, p: usize, slot: u8) -> Option<Expected> {
-        if self.kind == Kind::Memfd {
-            return None;
-        }
-        let Some(d) = self.slot(p, slot)? else {
-            return Expected::error(EBADF);
-        };
-        let o = self.descriptions[d].object;
-        if self.objects[o].is_revoked {
-            return Expected::error(ENODEV);
-        }
-        if self.objects[o].is_eager() {
-            return Expected::error(EPERM);
-        }
-        self.objects[o].is_revoked = true;
-        self.set_len(o, 0);
-        Expected::of(0)
     }
 }
