@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What a pool has to do: bytes, errors and signals of every call, predicted.
+//! The model: it predicts the bytes, errors and signals of every call.
 //!
-//! It is told page by page, without folios, page tables or VMAs. Where memfd answers otherwise, a
-//! look at the kind of object says so, and nowhere else.
+//! The model knows pages. It has no folios, page tables or VMAs. Where a memfd answers differently, the
+//! model looks at the kind of object.
 //!
-//! A few outcomes depend on what the model does not know, such as which VMAs the kernel has merged.
-//! Such operations are left out: [`Model::predict`] has no answer and changes nothing.
+//! The model does not know everything, for example which VMAs the kernel has merged. It cannot
+//! predict a call that depends on that: [`Model::predict`] then returns `None` and changes nothing.
+//!
+//! Each file has one noun, and uses only files before it in this table:
+//!
+//! | files | what |
+//! |---|---|
+//! | `kind`, `expected` | kinds of objects, predicted answers |
+//! | `object` | a pool or memfd: its pages, its size, its seals |
+//! | `state` | all processes, open files and objects |
+//! | `area`, `access`, `size` | borders of VMAs; page faults and private copies; changes of size |
+//! | `descriptor`, `fork` | calls on descriptors and processes |
+//! | `mapping`, `remap`, `advice` | calls on mappings |
+//! | `file`, `copy`, `allocation`, `seal` | calls on files |
+//! | `inspection` | the reads at the end of a sequence |
 
 mod access;
 mod advice;
@@ -36,7 +49,8 @@ pub use kind::Kind;
 pub use state::Model;
 
 impl Model {
-    /// Predicts what comes of `op`, and makes it so. Without an answer nothing has happened.
+    /// Predicts the answer of `op`, and changes the model accordingly. Returns `None` and changes
+    /// nothing if the model does not know the answer.
     pub fn predict(&mut self, op: &Op) -> Option<Expected> {
         let p = usize::from(op.process);
         self.processes.get(p)?.as_ref()?;

@@ -9,7 +9,7 @@ use super::state::Model;
 use crate::sys::Fault;
 use crate::PAGE;
 
-/// Why an access is refused.
+/// The reason why an access fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trap {
     Unmapped,
@@ -28,14 +28,14 @@ impl Trap {
     }
 }
 
-/// What an address stands for.
+/// The page behind an address: a page of an object, or a private copy.
 pub(super) enum Place {
     Object(usize, u64),
     Copy,
 }
 
 impl Model {
-    /// What a page fault does.
+    /// A page fault: allocates the page, and makes the private copy if the access needs one.
     pub(super) fn fault(&mut self, p: usize, vpage: u64, is_write: bool) -> Result<Place, Trap> {
         let process = self.processes[p].as_mut().ok_or(Trap::Unmapped)?;
         let page = process.pages.get_mut(&vpage).ok_or(Trap::Unmapped)?;
@@ -108,7 +108,7 @@ impl Model {
         (done, None)
     }
 
-    /// Faults pages in as `mlock` and `MAP_POPULATE` do.
+    /// Faults a page in, as `mlock` and `MAP_POPULATE` do.
     pub(super) fn populate_page(&mut self, p: usize, vpage: u64) -> Result<(), Trap> {
         let Some(page) = self.process(p).pages.get(&vpage) else {
             return Err(Trap::Unmapped);
@@ -117,7 +117,7 @@ impl Model {
         self.fault(p, vpage, is_write).map(drop)
     }
 
-    /// Goes on in the next area when one fails.
+    /// Faults pages in. After a failure it continues in the next area.
     pub(super) fn populate(&mut self, p: usize, start: u64, end: u64) {
         let mut failed = None;
         for vpage in start..end {

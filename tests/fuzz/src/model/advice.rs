@@ -24,7 +24,7 @@ impl Model {
             return Expected::error(EINVAL);
         }
         if advice.0 == libc::MADV_PAGEOUT && self.kind == Kind::Memfd {
-            // It may lose pages that nobody has written yet.
+            // The kernel may drop pages that were never written.
             return None;
         }
         let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));

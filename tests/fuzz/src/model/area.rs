@@ -4,7 +4,7 @@
 
 use super::state::Model;
 
-/// How the pages of a range are mapped.
+/// The areas of a range of pages.
 #[derive(PartialEq, Eq)]
 pub(super) enum Run {
     Hole,
@@ -18,7 +18,7 @@ impl Model {
         self.nr_areas
     }
 
-    /// Lets an area begin at page `start` and one at page `end`, as a VMA does that differs.
+    /// Starts new areas at pages `start` and `end`, as the kernel splits VMAs there.
     pub(super) fn split(&mut self, p: usize, start: u64, end: u64) {
         for border in [start, end] {
             let area = self.new_area();
@@ -56,13 +56,13 @@ impl Model {
         }
     }
 
-    /// Whether nothing is mapped there.
+    /// Whether no page of the range is mapped.
     pub(super) fn is_free(&mut self, p: usize, start: u64, end: u64) -> bool {
         self.process(p).pages.range(start..end).next().is_none()
     }
 
-    /// Whether a new mapping continues a neighbour. The kernel may make the two one VMA then, without
-    /// asking the driver whether the new part is all right.
+    /// Whether a new mapping continues an adjacent one. The kernel may then extend the old VMA without
+    /// calling the driver.
     pub(super) fn may_merge(
         &self,
         p: usize,

@@ -33,7 +33,7 @@ impl Model {
         };
         let (source, target) = (self.descriptions[from].object, self.descriptions[to].object);
         if source == target {
-            // It would read what it has just written.
+            // The call would read bytes that it has just written.
             return None;
         }
         if self.descriptions[to].is_append {

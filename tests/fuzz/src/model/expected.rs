@@ -5,12 +5,12 @@
 use crate::sys::{Answer, Fault};
 use crate::{digest, Seen};
 
-/// What is to be seen.
+/// A predicted answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The answer.
     pub seen: Seen,
-    /// Whether pages that hold memory are as many and where the answer says.
+    /// Whether the resident pages must be exactly those of the answer.
     pub(super) has_exact_pages: bool,
 }
 
@@ -38,7 +38,7 @@ impl Expected {
         })
     }
 
-    /// An access of memory.
+    /// The answer of an access to memory.
     pub(super) fn accessed(done: usize, sum: u64, fault: Option<Fault>) -> Option<Self> {
         Some(Self {
             seen: Seen {
@@ -51,7 +51,7 @@ impl Expected {
         })
     }
 
-    /// Whether `seen` is it.
+    /// Whether `seen` is the predicted answer.
     #[must_use]
     pub fn matches(&self, seen: &Seen) -> bool {
         let what_is_told = |seen: &Seen| Seen {

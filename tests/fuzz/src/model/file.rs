@@ -14,10 +14,10 @@ use crate::cast::{SignCast, UnsignedCast};
 use crate::sys::Answer;
 use crate::PAGE;
 
-/// What is written.
+/// The source of a write.
 pub(super) enum Source {
     Bytes(Vec<u8>),
-    /// Memory of the process, from this place on.
+    /// Memory of the process, from this address on.
     Memory(u64),
 }
 
@@ -132,7 +132,7 @@ impl Model {
         if object.is_sealed(uapi::SEAL_WRITE) {
             return -i64::from(EPERM);
         }
-        // What a write past the end answers if it cannot make the object larger.
+        // The error of a write past the end, if it cannot make the object larger.
         let no_room = if object.kind == ObjectKind::Node {
             Some(ENOSPC)
         } else if object.is_sealed(uapi::SEAL_GROW) {
@@ -178,7 +178,7 @@ impl Model {
         let object = &mut self.objects[o];
         object.allocate(pos / PAGE);
         if !object.is_pool() {
-            // Before it looks at what is to be written, and even if there is nothing.
+            // A memfd grows before it reads the source, even if it can then read no byte.
             object.size = object.size.max(pos);
         }
         let bytes = match source {
@@ -199,8 +199,8 @@ impl Model {
         copied
     }
 
-    /// Whether the bytes of memory at `at` are, or may become, the very bytes at `off` of `object`,
-    /// shifted: a copy between them goes in an order that is nobody's business.
+    /// Whether memory at `at` maps the bytes at `off` of `object`, shifted. The result of a copy
+    /// between them depends on the order in which the kernel copies.
     fn is_tangled(&self, p: usize, at: u64, object: usize, off: u64, len: u64) -> bool {
         let Some(process) = &self.processes[p] else {
             return false;

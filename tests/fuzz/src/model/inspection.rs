@@ -7,13 +7,12 @@ use crate::op::{Call, Op};
 use crate::{LONGEST, PAGE};
 
 impl Model {
-    /// What has to be looked at when a sequence has ended: every page that is mapped and every byte
-    /// that can be read, of every process.
+    /// The reads at the end of a sequence: every mapped page and every readable byte of every process.
     #[must_use]
     pub fn inspection(&self) -> Vec<Op> {
-        /// Processes with more pages than this are looked at in larger pieces.
+        /// Processes with more pages than this are read in larger pieces.
         const MANY: usize = 128;
-        /// An object larger than this is read through one descriptor alone.
+        /// Objects larger than this are read through one descriptor only.
         const LARGE: u64 = 1 << 20;
 
         let mut ops = Vec::new();
@@ -50,7 +49,8 @@ impl Model {
         ops
     }
 
-    /// The mapped pages, in pieces of up to so many: an access of a piece is allowed or refused as one.
+    /// The mapped pages, in pieces of up to `max` pages. An access to a piece succeeds or fails as
+    /// a whole.
     fn pieces(&self, process: &Process, max: u64) -> Vec<(u64, u64)> {
         let is_past_end = |page: &Mapped| {
             page.copy.is_none() && page.pgoff >= self.objects[page.object].nr_pages()

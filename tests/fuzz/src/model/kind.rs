@@ -2,25 +2,25 @@
 
 //! Kinds of objects.
 
-/// What a sequence runs on.
+/// The kind of object that a sequence runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The default pool.
     Node,
-    /// A pool made for the sequence: it gets the pages that are touched.
+    /// A created pool of strategy `PAGE`.
     Created,
-    /// The same, but it gets the pages around as well.
+    /// A created pool of strategy `AROUND`.
     Around,
-    /// The same, but it gets memory in large pieces.
+    /// A created pool of strategy `HUGE`.
     Huge,
-    /// The same, but `mmap` allocates and maps all of it.
+    /// A created pool of strategy `EAGER`.
     Eager,
-    /// The kernel's own, as a check of the model.
+    /// A memfd, as a check of the model.
     Memfd,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::Node,
         Self::Created,
@@ -30,7 +30,7 @@ impl Kind {
         Self::Memfd,
     ];
 
-    /// Whether it can be told which pages hold memory.
+    /// Whether the model knows which pages are resident.
     #[must_use]
     pub fn has_exact_pages(self) -> bool {
         !matches!(self, Self::Around | Self::Huge | Self::Eager)

@@ -22,7 +22,7 @@ impl Model {
         prot: Prot,
         flags: MapFlags,
     ) -> Option<Expected> {
-        /// What `MAP_SHARED_VALIDATE` knows of what is drawn by lot.
+        /// The generated flags that `MAP_SHARED_VALIDATE` accepts.
         const KNOWN: i32 = 0xf
             | libc::MAP_FIXED
             | libc::MAP_POPULATE
@@ -81,7 +81,7 @@ impl Model {
             return None;
         }
         if refused != 0 {
-            // The kernel asks a driver last, when what was there is gone.
+            // The kernel calls a driver last, when the old mapping is gone.
             if object.is_pool() && is_fixed {
                 self.unmap(p, start, end);
             }
@@ -90,7 +90,7 @@ impl Model {
         let may_write = !is_shared || description.is_writable && !is_sealed;
         let is_locked = flags.has(libc::MAP_LOCKED);
         let room = object.room_beside(off / PAGE, end - start);
-        // What the kernel places itself is unmapped at once.
+        // The fuzzer unmaps a mapping at once if the kernel chose its address.
         let is_elsewhere = !is_fixed && !self.is_free(p, start, end + room);
         let shift = if is_elsewhere { 1 << 40 } else { 0 };
         let (start, end) = (start + shift, end + shift);
@@ -133,7 +133,8 @@ impl Model {
             return Expected::error(EINVAL);
         }
         let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
-        // Locked private pages that become writable are copied, as far as that goes in their VMA.
+        // Locked private pages that become writable are copied. A page past the end stops that in
+        // its VMA.
         let is_copied = |page: &Mapped| {
             page.is_locked && !page.is_shared && !page.prot.is_writable() && prot.is_writable()
         };

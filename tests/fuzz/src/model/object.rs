@@ -12,7 +12,7 @@ use crate::{HUGE, PAGE};
 /// The bytes of a page.
 pub(super) type Bytes = Rc<[u8; PAGE as usize]>;
 
-/// There is one such page, until somebody writes to it.
+/// A page of zeros. All such pages share one allocation until a write.
 fn zeros() -> Bytes {
     thread_local! {
         static ZEROS: Bytes = Rc::new([0; PAGE as usize]);
@@ -20,7 +20,7 @@ fn zeros() -> Bytes {
     ZEROS.with(Rc::clone)
 }
 
-/// Bytes as an index or length.
+/// Converts a number of bytes to an index or length.
 pub(super) fn size(bytes: u64) -> usize {
     usize::try_from(bytes).expect("sizes are small here")
 }
@@ -29,7 +29,8 @@ pub(super) fn size(bytes: u64) -> usize {
 #[derive(Clone, Debug)]
 pub(super) struct Page {
     pub(super) bytes: Bytes,
-    /// A page that `fallocate` gave to a memfd stays a hole for some, until it is used.
+    /// Whether `SEEK_DATA` and `mincore` take it for data. A page that `fallocate` gave to a memfd is a
+    /// hole for them until it is used.
     pub(super) is_data: bool,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Page {
 pub(super) enum ObjectKind {
     Node,
     Created,
-    /// Created, and never without one of its pages.
+    /// A created pool that always has all its pages.
     Eager,
     Memfd,
 }
@@ -76,9 +77,9 @@ impl Object {
         self.kind == ObjectKind::Eager
     }
 
-    /// The pages that have to be free after a mapping of `nr_pages` pages from page `pgoff` on, or the
-    /// kernel does not place it where it was asked to: for a pool it wants room to align huge pages, if
-    /// one fits in, even where that place needs none.
+    /// The number of pages that must be free after a mapping of `nr_pages` pages from page `pgoff`
+    /// on. Otherwise the kernel does not place the mapping at the requested address. For a pool it
+    /// wants room to align huge pages, if one fits in, even if the address is aligned already.
     pub(super) fn room_beside(&self, pgoff: u64, nr_pages: u64) -> u64 {
         if self.is_pool() && pgoff + nr_pages >= pgoff.next_multiple_of(HUGE) + HUGE {
             HUGE
@@ -95,14 +96,14 @@ impl Object {
         self.seals & seal != 0
     }
 
-    /// Whether it depends on the size of folios how much of such a write is done: it goes across the end
-    /// of a memfd that may not grow.
+    /// Whether the length of such a write depends on the size of folios: it crosses the end of a memfd
+    /// that must not grow.
     pub(super) fn is_cut_by_folios(&self, pos: u64, len: u64) -> bool {
         let is_across_end = pos < self.size && pos + len > self.size;
         is_across_end && !self.is_pool() && self.is_sealed(uapi::SEAL_GROW)
     }
 
-    /// Makes the page one that holds data.
+    /// Makes the page resident data.
     pub(super) fn allocate(&mut self, pgoff: u64) -> &mut Page {
         let nr_allocated = &mut self.nr_allocated;
         let page = self.pages.entry(pgoff).or_insert_with(|| {
@@ -116,7 +117,7 @@ impl Object {
         page
     }
 
-    /// What `fallocate` does.
+    /// Makes the page resident, as `fallocate` does.
     pub(super) fn reserve(&mut self, pgoff: u64) {
         let is_new = !self.pages.contains_key(&pgoff);
         let is_data = self.is_pool() || !is_new;
@@ -129,7 +130,7 @@ impl Object {
         }
     }
 
-    /// The bytes from `off` on, without allocating.
+    /// Reads bytes from `off` on. Allocates nothing.
     pub(super) fn read(&self, off: u64, len: u64) -> Vec<u8> {
         let end = self.size.min(off.saturating_add(len));
         let mut bytes = Vec::new();

@@ -78,7 +78,7 @@ impl Model {
         } else {
             let mut gap = self.process(p).pages.range(start + nr_old..start + nr_new);
             if nr_old == 0 || gap.next().is_some() {
-                // Where to, only the kernel knows.
+                // The kernel chooses the new address.
                 return if may_move {
                     None
                 } else {
@@ -97,7 +97,7 @@ impl Model {
             },
         };
         if nr_old == 0 {
-            // The page before the first may be the one before page 0.
+            // `before` may be the page before page 0, so this wraps around.
             for (index, vpage) in (place..place + nr_new).enumerate() {
                 let page = Mapped {
                     pgoff: before.pgoff.wrapping_add(1 + index as u64),
@@ -115,7 +115,8 @@ impl Model {
         Expected::of((place * PAGE).to_signed())
     }
 
-    /// Moves pages away from `start`, or lets them stay there without their copies.
+    /// Moves the pages at `start` to `to`. With `stay`, the old range keeps pages without private
+    /// copies.
     fn relocate(&mut self, p: usize, start: u64, end: u64, to: u64, stay: bool) {
         self.split(p, start, end);
         let mut moved = Vec::new();
@@ -133,7 +134,7 @@ impl Model {
             }
             moved.push((to + (vpage - start), page));
         }
-        // Where there was nothing, what is at the target stays.
+        // A hole in the source leaves the target as it was.
         for run in moved.chunk_by(|(target, _), (next, _)| target + 1 == *next) {
             if let [(first, _), ..] = run {
                 self.unmap(p, *first, first + run.len() as u64);

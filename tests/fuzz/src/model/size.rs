@@ -13,7 +13,7 @@ use crate::sys::Answer;
 use crate::PAGE;
 
 impl Model {
-    /// Changes the size: what is past it goes, with private copies of it.
+    /// Changes the size. Pages past the end are freed, and so are their private copies.
     pub(super) fn set_len(&mut self, o: usize, len: u64) {
         let object = &mut self.objects[o];
         let is_larger = len > object.size;

@@ -33,9 +33,9 @@ pub(super) struct Mapped {
     pub(super) is_locked: bool,
     /// `MADV_DONTFORK`.
     pub(super) stays: bool,
-    /// Pages of one area are certainly in one VMA.
+    /// The number of the area. Pages of one area are certainly in one VMA.
     pub(super) area: u32,
-    /// The private copy.
+    /// The private copy, if there is one.
     pub(super) copy: Option<Bytes>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Process {
     pub(super) pages: BTreeMap<u64, Mapped>,
 }
 
-/// All processes, open files and objects.
+/// The model: all processes, open files and objects.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(super) kind: Kind,
@@ -57,7 +57,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// One process, whose slot 0 is a descriptor of an empty object of `size` bytes.
+    /// A model of one process. Its slot 0 is a descriptor of an empty object of `size` bytes.
     #[must_use]
     pub fn new(kind: Kind, size: u64) -> Self {
         let object = match kind {
@@ -79,20 +79,20 @@ impl Model {
         model
     }
 
-    /// Whether the default pool is not what it was: sealed or revoked for good.
+    /// Whether the default pool is sealed or revoked for good.
     #[must_use]
     pub fn has_spoilt_node(&self) -> bool {
         self.kind == Kind::Node && (self.objects[0].seals != 0 || self.objects[0].is_revoked)
     }
 
-    /// The processes that exist.
+    /// The numbers of the processes.
     pub fn processes(&self) -> impl Iterator<Item = u8> + '_ {
         (0_u8..)
             .zip(&self.processes)
             .filter_map(|(number, process)| process.as_ref().map(|_| number))
     }
 
-    /// The slots of a process that are in use, and the size of what they are descriptors of.
+    /// The used slots of a process, and the sizes of their objects.
     pub fn slots(&self, process: u8) -> impl Iterator<Item = (u8, u64)> + '_ {
         let slots = self.processes[usize::from(process)].as_ref();
         (0_u8..)
@@ -103,14 +103,14 @@ impl Model {
             })
     }
 
-    /// The number of pages that a process has mapped.
+    /// The number of mapped pages of a process.
     #[must_use]
     pub fn nr_mapped(&self, process: u8) -> usize {
         let process = self.processes[usize::from(process)].as_ref();
         process.map_or(0, |process| process.pages.len())
     }
 
-    /// One of the pages that a process has mapped, in their order.
+    /// The mapped page of a process at this index, in ascending order.
     #[must_use]
     pub fn mapped(&self, process: u8, index: usize) -> Option<u64> {
         let process = self.processes[usize::from(process)].as_ref()?;
@@ -137,7 +137,7 @@ impl Model {
         self.process(p).slots.get_mut(usize::from(slot))
     }
 
-    /// The open file in a slot; nothing at all if there is no such slot.
+    /// The open file in a slot. The outer `None` means that there is no such slot.
     #[expect(clippy::option_option, reason = "no slot, no descriptor in it")]
     pub(super) fn slot(&self, p: usize, slot: u8) -> Option<Option<usize>> {
         let process = self.processes[p].as_ref()?;
