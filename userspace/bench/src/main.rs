@@ -15,6 +15,7 @@
 mod chart;
 mod compare;
 mod guest;
+mod marks;
 mod measure;
 mod processors;
 mod profile;

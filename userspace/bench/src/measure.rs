@@ -21,7 +21,7 @@ use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 use rustix::process::{waitpid, WaitOptions};
 use rustix::time::{clock_gettime, ClockId};
 
-use crate::profile;
+use crate::marks;
 use crate::row::{Unit, Work};
 use crate::subject::{Object, Subject, HUGE_PAGE, PAGE, TWIN};
 use crate::Failure;
@@ -531,9 +531,9 @@ fn touch_tail(object: &Object) -> Result<f64, Failure> {
 /// Instructions that this thread executes in `work`. A profile is of what is done here.
 pub fn cost_of<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, u64), Failure> {
     let before = now(ClockId::ThreadCPUTime);
-    profile::begin();
+    marks::begin();
     let result = work()?;
-    profile::end();
+    marks::end();
     Ok((result, now(ClockId::ThreadCPUTime) - before))
 }
 

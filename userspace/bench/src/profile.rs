@@ -6,7 +6,6 @@
 //! nothing is added to what is counted. The guest tells it when to count, and prints the kernel's
 //! symbols; the host puts the two together.
 
-use std::arch::asm;
 use std::collections::HashMap;
 use std::fs;
 
@@ -103,28 +102,6 @@ pub fn run() -> Result<Symbols, Failure> {
     Ok(Symbols {
         functions: functions(&fs::read_to_string("/proc/kallsyms")?)?,
     })
-}
-
-/// Makes the plugin count, in the next phase. Without one, does nothing.
-pub fn begin() {
-    // SAFETY: Does nothing, whatever is in the register.
-    unsafe {
-        asm!(
-            "nop dword ptr [rax + 0x6d6d7001]",
-            options(nostack, preserves_flags)
-        );
-    }
-}
-
-/// Makes the plugin count no more. Without one, does nothing.
-pub fn end() {
-    // SAFETY: Does nothing, whatever is in the register.
-    unsafe {
-        asm!(
-            "nop dword ptr [rax + 0x6d6d7000]",
-            options(nostack, preserves_flags)
-        );
-    }
 }
 
 /// The functions in the text of `/proc/kallsyms`.
