@@ -6,6 +6,8 @@
 //! What a thread does is measured by its own clock, so that nobody else's work is in the figure. The
 //! kernel's work in the background has a row of its own.
 
+mod cost;
+
 use std::collections::HashMap;
 use std::fs;
 use std::hint::black_box;
@@ -19,12 +21,14 @@ use rustix::fs::{fallocate, open, seek, FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::{pread, pwrite, read, write};
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 use rustix::process::{waitpid, WaitOptions};
-use rustix::time::{clock_gettime, ClockId};
+use rustix::time::ClockId;
 
-use crate::marks;
 use crate::row::{Unit, Work};
 use crate::subject::{Object, Subject, HUGE_PAGE, PAGE, TWIN};
 use crate::Failure;
+use cost::{cost_of, now, per, per_page};
+
+pub use cost::wait_until_alone;
 
 /// How large and how often.
 #[derive(Clone, Copy, Debug)]
@@ -528,15 +532,6 @@ fn touch_tail(object: &Object) -> Result<f64, Failure> {
     ))
 }
 
-/// Instructions that this thread executes in `work`. A profile is of what is done here.
-pub fn cost_of<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, u64), Failure> {
-    let before = now(ClockId::ThreadCPUTime);
-    marks::begin();
-    let result = work()?;
-    marks::end();
-    Ok((result, now(ClockId::ThreadCPUTime) - before))
-}
-
 fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Failure> {
     let ((), cost) = cost_of(|| {
         touch(mapping);
@@ -560,21 +555,6 @@ fn cost_of_others_until_rest() -> u64 {
     }
     let elapsed = now(ClockId::Monotonic) - begin;
     elapsed.saturating_sub(now(ClockId::ThreadCPUTime) - own_begin)
-}
-
-/// Waits until the kernel, which is not done when its first program runs, leaves this thread alone.
-pub fn wait_until_alone() {
-    const WINDOW_NS: u64 = 100_000_000;
-    loop {
-        let (begin, own_begin) = (now(ClockId::Monotonic), now(ClockId::ThreadCPUTime));
-        while now(ClockId::Monotonic) - begin < WINDOW_NS {}
-        let elapsed = now(ClockId::Monotonic) - begin;
-        let others = elapsed.saturating_sub(now(ClockId::ThreadCPUTime) - own_begin);
-        if others * 100 < elapsed {
-            return;
-        }
-        thread::sleep(Duration::from_millis(500));
-    }
 }
 
 /// Waits until the reserves of the pools stay as they are.
@@ -625,19 +605,6 @@ fn free_pages() -> Result<u64, Failure> {
         }
     }
     Ok(nr_pages)
-}
-
-fn now(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
-}
-
-fn per_page(cost: u64, object: &Object) -> f64 {
-    per(cost, object.nr_pages())
-}
-
-fn per(cost: u64, count: usize) -> f64 {
-    cost as f64 / count as f64
 }
 
 // A huge page is what the largest row of the quick scale has room for.
