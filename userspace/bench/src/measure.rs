@@ -7,16 +7,15 @@
 //! kernel's work in the background has a row of its own.
 
 mod cost;
+mod reserve;
 
 use std::collections::HashMap;
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufReader, Read};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
-use mmap_pool::{Mapping, MappingBuilder, Pool};
+use mmap_pool::{Mapping, MappingBuilder};
 use rustix::fs::{fallocate, open, seek, FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::{pread, pwrite, read, write};
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
@@ -24,11 +23,13 @@ use rustix::process::{waitpid, WaitOptions};
 use rustix::time::ClockId;
 
 use crate::row::{Unit, Work};
-use crate::subject::{Object, Subject, HUGE_PAGE, PAGE, TWIN};
+use crate::subject::{Object, Subject, HUGE_PAGE, PAGE};
 use crate::Failure;
 use cost::{cost_of, now, per, per_page};
+use reserve::{cost_of_others_until_rest, reserves};
 
 pub use cost::wait_until_alone;
+pub use reserve::rest;
 
 /// How large and how often.
 #[derive(Clone, Copy, Debug)]
@@ -538,46 +539,6 @@ fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Failure>
         Ok(())
     })?;
     Ok(cost)
-}
-
-/// Instructions that others execute until the reserves of the pools stay as they are.
-fn cost_of_others_until_rest() -> u64 {
-    const QUIET_NS: u64 = 20_000_000;
-
-    let (begin, own_begin) = (now(ClockId::Monotonic), now(ClockId::ThreadCPUTime));
-    let (mut reserve, mut since) = (reserves(), begin);
-    // This thread never sleeps, so whatever time is not its own was somebody's work.
-    while now(ClockId::Monotonic) - since < QUIET_NS {
-        let found = reserves();
-        if found != reserve {
-            (reserve, since) = (found, now(ClockId::Monotonic));
-        }
-    }
-    let elapsed = now(ClockId::Monotonic) - begin;
-    elapsed.saturating_sub(now(ClockId::ThreadCPUTime) - own_begin)
-}
-
-/// Waits until the reserves of the pools stay as they are.
-pub fn rest() {
-    let mut reserve = None;
-    loop {
-        // Takes no time: a clock that counts instructions leaps over what nobody does.
-        thread::sleep(Duration::from_millis(50));
-        let found = reserves();
-        if reserve == Some(found) {
-            return;
-        }
-        reserve = Some(found);
-    }
-}
-
-/// Pages in the reserves of the pools and of their twins.
-fn reserves() -> [u64; 2] {
-    [mmap_pool::DEFAULT_PATH, TWIN].map(|node| {
-        Pool::open_path(node)
-            .and_then(|pool| pool.stat())
-            .map_or(0, |stat| stat.nr_reserve_pages)
-    })
 }
 
 /// Bytes of memory that are gone after `make`.
