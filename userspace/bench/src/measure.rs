@@ -6,6 +6,7 @@
 //! What a thread does is measured by its own clock, so that nobody else's work is in the figure. The
 //! kernel's work in the background has a row of its own.
 
+mod calls;
 mod cost;
 mod reserve;
 
@@ -13,18 +14,16 @@ use std::collections::HashMap;
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufReader, Read};
-use std::path::Path;
 
 use mmap_pool::{Mapping, MappingBuilder};
-use rustix::fs::{fallocate, open, seek, FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
 use rustix::io::{pread, pwrite, read, write};
-use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
-use rustix::process::{waitpid, WaitOptions};
 use rustix::time::ClockId;
 
 use crate::row::{Unit, Work};
 use crate::subject::{Object, Subject, HUGE_PAGE, PAGE};
 use crate::Failure;
+use calls::{calls, forks, offset_in, open_map_close, NR_CALLS};
 use cost::{cost_of, now, per, per_page};
 use reserve::{cost_of_others_until_rest, reserves};
 
@@ -90,14 +89,6 @@ impl Scale {
 const HOLE_LEN: usize = 64 << 30;
 /// Bytes at the end of a growing object that are measured.
 const TAIL_LEN: usize = 16 << 20;
-/// Repetitions of a system call in one sample: so many that a tick of the kernel's timer does not
-/// show. Calls of many bytes take as long when there are fewer.
-const NR_CALLS: usize = 2048;
-/// Bytes that calls of more than a page read or write in one sample.
-const CALLS_LEN: usize = NR_CALLS * PAGE;
-/// Repetitions of a fork in one sample.
-const NR_FORKS: usize = 32;
-
 /// Takes the samples of `work` on `subject`, at `point` if the row has points.
 ///
 /// # Errors
@@ -407,59 +398,6 @@ impl Sequence {
         })?;
         Ok(per(cost, self.len()))
     }
-}
-
-/// Instructions of one call about `len` bytes, of many that are told their number.
-fn calls(len: usize, mut call: impl FnMut(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
-    let nr_calls = NR_CALLS.min(CALLS_LEN / len);
-    let ((), cost) = cost_of(|| (0..nr_calls).try_for_each(&mut call))?;
-    Ok(per(cost, nr_calls))
-}
-
-/// Offsets that go round in the first MiB of an object.
-fn offset_in(object: &Object, turn: usize) -> u64 {
-    const STEP: usize = 64 << 10;
-    let nr_steps = object.len().min(1 << 20) / STEP;
-    (turn % nr_steps * STEP) as u64
-}
-
-fn open_map_close(path: &Path) -> Result<(), Failure> {
-    let file = open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    let protection = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-    let start = unsafe {
-        mmap(
-            std::ptr::null_mut(),
-            PAGE,
-            protection,
-            MapFlags::SHARED,
-            &file,
-            0,
-        )
-    }?;
-    // SAFETY: The range was mapped just now, and nobody else knows it.
-    Ok(unsafe { munmap(start, PAGE) }?)
-}
-
-/// Instructions of everybody, since the child does its part.
-fn forks() -> Result<f64, Failure> {
-    let before = now(ClockId::Monotonic);
-    for _ in 0..NR_FORKS {
-        fork_and_wait()?;
-    }
-    Ok(per(now(ClockId::Monotonic) - before, NR_FORKS))
-}
-
-fn fork_and_wait() -> Result<(), Failure> {
-    // SAFETY: The process has one thread. The child ends at once.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        // SAFETY: Ends the child without running anything of the parent's.
-        unsafe { libc::_exit(0) };
-    }
-    let child = rustix::process::Pid::from_raw(child).ok_or("fork failed")?;
-    waitpid(Some(child), WaitOptions::empty())?;
-    Ok(())
 }
 
 /// Objects that grow from point to point, so that the largest is filled only once.
