@@ -9,6 +9,7 @@
 mod calls;
 mod cost;
 mod reserve;
+mod scale;
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,70 +21,17 @@ use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
 use rustix::io::{pread, pwrite, read, write};
 use rustix::time::ClockId;
 
-use crate::row::{Unit, Work};
-use crate::subject::{Object, Subject, HUGE_PAGE, PAGE};
+use crate::row::Work;
+use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
-use calls::{calls, forks, offset_in, open_map_close, NR_CALLS};
+use calls::{calls, forks, offset_in, open_map_close};
 use cost::{cost_of, now, per, per_page};
 use reserve::{cost_of_others_until_rest, reserves};
+use scale::repeat;
 
 pub use cost::wait_until_alone;
 pub use reserve::rest;
-
-/// How large and how often.
-#[derive(Clone, Copy, Debug)]
-pub struct Scale {
-    /// Bytes of an object.
-    object_len: usize,
-    /// Bytes that a sequential row reads or writes, at most.
-    sequence_len: usize,
-    /// Pieces in which it does so, at most.
-    nr_chunks: usize,
-    /// Bytes of the object of the memory rows.
-    memory_len: usize,
-    /// Samples taken, after one that does not count.
-    pub nr_samples: usize,
-}
-
-impl Scale {
-    /// For results.
-    pub const FULL: Self = Self {
-        object_len: 64 << 20,
-        sequence_len: 8 << 20,
-        nr_chunks: 1 << 18,
-        memory_len: 512 << 20,
-        nr_samples: 5,
-    };
-
-    /// For a profile.
-    pub const PROFILE: Self = Self {
-        object_len: 16 << 20,
-        nr_samples: 1,
-        ..Self::FULL
-    };
-
-    /// To see that everything can be measured.
-    pub const QUICK: Self = Self {
-        object_len: 2 << 20,
-        sequence_len: 64 << 10,
-        nr_chunks: 1 << 10,
-        memory_len: 8 << 20,
-        nr_samples: 1,
-    };
-}
-
-impl Scale {
-    /// What the cost of a sample is divided by, where the row's unit says what that is: of calls, those
-    /// of at most a page.
-    #[must_use]
-    pub fn divisor(self, unit: Unit) -> Option<usize> {
-        match unit {
-            Unit::PerPage => Some(self.object_len / PAGE),
-            Unit::PerCall => Some(NR_CALLS),
-            _ => None,
-        }
-    }
-}
+pub use scale::Scale;
 
 /// Bytes of a hole: so many that what was allocated meanwhile for other reasons does not show.
 const HOLE_LEN: usize = 64 << 30;
@@ -179,15 +127,6 @@ pub fn samples(
             unreachable!("instructions say nothing about processors")
         }
     }
-}
-
-/// Takes a sample that does not count, for caches to be warm, and then those that do.
-fn repeat(
-    scale: Scale,
-    mut sample: impl FnMut() -> Result<f64, Failure>,
-) -> Result<Vec<f64>, Failure> {
-    sample()?;
-    (0..scale.nr_samples).map(|_| sample()).collect()
 }
 
 /// An object all of whose pages hold memory.
@@ -505,6 +444,3 @@ fn free_pages() -> Result<u64, Failure> {
     }
     Ok(nr_pages)
 }
-
-// A huge page is what the largest row of the quick scale has room for.
-const _: () = assert!(Scale::QUICK.object_len >= HUGE_PAGE);
