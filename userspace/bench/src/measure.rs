@@ -10,6 +10,7 @@ mod calls;
 mod cost;
 mod reserve;
 mod scale;
+mod touch;
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,19 +20,23 @@ use std::io::{BufReader, Read};
 use mmap_pool::{Mapping, MappingBuilder};
 use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
 use rustix::io::{pread, pwrite, read, write};
-use rustix::time::ClockId;
 
 use crate::row::Work;
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 use calls::{calls, forks, offset_in, open_map_close};
-use cost::{cost_of, now, per, per_page};
-use reserve::{cost_of_others_until_rest, reserves};
+use cost::{cost_of, per, per_page};
+use reserve::reserves;
 use scale::repeat;
+use touch::{
+    cost_of_touch, first_touch, first_touch_settled, full, map_call, read_each_page, touches,
+    unmap, write_each_page_shuffled,
+};
 
 pub use cost::wait_until_alone;
 pub use reserve::rest;
 pub use scale::Scale;
+pub use touch::write_each_page;
 
 /// Bytes of a hole: so many that what was allocated meanwhile for other reasons does not show.
 const HOLE_LEN: usize = 64 << 30;
@@ -129,62 +134,6 @@ pub fn samples(
     }
 }
 
-/// An object all of whose pages hold memory.
-fn full(subject: Subject, len: usize) -> Result<Object, Failure> {
-    let object = Object::new(subject, len)?;
-    write_each_page(&object.shared()?);
-    rest();
-    Ok(object)
-}
-
-fn map_call(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    let object = Object::new(subject, scale.object_len)?;
-    rest();
-    let (mapping, cost) = cost_of(|| object.shared())?;
-    drop(mapping);
-    Ok(per_page(cost, &object))
-}
-
-fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    let object = Object::new(subject, scale.object_len)?;
-    let mapping = object.shared()?;
-    rest();
-    Ok(per_page(cost_of_touch(&mapping, write_each_page)?, &object))
-}
-
-fn first_touch_settled(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    // Half of the huge pages in the reserve, so that each sample makes it be filled up.
-    let object = Object::new(subject, 2 * scale.object_len)?;
-    rest();
-    let begin = now(ClockId::Monotonic);
-    let mapping = object.shared()?;
-    write_each_page(&mapping);
-    // Everybody's, for others may begin before the last page.
-    let cost = now(ClockId::Monotonic) - begin + cost_of_others_until_rest();
-    drop(mapping);
-    Ok(per_page(cost, &object))
-}
-
-/// The samples of touching the pages of new mappings of an object.
-fn touches(
-    object: &Object,
-    scale: Scale,
-    map: fn(&Object) -> Result<Mapping, Failure>,
-    touch: fn(&Mapping),
-) -> Result<Vec<f64>, Failure> {
-    repeat(scale, || {
-        let mapping = map(object)?;
-        Ok(per_page(cost_of_touch(&mapping, touch)?, object))
-    })
-}
-
-fn unmap(object: &Object) -> Result<f64, Failure> {
-    let mapping = object.shared()?;
-    write_each_page(&mapping);
-    let ((), cost) = cost_of(|| Ok(mapping.unmap()?))?;
-    Ok(per_page(cost, object))
-}
-
 fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     let (object, used) = memory_of(|| {
         let object = Object::new(subject, scale.memory_len)?;
@@ -198,34 +147,6 @@ fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
 fn hole(subject: Subject) -> Result<f64, Failure> {
     let (object, used) = memory_of(|| Object::new(subject, HOLE_LEN))?;
     Ok(per_page(used, &object))
-}
-
-/// Writes to the first byte of each page.
-pub fn write_each_page(mapping: &Mapping) {
-    for offset in (0..mapping.len()).step_by(PAGE) {
-        // SAFETY: The byte is within the mapping, which nobody else knows.
-        unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
-    }
-}
-
-fn read_each_page(mapping: &Mapping) {
-    for offset in (0..mapping.len()).step_by(PAGE) {
-        // SAFETY: The byte is within the mapping, which nobody else knows.
-        unsafe { mapping.as_ptr().add(offset).read_volatile() };
-    }
-}
-
-/// Writes to the first byte of each page, no two neighbours one after the other.
-fn write_each_page_shuffled(mapping: &Mapping) {
-    // Odd, so that with a power of two of pages each has its turn.
-    const STRIDE: usize = 0x9e37_79b1;
-    let nr_pages = mapping.len() / PAGE;
-    debug_assert!(nr_pages.is_power_of_two());
-    for turn in 0..nr_pages {
-        let page = turn.wrapping_mul(STRIDE) & (nr_pages - 1);
-        // SAFETY: The byte is within the mapping, which nobody else knows.
-        unsafe { mapping.as_ptr().add(page * PAGE).write_volatile(1) };
-    }
 }
 
 /// Adds up `len` bytes.
@@ -408,14 +329,6 @@ fn touch_tail(object: &Object) -> Result<f64, Failure> {
         cost_of_touch(&mapping, write_each_page)?,
         TAIL_LEN / PAGE,
     ))
-}
-
-fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Failure> {
-    let ((), cost) = cost_of(|| {
-        touch(mapping);
-        Ok(())
-    })?;
-    Ok(cost)
 }
 
 /// Bytes of memory that are gone after `make`.
