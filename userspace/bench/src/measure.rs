@@ -8,12 +8,12 @@
 
 mod calls;
 mod cost;
+mod memory;
 mod reserve;
 mod scale;
 mod touch;
 
 use std::collections::HashMap;
-use std::fs;
 use std::hint::black_box;
 use std::io::{BufReader, Read};
 
@@ -25,8 +25,8 @@ use crate::row::Work;
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 use calls::{calls, forks, offset_in, open_map_close};
-use cost::{cost_of, per, per_page};
-use reserve::reserves;
+use cost::{cost_of, per};
+use memory::{hole, overhead};
 use scale::repeat;
 use touch::{
     cost_of_touch, first_touch, first_touch_settled, full, map_call, read_each_page, touches,
@@ -38,8 +38,6 @@ pub use reserve::rest;
 pub use scale::Scale;
 pub use touch::write_each_page;
 
-/// Bytes of a hole: so many that what was allocated meanwhile for other reasons does not show.
-const HOLE_LEN: usize = 64 << 30;
 /// Bytes at the end of a growing object that are measured.
 const TAIL_LEN: usize = 16 << 20;
 /// Takes the samples of `work` on `subject`, at `point` if the row has points.
@@ -132,21 +130,6 @@ pub fn samples(
             unreachable!("instructions say nothing about processors")
         }
     }
-}
-
-fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    let (object, used) = memory_of(|| {
-        let object = Object::new(subject, scale.memory_len)?;
-        let len = object.len() as u64;
-        fallocate(object.file()?, FallocateFlags::empty(), 0, len)?;
-        Ok(object)
-    })?;
-    Ok(per_page(used, &object) - PAGE as f64)
-}
-
-fn hole(subject: Subject) -> Result<f64, Failure> {
-    let (object, used) = memory_of(|| Object::new(subject, HOLE_LEN))?;
-    Ok(per_page(used, &object))
 }
 
 /// Adds up `len` bytes.
@@ -329,31 +312,4 @@ fn touch_tail(object: &Object) -> Result<f64, Failure> {
         cost_of_touch(&mapping, write_each_page)?,
         TAIL_LEN / PAGE,
     ))
-}
-
-/// Bytes of memory that are gone after `make`.
-fn memory_of(make: impl FnOnce() -> Result<Object, Failure>) -> Result<(Object, u64), Failure> {
-    rest();
-    let before = free_pages()?;
-    let object = make()?;
-    rest();
-    let used = before.saturating_sub(free_pages()?);
-    Ok((object, used * PAGE as u64))
-}
-
-/// Pages that are free, those that processors keep for themselves and those in the reserves included.
-fn free_pages() -> Result<u64, Failure> {
-    // Makes the processors tell what they have counted.
-    fs::write("/proc/sys/vm/stat_refresh", "1")?;
-    let mut nr_pages = reserves().iter().sum();
-    for line in fs::read_to_string("/proc/zoneinfo")?.lines() {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some("pages"), Some("free"), Some(count)) | (Some("count:"), Some(count), None) => {
-                nr_pages += count.parse::<u64>()?;
-            }
-            _ => {}
-        }
-    }
-    Ok(nr_pages)
 }
