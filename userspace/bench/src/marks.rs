@@ -4,9 +4,9 @@
 
 use std::arch::asm;
 
-/// Makes the plugin count, in the next phase. Without one, does nothing.
+/// Begins the plugin's next phase. Without the plugin it does nothing.
 pub fn begin() {
-    // SAFETY: Does nothing, whatever is in the register.
+    // SAFETY: A `nop` does nothing, for any value of the register.
     unsafe {
         asm!(
             "nop dword ptr [rax + 0x6d6d7001]",
@@ -15,9 +15,9 @@ pub fn begin() {
     }
 }
 
-/// Makes the plugin count no more. Without one, does nothing.
+/// Ends the plugin's phase. Without the plugin it does nothing.
 pub fn end() {
-    // SAFETY: Does nothing, whatever is in the register.
+    // SAFETY: A `nop` does nothing, for any value of the register.
     unsafe {
         asm!(
             "nop dword ptr [rax + 0x6d6d7000]",

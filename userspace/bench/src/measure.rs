@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Takes the figures whose unit is the instruction or the byte, in a guest whose clock counts
-//! instructions, 1 ns each.
+//! Measures the rows in instructions or bytes. The guest's clock counts instructions, 1 ns each.
 //!
-//! What a thread does is measured by its own clock, so that nobody else's work is in the figure. The
-//! kernel's work in the background has a row of its own.
+//! A thread's work is measured by its own CPU clock, so the figure has no work of other threads. The
+//! kernel's work in the background has its own row.
 
 mod calls;
 mod cost;
@@ -39,7 +38,7 @@ pub use touch::write_each_page;
 ///
 /// # Errors
 ///
-/// The subject cannot be made, or a call fails.
+/// The object cannot be created, or a call fails.
 ///
 /// # Panics
 ///
@@ -122,7 +121,7 @@ pub fn samples(
             repeat(scale, || sequence.read_buffered(&object))
         }
         Work::ParallelFirstTouch | Work::ParallelWriteAgain | Work::LockFallbacks => {
-            unreachable!("instructions say nothing about processors")
+            unreachable!("processors.rs measures these")
         }
     }
 }

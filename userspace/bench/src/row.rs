@@ -10,7 +10,8 @@ use Subject::{
     TwinAround, TwinHuge, TwinPage, Udmabuf,
 };
 
-/// The work that a row measures. `measure.rs` does it, or `processors.rs` if it [`needs_processors`].
+/// The work that a row measures. `measure/` has the code, or `processors.rs` if it
+/// [`needs_processors`].
 ///
 /// [`needs_processors`]: Work::needs_processors
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

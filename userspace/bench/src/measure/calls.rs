@@ -13,15 +13,15 @@ use super::cost::{cost_of, now, per};
 use crate::subject::{Object, PAGE};
 use crate::Failure;
 
-/// Repetitions of a system call in one sample: so many that a tick of the kernel's timer does not
-/// show. Calls of many bytes take as long when there are fewer.
+/// Calls of one sample. With so many, a tick of the kernel's timer does not show. Fewer calls of many
+/// bytes take as long.
 pub const NR_CALLS: usize = 2048;
 /// Bytes that calls of more than a page read or write in one sample.
 const CALLS_LEN: usize = NR_CALLS * PAGE;
-/// Repetitions of a fork in one sample.
+/// Forks of one sample.
 const NR_FORKS: usize = 32;
 
-/// Instructions of one call about `len` bytes, of many that are told their number.
+/// Instructions of one call of `len` bytes, the mean of many. `call` gets the number of the call.
 pub fn calls(
     len: usize,
     mut call: impl FnMut(usize) -> Result<(), Failure>,
@@ -31,17 +31,18 @@ pub fn calls(
     Ok(per(cost, nr_calls))
 }
 
-/// Offsets that go round in the first MiB of an object.
+/// The offset of a call. The offsets cycle through the first MiB of the object.
 pub fn offset_in(object: &Object, turn: usize) -> u64 {
     const STEP: usize = 64 << 10;
     let nr_steps = object.len().min(1 << 20) / STEP;
     (turn % nr_steps * STEP) as u64
 }
 
+/// `open`, `mmap` of one page, `munmap`, `close`.
 pub fn open_map_close(path: &Path) -> Result<(), Failure> {
     let file = open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let protection = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+    // SAFETY: Without MAP_FIXED the kernel chooses an unused range.
     let start = unsafe {
         mmap(
             std::ptr::null_mut(),
@@ -52,11 +53,11 @@ pub fn open_map_close(path: &Path) -> Result<(), Failure> {
             0,
         )
     }?;
-    // SAFETY: The range was mapped just now, and nobody else knows it.
+    // SAFETY: The range has just been mapped, and nothing else uses it.
     Ok(unsafe { munmap(start, PAGE) }?)
 }
 
-/// Instructions of everybody, since the child does its part.
+/// Instructions of a fork, of all processes together: the child does a part of the work.
 pub fn forks() -> Result<f64, Failure> {
     let before = now(ClockId::Monotonic);
     for _ in 0..NR_FORKS {
@@ -66,10 +67,10 @@ pub fn forks() -> Result<f64, Failure> {
 }
 
 fn fork_and_wait() -> Result<(), Failure> {
-    // SAFETY: The process has one thread. The child ends at once.
+    // SAFETY: The process has one thread. The child exits at once.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: Ends the child without running anything of the parent's.
+        // SAFETY: Exits the child without running exit handlers.
         unsafe { libc::_exit(0) };
     }
     let child = rustix::process::Pid::from_raw(child).ok_or("fork failed")?;

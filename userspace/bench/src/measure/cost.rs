@@ -11,7 +11,7 @@ use crate::marks;
 use crate::subject::Object;
 use crate::Failure;
 
-/// Instructions that this thread executes in `work`. A profile is of what is done here.
+/// Counts the instructions that this thread executes in `work`. A profile counts the same work.
 pub fn cost_of<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, u64), Failure> {
     let before = now(ClockId::ThreadCPUTime);
     marks::begin();
@@ -20,7 +20,7 @@ pub fn cost_of<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, u64),
     Ok((result, now(ClockId::ThreadCPUTime) - before))
 }
 
-/// Waits until the kernel, which is not done when its first program runs, leaves this thread alone.
+/// Waits until the kernel has finished its work after boot, so that it does not disturb this thread.
 pub fn wait_until_alone() {
     const WINDOW_NS: u64 = 100_000_000;
     loop {
@@ -35,15 +35,18 @@ pub fn wait_until_alone() {
     }
 }
 
+/// Reads a clock: nanoseconds, which are instructions in the guest.
 pub fn now(clock: ClockId) -> u64 {
     let now = clock_gettime(clock);
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
+/// The cost per page of the object.
 pub fn per_page(cost: u64, object: &Object) -> f64 {
     per(cost, object.nr_pages())
 }
 
+/// The cost per one of `count`.
 pub fn per(cost: u64, count: usize) -> f64 {
     cost as f64 / count as f64
 }

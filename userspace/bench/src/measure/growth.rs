@@ -14,17 +14,17 @@ use super::touch::{cost_of_touch, write_each_page};
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
-/// Bytes at the end of a growing object that are measured.
+/// The measured bytes at the end of a growing object.
 const TAIL_LEN: usize = 16 << 20;
 
-/// Objects that grow from point to point, so that the largest is filled only once.
+/// An object that grows from point to point, so that the largest one is filled only once.
 #[derive(Debug, Default)]
 pub struct Growth {
     object: Option<(Subject, Object)>,
     found: HashMap<(Subject, usize), Grown>,
 }
 
-/// What touching the last 16 MiB of an object costs.
+/// The samples of touching the last 16 MiB of an object.
 #[derive(Clone, Debug, Default)]
 pub struct Grown {
     pub first: Vec<f64>,
@@ -32,7 +32,7 @@ pub struct Grown {
 }
 
 impl Growth {
-    /// Measures an object of `len` bytes, no smaller than the one before.
+    /// Measures an object of `len` bytes. It must not be smaller than the previous one.
     pub fn measure(
         &mut self,
         subject: Subject,
@@ -70,14 +70,14 @@ impl Growth {
         Ok(grown)
     }
 
-    /// Gives the memory back.
+    /// Frees the object.
     pub fn end(&mut self) {
         self.object = None;
     }
 }
 
-/// Leaves some hundred pages on this processor's list of free ones. The page allocator fills an empty list
-/// with dozens at once, which is a tenth of what 16 MiB of huge pages take.
+/// Leaves some hundred pages on this processor's list of free pages. The page allocator fills an empty
+/// list with dozens of pages at once. That costs a tenth of touching 16 MiB of huge pages.
 fn leave_free_pages() -> Result<(), Failure> {
     let memory = Object::new(Subject::Anon, 2 << 20)?;
     write_each_page(&memory.shared()?);

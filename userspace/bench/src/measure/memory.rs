@@ -12,9 +12,10 @@ use super::scale::Scale;
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
-/// Bytes of a hole: so many that what was allocated meanwhile for other reasons does not show.
+/// Bytes of the hole. With so many, other allocations do not show.
 const HOLE_LEN: usize = 64 << 30;
 
+/// Memory used for a resident page, minus the page itself.
 pub fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     let (object, used) = memory_of(|| {
         let object = Object::new(subject, scale.memory_len)?;
@@ -25,12 +26,13 @@ pub fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     Ok(per_page(used, &object) - PAGE as f64)
 }
 
+/// Memory used for a page of an object that is one hole.
 pub fn hole(subject: Subject) -> Result<f64, Failure> {
     let (object, used) = memory_of(|| Object::new(subject, HOLE_LEN))?;
     Ok(per_page(used, &object))
 }
 
-/// Bytes of memory that are gone after `make`.
+/// Creates an object, and returns it with the bytes of memory that it uses.
 fn memory_of(make: impl FnOnce() -> Result<Object, Failure>) -> Result<(Object, u64), Failure> {
     rest();
     let before = free_pages()?;
@@ -40,9 +42,9 @@ fn memory_of(make: impl FnOnce() -> Result<Object, Failure>) -> Result<(Object, 
     Ok((object, used * PAGE as u64))
 }
 
-/// Pages that are free, those that processors keep for themselves and those in the reserves included.
+/// Counts the free pages, with those on the processors' lists and in the reserves.
 fn free_pages() -> Result<u64, Failure> {
-    // Makes the processors tell what they have counted.
+    // Adds up the counts of the processors.
     fs::write("/proc/sys/vm/stat_refresh", "1")?;
     let mut nr_pages = reserves().iter().sum();
     for line in fs::read_to_string("/proc/zoneinfo")?.lines() {

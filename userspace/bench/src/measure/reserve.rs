@@ -11,11 +11,11 @@ use rustix::time::ClockId;
 use super::cost::now;
 use crate::subject::TWIN;
 
-/// Waits until the reserves of the pools stay as they are.
+/// Waits until the reserves of the pools are full: until they no longer change.
 pub fn rest() {
     let mut reserve = None;
     loop {
-        // Takes no time: a clock that counts instructions leaps over what nobody does.
+        // Takes no real time: the guest's clock skips the time in which nothing runs.
         thread::sleep(Duration::from_millis(50));
         let found = reserves();
         if reserve == Some(found) {
@@ -25,13 +25,13 @@ pub fn rest() {
     }
 }
 
-/// Instructions that others execute until the reserves of the pools stay as they are.
+/// Counts the instructions of other threads until the reserves no longer change.
 pub fn cost_of_others_until_rest() -> u64 {
     const QUIET_NS: u64 = 20_000_000;
 
     let (begin, own_begin) = (now(ClockId::Monotonic), now(ClockId::ThreadCPUTime));
     let (mut reserve, mut since) = (reserves(), begin);
-    // This thread never sleeps, so whatever time is not its own was somebody's work.
+    // This thread never sleeps, so all time that is not its own is work of other threads.
     while now(ClockId::Monotonic) - since < QUIET_NS {
         let found = reserves();
         if found != reserve {
@@ -42,7 +42,7 @@ pub fn cost_of_others_until_rest() -> u64 {
     elapsed.saturating_sub(now(ClockId::ThreadCPUTime) - own_begin)
 }
 
-/// Pages in the reserves of the pools and of their twins.
+/// Counts the pages in the reserves of the pools and of their twins.
 pub fn reserves() -> [u64; 2] {
     [mmap_pool::DEFAULT_PATH, TWIN].map(|node| {
         Pool::open_path(node)

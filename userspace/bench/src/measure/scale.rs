@@ -7,23 +7,23 @@ use crate::row::Unit;
 use crate::subject::{HUGE_PAGE, PAGE};
 use crate::Failure;
 
-/// How large and how often.
+/// The sizes of the objects, and the number of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Bytes of an object.
     pub object_len: usize,
-    /// Bytes that a sequential row reads or writes, at most.
+    /// The most bytes that a sequential row reads or writes.
     pub sequence_len: usize,
-    /// Pieces in which it does so, at most.
+    /// The most pieces of a sequential row.
     pub nr_chunks: usize,
     /// Bytes of the object of the memory rows.
     pub memory_len: usize,
-    /// Samples taken, after one that does not count.
+    /// Samples, after a first one that is thrown away.
     pub nr_samples: usize,
 }
 
 impl Scale {
-    /// For results.
+    /// The scale of results.
     pub const FULL: Self = Self {
         object_len: 64 << 20,
         sequence_len: 8 << 20,
@@ -32,14 +32,14 @@ impl Scale {
         nr_samples: 5,
     };
 
-    /// For a profile.
+    /// The scale of a profile.
     pub const PROFILE: Self = Self {
         object_len: 16 << 20,
         nr_samples: 1,
         ..Self::FULL
     };
 
-    /// To see that everything can be measured.
+    /// A small scale that only shows that everything can be measured.
     pub const QUICK: Self = Self {
         object_len: 2 << 20,
         sequence_len: 64 << 10,
@@ -48,8 +48,8 @@ impl Scale {
         nr_samples: 1,
     };
 
-    /// What the cost of a sample is divided by, where the row's unit says what that is: of calls, those
-    /// of at most a page.
+    /// The number of pages or calls that a sample's cost is divided by, for calls of at most a page.
+    /// Returns `None` for other units.
     #[must_use]
     pub fn divisor(self, unit: Unit) -> Option<usize> {
         match unit {
@@ -60,10 +60,10 @@ impl Scale {
     }
 }
 
-// A huge page is what the largest row of the quick scale has room for.
+// The quick scale must have room for a huge page.
 const _: () = assert!(Scale::QUICK.object_len >= HUGE_PAGE);
 
-/// Takes a sample that does not count, for caches to be warm, and then those that do.
+/// Takes a first sample to warm the caches and throws it away. Then it takes the samples that count.
 pub fn repeat(
     scale: Scale,
     mut sample: impl FnMut() -> Result<f64, Failure>,

@@ -16,7 +16,7 @@ use super::touch::full;
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
-/// Bytes that are read or written one piece after the other.
+/// Bytes that are read or written piece by piece.
 #[derive(Clone, Copy)]
 pub struct Sequence {
     chunk_len: usize,
@@ -42,10 +42,12 @@ impl Sequence {
         (0..self.nr_chunks).map(move |index| unsafe { start.add(index * self.chunk_len) })
     }
 
+    /// Creates an object of the sequence's length with all its pages resident.
     pub fn full(self, subject: Subject) -> Result<Object, Failure> {
         full(subject, self.len())
     }
 
+    /// Fills a new object through a mapping.
     pub fn write_mapped(self, subject: Subject) -> Result<f64, Failure> {
         let object = Object::new(subject, self.len())?;
         let buffer = vec![1; self.chunk_len];
@@ -53,7 +55,7 @@ impl Sequence {
         let ((), cost) = cost_of(|| {
             let mapping = object.shared()?;
             for chunk in self.chunks(&mapping) {
-                // SAFETY: The chunk is within the mapping, which nobody else knows.
+                // SAFETY: The chunk is within the mapping, and nothing else uses the mapping.
                 unsafe { chunk.copy_from_nonoverlapping(buffer.as_ptr(), buffer.len()) };
                 black_box(chunk);
             }
@@ -62,6 +64,7 @@ impl Sequence {
         Ok(per(cost, self.len()))
     }
 
+    /// Fills a new object by `write`.
     pub fn write_called(self, subject: Subject) -> Result<f64, Failure> {
         let object = Object::new(subject, self.len())?;
         let buffer = vec![1; self.chunk_len];
@@ -75,11 +78,12 @@ impl Sequence {
         Ok(per(cost, self.len()))
     }
 
+    /// Adds up all bytes in a mapping.
     pub fn read_mapped(self, object: &Object) -> Result<f64, Failure> {
         let ((), cost) = cost_of(|| {
             let mapping = object.shared()?;
             for chunk in self.chunks(&mapping) {
-                // SAFETY: The chunk is within the mapping, which nobody else knows.
+                // SAFETY: The chunk is within the mapping, and nothing else uses the mapping.
                 black_box(unsafe { sum(chunk, self.chunk_len) });
             }
             Ok(mapping.unmap()?)
@@ -87,6 +91,7 @@ impl Sequence {
         Ok(per(cost, self.len()))
     }
 
+    /// Adds up all bytes by `read`.
     pub fn read_called(self, object: &Object) -> Result<f64, Failure> {
         let mut buffer = vec![0; self.chunk_len];
         seek(object.file()?, SeekFrom::Start(0))?;
@@ -101,11 +106,12 @@ impl Sequence {
         Ok(per(cost, self.len()))
     }
 
+    /// Adds up all bytes, taking each from a buffer.
     pub fn read_buffered(self, object: &Object) -> Result<f64, Failure> {
         seek(object.file()?, SeekFrom::Start(0))?;
         let ((), cost) = cost_of(|| {
             let mut total = 0_u64;
-            // As large a buffer as stdio has.
+            // The buffer has the size of stdio's.
             for byte in BufReader::with_capacity(PAGE, object.file()?).bytes() {
                 total = black_box(total + u64::from(byte?));
             }
@@ -119,7 +125,7 @@ impl Sequence {
 ///
 /// # Safety
 ///
-/// They can be read, and nobody writes them.
+/// The bytes are readable, and nothing writes them meanwhile.
 #[inline(never)]
 unsafe fn sum(start: *const u8, len: usize) -> u64 {
     // SAFETY: The caller's promise.

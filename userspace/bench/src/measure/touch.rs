@@ -11,7 +11,7 @@ use super::scale::{repeat, Scale};
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
-/// An object all of whose pages hold memory.
+/// Creates an object with all its pages resident.
 pub fn full(subject: Subject, len: usize) -> Result<Object, Failure> {
     let object = Object::new(subject, len)?;
     write_each_page(&object.shared()?);
@@ -19,6 +19,7 @@ pub fn full(subject: Subject, len: usize) -> Result<Object, Failure> {
     Ok(object)
 }
 
+/// `mmap` of all of a new object.
 pub fn map_call(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     let object = Object::new(subject, scale.object_len)?;
     rest();
@@ -27,6 +28,7 @@ pub fn map_call(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     Ok(per_page(cost, &object))
 }
 
+/// One write to each page of a new object.
 pub fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     let object = Object::new(subject, scale.object_len)?;
     let mapping = object.shared()?;
@@ -34,20 +36,21 @@ pub fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     Ok(per_page(cost_of_touch(&mapping, write_each_page)?, &object))
 }
 
+/// The same, with all work of the kernel until the reserve is full again.
 pub fn first_touch_settled(subject: Subject, scale: Scale) -> Result<f64, Failure> {
-    // Half of the huge pages in the reserve, so that each sample makes it be filled up.
+    // Takes half of the reserve's huge pages, so that each sample makes the kernel refill it.
     let object = Object::new(subject, 2 * scale.object_len)?;
     rest();
     let begin = now(ClockId::Monotonic);
     let mapping = object.shared()?;
     write_each_page(&mapping);
-    // Everybody's, for others may begin before the last page.
+    // The time of all threads, because the refill may begin before the last page.
     let cost = now(ClockId::Monotonic) - begin + cost_of_others_until_rest();
     drop(mapping);
     Ok(per_page(cost, &object))
 }
 
-/// The samples of touching the pages of new mappings of an object.
+/// Takes the samples of touching all pages of an object, each through a new mapping.
 pub fn touches(
     object: &Object,
     scale: Scale,
@@ -60,6 +63,7 @@ pub fn touches(
     })
 }
 
+/// `munmap` of a mapping whose pages were all touched.
 pub fn unmap(object: &Object) -> Result<f64, Failure> {
     let mapping = object.shared()?;
     write_each_page(&mapping);
@@ -67,6 +71,7 @@ pub fn unmap(object: &Object) -> Result<f64, Failure> {
     Ok(per_page(cost, object))
 }
 
+/// Counts the instructions that this thread executes in `touch`.
 pub fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Failure> {
     let ((), cost) = cost_of(|| {
         touch(mapping);
@@ -78,27 +83,28 @@ pub fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Fail
 /// Writes to the first byte of each page.
 pub fn write_each_page(mapping: &Mapping) {
     for offset in (0..mapping.len()).step_by(PAGE) {
-        // SAFETY: The byte is within the mapping, which nobody else knows.
+        // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
     }
 }
 
+/// Reads the first byte of each page.
 pub fn read_each_page(mapping: &Mapping) {
     for offset in (0..mapping.len()).step_by(PAGE) {
-        // SAFETY: The byte is within the mapping, which nobody else knows.
+        // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { mapping.as_ptr().add(offset).read_volatile() };
     }
 }
 
-/// Writes to the first byte of each page, no two neighbours one after the other.
+/// Writes to the first byte of each page, in an order without neighbours.
 pub fn write_each_page_shuffled(mapping: &Mapping) {
-    // Odd, so that with a power of two of pages each has its turn.
+    // Odd, so that it reaches every page of a power of two.
     const STRIDE: usize = 0x9e37_79b1;
     let nr_pages = mapping.len() / PAGE;
     debug_assert!(nr_pages.is_power_of_two());
     for turn in 0..nr_pages {
         let page = turn.wrapping_mul(STRIDE) & (nr_pages - 1);
-        // SAFETY: The byte is within the mapping, which nobody else knows.
+        // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { mapping.as_ptr().add(page * PAGE).write_volatile(1) };
     }
 }
