@@ -197,7 +197,7 @@ fn tally(act: usize, word: usize) -> usize {
 /// A thread of the hand.
 struct Actor<'a> {
     words: &'a SharedWords,
-    lot: Rand64,
+    random: Rand64,
     /// The fuzzer's PID. It is in the cgroup too, but maps no object.
     fuzzer: i32,
     /// Held while memory goes offline, and while an act pins or offlines pages. Pinned pages cannot
@@ -209,7 +209,7 @@ struct Actor<'a> {
 impl Actor<'_> {
     /// A number below `end`.
     fn below(&mut self, end: u64) -> u64 {
-        self.lot.rand_range(0..end.max(1))
+        self.random.rand_range(0..end.max(1))
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> Result<T, Refusal> {
@@ -247,10 +247,10 @@ impl Actor<'_> {
 
     fn draw(&mut self, choices: &[usize]) -> Option<usize> {
         let total = choices.iter().map(|&act| ACTS[act].weight).sum();
-        let mut lot = self.below(total);
+        let mut number = self.below(total);
         for &act in choices {
-            match lot.checked_sub(ACTS[act].weight) {
-                Some(rest) => lot = rest,
+            match number.checked_sub(ACTS[act].weight) {
+                Some(rest) => number = rest,
                 None => return Some(act),
             }
         }
@@ -365,11 +365,11 @@ impl Hand {
                 let threads: [&[Pace]; 2] = [&[Pace::Quick], &[Pace::Slow, Pace::Free]];
                 for (thread, paces) in threads.into_iter().enumerate() {
                     let (words, pins) = (&words, &pins);
-                    let lot = Rand64::new((u128::from(seed) << 8) | thread as u128);
+                    let random = Rand64::new((u128::from(seed) << 8) | thread as u128);
                     scope.spawn(move || {
                         let mut actor = Actor {
                             words,
-                            lot,
+                            random,
                             fuzzer,
                             pins,
                             nr_lost: 0,

@@ -77,60 +77,60 @@ impl Theme {
 /// Makes a sequence of `nr_ops` operations.
 #[must_use]
 pub fn generate(theme: Theme, seed: u64, nr_ops: usize) -> Sequence {
-    let mut lot = Lot::new(seed, theme.scale(seed));
-    lot.theme = theme;
-    let size = lot.object_size();
+    let mut random = Random::new(seed, theme.scale(seed));
+    random.theme = theme;
+    let size = random.object_size();
     let mut ops = Vec::with_capacity(nr_ops);
-    lot.fill(&mut ops, size, nr_ops);
+    random.fill(&mut ops, size, nr_ops);
     Sequence { size, ops }
 }
 
 /// The weight of each operation: for [`Theme::Calls`], for [`Theme::Bytes`].
 const WEIGHTS: &[(u64, u64, Draw)] = &[
-    (80, 200, Lot::load),
-    (80, 200, Lot::store),
-    (60, 60, Lot::mmap),
-    (40, 200, Lot::pread),
-    (40, 300, Lot::pwrite),
-    (25, 50, Lot::pread_to),
-    (25, 50, Lot::pwrite_from),
-    (15, 50, Lot::read),
-    (15, 50, Lot::write),
-    (15, 15, Lot::seek),
-    (20, 8, Lot::munmap),
-    (25, 8, Lot::mprotect),
-    (30, 8, Lot::mremap),
-    (30, 20, Lot::madvise),
-    (8, 8, Lot::msync),
-    (10, 10, Lot::mlock),
-    (8, 8, Lot::munlock),
-    (12, 12, Lot::mincore),
-    (14, 4, Lot::resize),
-    (10, 4, Lot::truncate),
-    (18, 8, Lot::punch),
-    (18, 8, Lot::fallocate),
-    (8, 8, Lot::prefault),
-    (3, 0, Lot::seal),
-    (1, 0, Lot::revoke),
-    (20, 20, Lot::info),
-    (12, 12, Lot::open),
-    (8, 2, Lot::close),
-    (5, 5, Lot::dup),
-    (5, 1, Lot::create),
-    (5, 5, Lot::pass),
-    (8, 8, Lot::sendfile),
-    (8, 8, Lot::copy_range),
-    (2, 2, Lot::fsync),
-    (14, 4, Lot::fork),
-    (5, 1, Lot::exit),
-    (4, 1, Lot::kill),
+    (80, 200, Random::load),
+    (80, 200, Random::store),
+    (60, 60, Random::mmap),
+    (40, 200, Random::pread),
+    (40, 300, Random::pwrite),
+    (25, 50, Random::pread_to),
+    (25, 50, Random::pwrite_from),
+    (15, 50, Random::read),
+    (15, 50, Random::write),
+    (15, 15, Random::seek),
+    (20, 8, Random::munmap),
+    (25, 8, Random::mprotect),
+    (30, 8, Random::mremap),
+    (30, 20, Random::madvise),
+    (8, 8, Random::msync),
+    (10, 10, Random::mlock),
+    (8, 8, Random::munlock),
+    (12, 12, Random::mincore),
+    (14, 4, Random::resize),
+    (10, 4, Random::truncate),
+    (18, 8, Random::punch),
+    (18, 8, Random::fallocate),
+    (8, 8, Random::prefault),
+    (3, 0, Random::seal),
+    (1, 0, Random::revoke),
+    (20, 20, Random::info),
+    (12, 12, Random::open),
+    (8, 2, Random::close),
+    (5, 5, Random::dup),
+    (5, 1, Random::create),
+    (5, 5, Random::pass),
+    (8, 8, Random::sendfile),
+    (8, 8, Random::copy_range),
+    (2, 2, Random::fsync),
+    (14, 4, Random::fork),
+    (5, 1, Random::exit),
+    (4, 1, Random::kill),
 ];
 
-type Draw = fn(&mut Lot, &Model, u8) -> Call;
+type Draw = fn(&mut Random, &Model, u8) -> Call;
 
 /// The random generator of operations.
 #[derive(Debug)]
-pub struct Lot {
+pub struct Random {
     rand: Rand64,
     scale: Scale,
     theme: Theme,
@@ -138,7 +138,7 @@ pub struct Lot {
     process: u8,
 }
 
-impl Lot {
+impl Random {
     /// A generator with this seed and scale.
     #[must_use]
     pub fn new(seed: u64, scale: Scale) -> Self {
@@ -225,7 +225,7 @@ impl Lot {
     }
 
     fn object_size(&mut self) -> u64 {
-        let pages = self.or_huge(2, |lot| lot.below(lot.scale.object_pages() + 1)) * PAGE;
+        let pages = self.or_huge(2, |random| random.below(random.scale.object_pages() + 1)) * PAGE;
         if self.chance(40) {
             pages + self.within_page()
         } else {
@@ -245,15 +245,15 @@ impl Lot {
 
     /// Draws a number of pages: 1 to `end`, or many at the large scale.
     fn nr_pages(&mut self, end: u64) -> u64 {
-        self.or_huge(2, |lot| {
-            let many = lot.scale == Scale::Large && lot.chance(40);
-            1 + lot.below(if many { HUGE + HUGE / 2 } else { end })
+        self.or_huge(2, |random| {
+            let many = random.scale == Scale::Large && random.chance(40);
+            1 + random.below(if many { HUGE + HUGE / 2 } else { end })
         })
     }
 
     /// Draws any page of the arena. At the large scale, the first page of a huge page is likely.
     fn arena_page(&mut self) -> u64 {
-        self.or_huge(3, |lot| lot.below(lot.scale.arena_pages()))
+        self.or_huge(3, |random| random.below(random.scale.arena_pages()))
     }
 
     /// Draws an offset in a page. The borders are likely.
@@ -310,7 +310,7 @@ impl Lot {
             0 => size,
             1 => size.saturating_sub(1 + self.below(100)),
             2 => size + self.below(100),
-            _ => self.or_huge(2, |lot| lot.below(pages + 2)) * PAGE + self.within_page(),
+            _ => self.or_huge(2, |random| random.below(pages + 2)) * PAGE + self.within_page(),
         }
     }
 
@@ -404,7 +404,7 @@ impl Lot {
             1..=3 => 1 + self.below(3 * PAGE),
             _ => self.nr_pages(8) * PAGE,
         };
-        let off = self.or_huge(2, |lot| lot.below(size / PAGE + 3));
+        let off = self.or_huge(2, |random| random.below(size / PAGE + 3));
         let off = off * PAGE + u64::from(self.chance(1));
         Call::Mmap {
             slot,
@@ -429,11 +429,11 @@ impl Lot {
 
     fn mremap(&mut self, model: &Model, process: u8) -> Call {
         let at = self.page(model, process) + u64::from(self.chance(1));
-        let old = self.or_huge(2, |lot| lot.below(6)) * PAGE;
+        let old = self.or_huge(2, |random| random.below(6)) * PAGE;
         let new = if self.chance(40) {
             old
         } else {
-            self.or_huge(2, |lot| lot.below(9)) * PAGE
+            self.or_huge(2, |random| random.below(9)) * PAGE
         };
         let flags = self.pick(&[
             0,

@@ -15,7 +15,7 @@ use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
 use crate::disturb::{Hand, Loose};
-use crate::generate::{Lot, Scale, Theme};
+use crate::generate::{Random, Scale, Theme};
 use crate::model::{Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
 use crate::sys::{self, SharedWords};
@@ -130,7 +130,7 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
     // A killed process may leave a child, which uses the pool a moment longer.
     sys::adopt_orphans();
-    let mut lot = Lot::new(seed, scale);
+    let mut random = Random::new(seed, scale);
     let mut next_seed = seed << 16;
     let mut start = || {
         next_seed += NR_THREADS as u64;
@@ -138,15 +138,15 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
         i32::try_from(pid).unwrap_or(-1)
     };
     let mut pids: [i32; NR_PROCESSES] = std::array::from_fn(|_| start());
-    let mut next_kill = lot.below(REST);
+    let mut next_kill = random.below(REST);
     while words.get(COUNT) < ROUND && words.get(MISHAP) == 0 {
         thread::sleep(Duration::from_millis(1));
-        let victim = lot.index(NR_PROCESSES);
+        let victim = random.index(NR_PROCESSES);
         let is_due = words.get(COUNT) >= next_kill;
         for (nr, pid) in pids.iter_mut().enumerate() {
             if nr == victim && is_due {
                 let _ = sys::kill(*pid, libc::SIGKILL);
-                next_kill = words.get(COUNT) + lot.below(REST);
+                next_kill = words.get(COUNT) + random.below(REST);
             } else if !sys::has_ended(*pid) {
                 continue;
             }
@@ -201,9 +201,9 @@ fn compete(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
         for thread in 0..NR_THREADS as u64 {
             scope.spawn(move || {
                 let picture = picture(scale);
-                let mut lot = Lot::new(seed + thread, scale);
+                let mut random = Random::new(seed + thread, scale);
                 while words.get(COUNT) < ROUND {
-                    play(setup, &picture, &mut lot, words, true);
+                    play(setup, &picture, &mut random, words, true);
                 }
             });
         }
@@ -211,18 +211,18 @@ fn compete(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
 }
 
 /// Does one random operation.
-fn play(setup: &Setup, picture: &Model, lot: &mut Lot, words: &SharedWords, may_fork: bool) {
-    let op = lot.op(picture);
+fn play(setup: &Setup, picture: &Model, random: &mut Random, words: &SharedWords, may_fork: bool) {
+    let op = random.op(picture);
     match op.call {
         Call::Fork { .. } if may_fork => {
-            let mut childs_lot = lot.another();
+            let mut childs_random = random.another();
             let pid = sys::fork(|| {
                 for _ in 0..20 {
-                    play(setup, picture, &mut childs_lot, words, false);
+                    play(setup, picture, &mut childs_random, words, false);
                 }
             });
             if let Ok(pid @ 1..) = i32::try_from(pid) {
-                if lot.chance(50) {
+                if random.chance(50) {
                     let _ = sys::kill(pid, libc::SIGKILL);
                 }
                 note(words, sys::wait(pid));
