@@ -18,7 +18,7 @@
 
 #include "plugin.h"
 
-/* nopl 0x6d6d7001(%rax) and nopl 0x6d6d7000(%rax), as in userspace/bench/src/profile.rs. */
+/* nopl 0x6d6d7001(%rax) and nopl 0x6d6d7000(%rax), as in userspace/bench/src/marks.rs. */
 static const unsigned char begin_mark[] = { 0x0f, 0x1f, 0x80, 0x01, 0x70, 0x6d, 0x6d };
 static const unsigned char end_mark[] = { 0x0f, 0x1f, 0x80, 0x00, 0x70, 0x6d, 0x6d };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Which functions and lines of `src/` no guest has run.
+//! Lists the functions and lines of `src/` that no guest has run.
 //!
-//! `qemu/plugin/reached.c` notes the blocks of instructions that were executed where the kernel puts
-//! modules; the module's own line table says what lines they are.
+//! QEMU's plugin `qemu/plugin/reached.c` records the executed blocks of instructions in the address
+//! range of modules. The module's line table maps these instructions to source lines.
 
 mod module;
 mod place;
@@ -19,12 +19,12 @@ use module::Module;
 use place::Block;
 use report::{Explained, Report};
 
-/// Anything that went wrong.
+/// Any error.
 type Failure = Box<dyn Error>;
 
 const USAGE: &str = "usage: mmap-pool-coverage MODULE TOP EXPLANATIONS.md REACHED…";
 
-/// Whether each line is reached or explained.
+/// Returns whether each line is reached or explained.
 fn run(arguments: &[String]) -> Result<bool, Failure> {
     let [module, top, explained, guests @ ..] = arguments else {
         return Err(USAGE.into());

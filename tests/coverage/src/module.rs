@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A module as it was built, and linked to some place: its code, and which lines it is made of.
+//! A module file, linked at a fixed address: its code and its line table.
 
 use std::fs;
 use std::path::Path;
@@ -14,22 +14,22 @@ use crate::Failure;
 /// A section of code.
 #[derive(Debug)]
 pub struct Text {
-    /// Where it was linked to.
+    /// The address that it is linked at.
     pub start: u64,
     /// The code.
     pub bytes: Vec<u8>,
-    /// Which bytes stay as they are wherever the module is loaded.
+    /// Whether each byte is the same at every load address: no relocation changes it.
     pub is_fixed: Vec<bool>,
 }
 
-/// Instructions that were made of a line, or of one that was inlined there.
+/// Instructions of one line, or of a line inlined there.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The address of the first.
+    /// The first address.
     pub start: u64,
-    /// The one past the last.
+    /// The address after the last one.
     pub end: u64,
-    /// The file, as the compiler was told.
+    /// The file's path, as given to the compiler.
     pub file: String,
     /// The line.
     pub line: u32,
@@ -63,11 +63,11 @@ impl Text {
 }
 
 impl Module {
-    /// Reads a module that was linked by itself, with its relocations kept.
+    /// Reads a module that is linked alone, with its relocations kept.
     ///
     /// # Errors
     ///
-    /// It is none, or has no line table.
+    /// The file is no module, or has no line table.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = fs::read(path)?;
         let file = object::File::parse(&*bytes)?;
@@ -95,7 +95,7 @@ fn rows(file: &object::File<'_>) -> Result<Vec<Row>, Failure> {
     let context = Context::from_dwarf(gimli::Dwarf::load(load)?)?;
     let mut rows = Vec::new();
     for (start, len, _) in context.find_location_range(0, u64::MAX)? {
-        // The line itself, and those that it was inlined into.
+        // The line itself, and the lines it is inlined into.
         let mut frames = context.find_frames(start).skip_all_loads()?;
         while let Some(frame) = frames.next()? {
             let location = frame

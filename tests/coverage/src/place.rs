@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Where a module was in a guest, and what of it was executed there.
+//! Finds the module's load addresses in a guest, and its executed code.
 //!
-//! Nobody has to tell where it was, and it may have been loaded many times: its code is recognized. What
-//! the loader and the kernel have patched is left out of the comparison, or is little.
+//! A guest does not report load addresses, and may load the module many times. This file finds them
+//! by comparing executed code with the module's code. The comparison skips bytes that the loader
+//! relocates, and tolerates the few bytes that the kernel patches.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::ParseIntError;
@@ -11,14 +12,14 @@ use std::str::FromStr;
 
 use crate::module::Text;
 
-/// Instructions that were executed one after the other.
+/// Instructions that the guest executed one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     address: u64,
     bytes: Vec<u8>,
 }
 
-/// A line of what the plugin writes: the address, the bytes.
+/// Parses a line of the plugin's output: the address, then the bytes.
 impl FromStr for Block {
     type Err = crate::Failure;
 
@@ -36,7 +37,7 @@ impl FromStr for Block {
 }
 
 impl Text {
-    /// How many bytes of the block are those at `offset`, and how many are not.
+    /// Counts the bytes of the block that equal those at `offset`, and those that differ.
     fn compare(&self, offset: usize, block: &Block) -> (usize, usize) {
         let own = self.bytes[offset..].iter().zip(&self.is_fixed[offset..]);
         let mut counts = (0, 0);
@@ -50,9 +51,9 @@ impl Text {
         counts
     }
 
-    /// Where the text was, as the blocks tell.
+    /// Finds the addresses at which the text was loaded.
     fn places(&self, blocks: &[Block]) -> Vec<u64> {
-        /// Shorter blocks look like others.
+        /// Shorter blocks are not unique.
         const TELLING: usize = 12;
 
         let mut votes: HashMap<u64, usize> = HashMap::new();
@@ -69,7 +70,7 @@ impl Text {
                 }
             }
         }
-        // Functions begin alike, so some blocks are found where they are not.
+        // Many functions begin alike, so some blocks match at wrong addresses.
         let most = votes.values().copied().max().unwrap_or(0);
         let enough = (most / 8).max(self.bytes.len() / 1024);
         votes.retain(|_, votes| *votes > enough);
@@ -77,9 +78,9 @@ impl Text {
     }
 }
 
-/// The addresses, of those that the texts were linked to, that were executed.
+/// Returns the executed addresses, as link addresses of the texts.
 pub fn reached(texts: &[Text], blocks: &[Block]) -> BTreeSet<u64> {
-    /// Bytes that the kernel may have patched in a block: of a return, of an indirect call.
+    /// Bytes of a block that the kernel may patch: those of a return or an indirect call.
     const PATCHED: usize = 2;
 
     let mut reached = BTreeSet::new();
@@ -110,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// Code of which no part is like another, with an address at byte 40.
+    /// Code without repetitions, with a relocated address at byte 40.
     fn text() -> Text {
         let bytes: Vec<u8> = (0..200_u32)
             .map(|index| (index * index / 7 + index).to_le_bytes()[0])

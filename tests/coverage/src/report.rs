@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What was reached of each function, and what was not.
+//! The report: reached and unreached lines of each function.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,24 +17,24 @@ type Name = (String, String);
 #[derive(Debug)]
 struct Function {
     name: Name,
-    /// Lines with code: what they say, and whether they were reached.
+    /// Lines with code: their text, and whether they are reached.
     lines: BTreeMap<usize, (String, bool)>,
 }
 
-/// What was reached, function by function.
+/// The functions of the module, with their reached and unreached lines.
 #[derive(Debug)]
 pub struct Report(Vec<Function>);
 
-/// How many lines of which functions no test reaches, for reasons that are written down.
+/// The unreached lines of each function that `docs/coverage.md` explains.
 #[derive(Debug)]
 pub struct Explained(BTreeMap<Name, usize>);
 
 impl Explained {
-    /// Those of the tables in `text`: rows that begin with a file, a function, and a number of lines.
+    /// Reads the tables in `text`. A row has a file, a function, a number of lines and a reason.
     ///
     /// # Errors
     ///
-    /// A row is not like this.
+    /// A row has another form, has no reason, or repeats a function.
     pub fn read(text: &str) -> Result<Self, Failure> {
         let mut explained = BTreeMap::new();
         for row in text.lines().filter(|line| line.starts_with("| `src/")) {
@@ -43,21 +43,21 @@ impl Explained {
                 .map(|cell| cell.trim().replace('`', ""))
                 .collect();
             let [_, file, function, nr_lines, why, _] = &cells[..] else {
-                return Err(format!("four columns are wanted: {row}").into());
+                return Err(format!("a row must have four columns: {row}").into());
             };
             if why.is_empty() {
-                return Err(format!("no reason is given: {row}").into());
+                return Err(format!("a row must give a reason: {row}").into());
             }
             let name = (file.clone(), function.clone());
             if explained.insert(name, nr_lines.parse()?).is_some() {
-                return Err(format!("explained twice: {row}").into());
+                return Err(format!("a function must have one row: {row}").into());
             }
         }
         Ok(Self(explained))
     }
 }
 
-/// The function that a line begins, if it does.
+/// Returns the name of the function that begins on this line, if one does.
 fn function_of(line: &str, is_rust: bool) -> Option<&str> {
     let name = if is_rust {
         let code = line.split("//").next()?;
@@ -78,7 +78,7 @@ fn is_rust(file: &str) -> bool {
         .is_some_and(|extension| extension == "rs")
 }
 
-/// The functions of a file, up to the tests that are in it; and for each line which of them it is in.
+/// Returns the functions of a file, without its tests, and for each line the index of its function.
 fn functions(file: &str, text: &str) -> (Vec<Function>, Vec<usize>) {
     let mut functions: Vec<Function> = Vec::new();
     let mut begin = |name: &str| {
@@ -93,7 +93,7 @@ fn functions(file: &str, text: &str) -> (Vec<Function>, Vec<usize>) {
         .lines()
         .take_while(|line| !(line.starts_with("#[") && line.contains("kunit_tests(")))
         .map(|line| {
-            // What a macro derives is the macro's.
+            // Derived code belongs to the macro, not to a function here.
             if line.trim_start().starts_with("#[derive(") {
                 return begin("derive");
             }
@@ -111,7 +111,7 @@ impl Function {
         self.lines.values().any(|(_, is_reached)| *is_reached)
     }
 
-    /// Lines that were not reached, and what they say.
+    /// The unreached lines, and their text.
     fn unreached(&self) -> impl Iterator<Item = (usize, &str)> {
         self.lines
             .iter()
@@ -121,8 +121,7 @@ impl Function {
 }
 
 impl Report {
-    /// Looks up the addresses that were `reached` among the module's `rows`, as far as they are of files
-    /// in `top/src`.
+    /// Maps the `reached` addresses to lines by the module's `rows`, for the files in `top/src`.
     ///
     /// # Errors
     ///
@@ -143,7 +142,7 @@ impl Report {
             let text = fs::read_to_string(top.join(&file))?;
             let (mut functions, of_lines) = functions(&file, &text);
             for ((number, text), &function) in (1..).zip(text.lines()).zip(&of_lines) {
-                // Where a function begins and ends, there is code only in copies that are not inlined.
+                // The first and last line of a function have code only in copies that are not inlined.
                 let is_edge = function_of(text, is_rust(&file)).is_some()
                     || text.chars().all(|c| " \t{}()[];,".contains(c));
                 if let Some(&is_reached) = lines.get(&number).filter(|_| !is_edge) {
@@ -157,7 +156,7 @@ impl Report {
         Ok(Self(report))
     }
 
-    /// How many lines of each function, or of those with its name in its file, were not reached.
+    /// Counts the unreached lines of each function. Functions of one name in one file count together.
     fn unreached(&self) -> BTreeMap<&Name, usize> {
         let mut unreached = BTreeMap::new();
         for function in &self.0 {
@@ -167,14 +166,14 @@ impl Report {
         unreached
     }
 
-    /// Whether no more lines of each function were not reached than is explained.
+    /// Returns whether no function has more unreached lines than `explained` says.
     pub fn is_explained(&self, explained: &Explained) -> bool {
         self.unreached()
             .iter()
             .all(|(name, nr_lines)| Some(nr_lines) <= explained.0.get(name))
     }
 
-    /// What was not reached, whether that is explained, and how much was.
+    /// Formats the report: the unreached lines, whether they are explained, and the totals.
     pub fn text(&self, explained: &Explained) -> String {
         let mut text = String::new();
         let unreached = self.unreached();
@@ -223,7 +222,10 @@ impl Report {
         let nr_reached = nr_lines - nr_unreached;
         let _ = writeln!(text, "{nr_reached} of {nr_lines} lines with code reached");
         let nr_explained = nr_unreached - nr_unexplained;
-        let _ = writeln!(text, "{nr_explained} of {nr_unreached} others explained");
+        let _ = writeln!(
+            text,
+            "{nr_explained} of {nr_unreached} unreached lines explained"
+        );
         text
     }
 }
@@ -253,7 +255,7 @@ mod tests {
 }
 ";
 
-    /// A report on `TEXT`, of which these lines were reached.
+    /// A report on `TEXT` with these reached lines.
     fn report(name: &str, reached: &[u64]) -> Report {
         let top =
             std::env::temp_dir().join(format!("mmap-pool-coverage-{}-{name}", std::process::id()));
@@ -279,7 +281,7 @@ mod tests {
 ";
 
     #[test]
-    fn what_was_not_reached_is_told_by_function() {
+    fn unreached_lines_are_listed_by_function() {
         assert_eq!(
             report("told", &[4, 5, 9]).text(&Explained::read("").unwrap()),
             "src/mm/x.rs second: 2 of 3 lines not reached, NOT EXPLAINED\n\
@@ -287,12 +289,12 @@ mod tests {
              \x20     12  three();\n\
              2 of 2 functions reached\n\
              2 of 4 lines with code reached\n\
-             0 of 2 others explained\n"
+             0 of 2 unreached lines explained\n"
         );
     }
 
     #[test]
-    fn what_was_not_reached_has_to_be_explained() {
+    fn each_unreached_line_needs_an_explanation() {
         let nothing = Explained::read("").unwrap();
         let second = Explained::read(SECOND).unwrap();
         let some = report("some", &[4, 5, 9]);
@@ -305,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reached_after_all_needs_no_explanation() {
+    fn an_explanation_of_a_reached_line_is_reported() {
         let text = report("more", &[4, 5, 9, 10]).text(&Explained::read(SECOND).unwrap());
         assert!(text.contains("\nsrc/mm/x.rs second: 2 lines explained, 1 not reached\n"));
     }
 
     #[test]
-    fn an_explanation_has_a_reason_and_stands_once() {
+    fn each_explained_function_has_one_row_with_a_reason() {
         for row in [
             "| `src/mm/x.rs` | `second` | 2 | |",
             "| `src/mm/x.rs` | `second` | many | so |",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The same bits, signed or not: what the standard library has since Rust 1.87.
+//! Conversions between signed and unsigned integers that keep the bits. The standard library has them
+//! since Rust 1.87.
 #![allow(
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,

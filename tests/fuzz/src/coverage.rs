@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What of the module has been run: KCOV tells, on a kernel that has it.
+//! Coverage of the module's code, on a kernel with KCOV.
 //!
-//! Each process has a buffer of its own, in which the kernel notes the blocks of code that the process
-//! runs. A step from one block to another is an edge. Where the module lies is no part of it, so it
-//! may be loaded anew in between.
+//! Each process has its own buffer. The kernel records there the blocks of code that the process
+//! runs. A step from one block to the next is an edge. Blocks are recorded as offsets in the
+//! module, so the module can be reloaded between sequences.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -15,16 +15,16 @@ use crate::sys::Trace;
 use crate::PROCESSES;
 
 const FILE: &str = "/sys/kernel/debug/kcov";
-/// Blocks that a process may run in a row. What is more is not noted.
+/// Blocks that a buffer has room for. The kernel does not record more.
 const NR_BLOCKS: usize = 1 << 14;
-/// Edges are told apart by so many bits.
+/// Bits of the hash that identifies an edge.
 const EDGE_BITS: u32 = 20;
 
-/// What all processes have reached so far.
+/// The blocks and edges that all processes have reached so far.
 #[derive(Debug)]
 pub struct Coverage {
     traces: [Trace; PROCESSES],
-    /// Where the module is, and its bytes.
+    /// The module's address and size in bytes.
     module: (u64, u64),
     has_block: Vec<bool>,
     has_edge: Vec<bool>,
@@ -33,11 +33,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Nothing yet, or `None` on a kernel without KCOV.
+    /// Begins with nothing reached. Returns `None` on a kernel without KCOV.
     ///
     /// # Errors
     ///
-    /// There is no memory, or no module.
+    /// The system is out of memory, or the module is not loaded.
     pub fn open() -> Result<Option<Self>, Failure> {
         let trace = || {
             Trace::new(
@@ -61,33 +61,34 @@ impl Coverage {
         Ok(Some(coverage))
     }
 
-    /// Looks where the module is now.
+    /// Reads the module's current address.
     ///
     /// # Errors
     ///
-    /// It is not loaded.
+    /// The module is not loaded.
     pub fn locate(&mut self) -> Result<(), Failure> {
-        self.module = module(&fs::read_to_string("/proc/modules")?).ok_or("there is no module")?;
+        let modules = fs::read_to_string("/proc/modules")?;
+        self.module = module(&modules).ok_or("the module is not loaded")?;
         Ok(())
     }
 
-    /// From now on this process is the one whose blocks are noted as those of `process`.
+    /// Records the blocks of the calling process, as those of `process`, until it ends.
     ///
     /// # Panics
     ///
-    /// Another process is.
+    /// Another process records as `process`.
     pub fn begin(&self, process: u8) {
         let answer = self.traces[usize::from(process)].begin();
         assert_eq!(answer, 0, "KCOV_ENABLE");
     }
 
-    /// Ends a row of blocks: from here to the next there is no edge.
+    /// Ends a run of blocks: the last block and the next one form no edge.
     pub fn mark(&self, process: u8) {
         self.traces[usize::from(process)].push(0);
     }
 
-    /// Takes what a process has noted, and returns whether an edge is new. The process has to wait
-    /// meanwhile.
+    /// Collects the recorded blocks of a process, and returns whether an edge is new. The process must
+    /// wait meanwhile.
     pub fn collect(&mut self, process: u8) -> bool {
         let trace = &self.traces[usize::from(process)];
         let (start, len) = self.module;
@@ -113,7 +114,7 @@ impl Coverage {
         self.nr_edges > nr_edges
     }
 
-    /// Blocks and edges that have been reached.
+    /// The numbers of blocks and edges reached.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.nr_blocks, self.nr_edges)
@@ -126,7 +127,7 @@ fn edge(from: u64, to: u64) -> usize {
     (mixed >> (u64::BITS - EDGE_BITS)) as usize
 }
 
-/// Where `/proc/modules` says that our module is, and its bytes.
+/// Finds our module in the text of `/proc/modules`: its address and size in bytes.
 fn module(modules: &str) -> Option<(u64, u64)> {
     modules.lines().find_map(|line| {
         let words: Vec<_> = line.split(' ').collect();

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The hand: a process beside the fuzzed ones that has the kernel act on their pages.
+//! The hand: a process beside the fuzzed processes. It makes the kernel act on their pages.
 //!
 //! It moves, splits and offlines pages, compacts memory, freezes the processes, watches their files,
-//! and so on: `ACTS` has the list. What a program sees must not depend on any of it. An act that may change
-//! an answer of the model is not done where answers are predicted.
+//! and more: `ACTS` is the list. A program must not see any of it. Some acts can change an answer that
+//! the model predicts. The hand does not do them in a predicted run.
 //!
-//! The fuzzed processes are in a memory cgroup of their own, and the hand is not. Two threads act: one
-//! on the pages and files of a process at a time, and one on the machine.
+//! The fuzzed processes have their own memory cgroup, and the hand is outside of it. The hand has two
+//! threads: one acts on the pages and files of one process, the other on all processes and the machine.
 //!
-//! While the hand [rests](Loose), it holds on to no process and no file. What acts on the machine alone
-//! goes on even then.
+//! While the hand [rests](Loose), it uses no process and no file. Acts on the machine alone continue.
 
 mod files;
 mod machine;
@@ -32,15 +31,16 @@ use crate::sys::{self, SharedWords};
 
 /// The cgroup of the fuzzed processes.
 const GROUP: &str = "fuzz";
-/// How long the hand may take to rest, or to end. No act takes a second there.
+/// The longest time that the hand may take to rest or to end. An act that delays it takes less than a
+/// second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the hand acts.
+/// The situation in which the hand acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scene {
-    /// On processes whose answers are predicted, and an object of this kind.
+    /// The model predicts the answers of the processes. They use an object of this kind.
     Predicted(Kind),
-    /// On processes that do what they like.
+    /// The processes race, and no answer is predicted.
     Race,
 }
 
@@ -55,7 +55,7 @@ impl Scene {
         Self::Predicted(Kind::Memfd),
     ];
 
-    /// 0 means that the hand rests.
+    /// Encodes the scene as a word. 0 is left for rest.
     fn to_word(self) -> u64 {
         let index = Self::ALL.iter().position(|scene| *scene == self);
         index.map_or(0, |index| index as u64 + 1)
@@ -66,61 +66,61 @@ impl Scene {
     }
 }
 
-/// Nothing that a program sees depends on it.
+/// Allows an act in every scene: no program can see it.
 fn anywhere(_: Scene) -> bool {
     true
 }
 
-/// The kernel drops clean pages of a memfd: nobody has written to them, and they are holes again. Pages
-/// of a pool are never clean. A memfd cannot be sealed while its pages are pinned.
+/// Allows an act except on a predicted memfd. The kernel drops clean pages of a memfd, which then are
+/// holes again; pages of a pool are never clean. A memfd cannot be sealed while its pages are pinned.
 fn not_on_memfd(scene: Scene) -> bool {
     scene != Scene::Predicted(Kind::Memfd)
 }
 
-/// It changes answers.
+/// Allows an act only in a race, because it changes answers.
 fn in_a_race(scene: Scene) -> bool {
     scene == Scene::Race
 }
 
-/// Which thread does an act, and when.
+/// The kinds of acts. The kind decides which thread does the act, and whether it does it at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
-    /// On one process, in a moment.
+    /// Acts on one process, and takes a moment.
     Quick,
-    /// On all processes, in a moment.
+    /// Acts on all processes, and takes a moment.
     Slow,
-    /// On the machine: it takes as long as it takes.
+    /// Acts on the machine alone, takes any time, and continues at rest.
     Free,
 }
 
-/// Why an act came to nothing.
+/// The reason why an act did nothing.
 enum Refusal {
-    /// The kernel has no such thing.
+    /// The kernel lacks the feature.
     Lacking,
-    /// Not this time.
+    /// The kernel refused this time.
     Refused,
 }
 
-/// How much an act has done; nothing is no success.
+/// The amount that an act has done. 0 is no success.
 type Done = Result<u64, Refusal>;
 
-/// Whatever a process or its files answer: it may have ended, or have nothing of the kind.
+/// An error of a process or its files: the process may have ended, or may lack what the act needs.
 impl From<io::Error> for Refusal {
     fn from(_: io::Error) -> Self {
         Self::Refused
     }
 }
 
-/// Something that the kernel does at the hand's request.
+/// A thing that the kernel does at the hand's request.
 struct Act {
     name: &'static str,
-    /// How often it is drawn, among those of its thread.
+    /// Its share among the acts of its thread.
     weight: u64,
     pace: Pace,
     may: fn(Scene) -> bool,
-    /// What is counted besides successes.
+    /// The unit of its amount. Without one, only successes count.
     counts: &'static str,
-    /// Whether pages of the fuzzed processes are then elsewhere.
+    /// Whether it moves pages of the fuzzed processes.
     moves: bool,
     does: fn(&mut Actor) -> Done,
 }
@@ -167,21 +167,21 @@ acts! {
     "uprobe" 3 Free anywhere "" false machine::uprobe;
 }
 
-/// The words that the hand and the fuzzer share.
+/// Indices of the words that the hand and the fuzzer share.
 mod at {
     /// The scene, or 0 for rest.
     pub const SCENE: usize = 0;
-    /// Whether the hand is to end.
+    /// 1 tells the hand to end.
     pub const STOP: usize = 1;
-    /// For each thread: 0, or the number of the act it is at, plus 1.
+    /// For each thread: 0, or the number of its current act plus 1.
     pub const BUSY: usize = 2;
-    /// How many acts there were.
+    /// The number of acts so far.
     pub const NR_ACTS: usize = 4;
-    /// The last acts: number plus 1, and when.
+    /// The last acts: the act's number plus 1, and the time in ms.
     pub const LAST: usize = 5;
-    /// Acts that are remembered.
+    /// The number of last acts kept.
     pub const NR_LAST: usize = 12;
-    /// For each act: how often tried, how often done, how much, whether the kernel lacks it.
+    /// For each act: times tried, times done, amount, whether the kernel lacks it.
     pub const TALLY: usize = LAST + 2 * NR_LAST;
     pub const TRIED: usize = 0;
     pub const DONE: usize = 1;
@@ -197,11 +197,11 @@ fn tally(act: usize, word: usize) -> usize {
 /// A thread of the hand.
 struct Actor<'a> {
     words: &'a SharedWords,
-    lot: Rand64,
-    /// The fuzzer, which is in the group but has no mappings of interest.
+    random: Rand64,
+    /// The fuzzer's PID. It is in the cgroup too, but maps no object.
     fuzzer: i32,
-    /// No block of memory goes offline meanwhile. Pinned pages cannot leave one, and the kernel says so
-    /// aloud.
+    /// Held while memory goes offline, and while an act pins or offlines pages. Pinned pages cannot
+    /// leave their block of memory, and the kernel prints a warning about each.
     pins: &'a Mutex<()>,
     nr_lost: u64,
 }
@@ -209,7 +209,7 @@ struct Actor<'a> {
 impl Actor<'_> {
     /// A number below `end`.
     fn below(&mut self, end: u64) -> u64 {
-        self.lot.rand_range(0..end.max(1))
+        self.random.rand_range(0..end.max(1))
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> Result<T, Refusal> {
@@ -217,7 +217,7 @@ impl Actor<'_> {
         of.get(index).copied().ok_or(Refusal::Refused)
     }
 
-    /// One of the fuzzed processes.
+    /// Picks one of the fuzzed processes.
     fn target(&mut self) -> Result<i32, Refusal> {
         let fuzzer = self.fuzzer;
         let text = fs::read_to_string(in_group("cgroup.procs"))?;
@@ -229,7 +229,7 @@ impl Actor<'_> {
         self.pick(&pids)
     }
 
-    /// Holds on to something for a moment.
+    /// Waits up to 2 ms.
     fn linger(&mut self) {
         thread::sleep(Duration::from_micros(self.below(2000)));
     }
@@ -247,10 +247,10 @@ impl Actor<'_> {
 
     fn draw(&mut self, choices: &[usize]) -> Option<usize> {
         let total = choices.iter().map(|&act| ACTS[act].weight).sum();
-        let mut lot = self.below(total);
+        let mut number = self.below(total);
         for &act in choices {
-            match lot.checked_sub(ACTS[act].weight) {
-                Some(rest) => lot = rest,
+            match number.checked_sub(ACTS[act].weight) {
+                Some(rest) => number = rest,
                 None => return Some(act),
             }
         }
@@ -265,7 +265,7 @@ impl Actor<'_> {
             .set(at::LAST + 2 * nr + 1, start.elapsed().as_millis() as u64);
         self.words.add(tally(act, at::TRIED), 1);
         match (ACTS[act].does)(self) {
-            // Most often there was no page, and there will be.
+            // The usual reason is that no page was there yet.
             Ok(0) | Err(Refusal::Refused) => thread::sleep(Duration::from_micros(100)),
             Ok(amount) => {
                 self.words.add(tally(act, at::DONE), 1);
@@ -275,12 +275,12 @@ impl Actor<'_> {
         }
     }
 
-    /// The life of a thread.
+    /// Runs a thread: does one act after the other until the hand ends.
     fn live(&mut self, thread: usize, paces: &[Pace], chosen: &[usize]) {
         let start = Instant::now();
         let busy = at::BUSY + thread;
         while self.words.get(at::STOP) == 0 {
-            // First this, then the look: whoever lets the hand rest looks here afterwards.
+            // Sets the word before it reads the scene: `Loose::rest` writes the scene, then reads this.
             self.words.set(busy, u64::MAX);
             let scene = Scene::from_word(self.words.get(at::SCENE));
             let choices = self.choices(paces, scene, chosen);
@@ -305,7 +305,7 @@ fn in_group(file: &str) -> String {
     format!("/sys/fs/cgroup/{GROUP}/{file}")
 }
 
-/// Writes to a file by which the kernel is asked for something. Without the file it cannot be.
+/// Writes a request to a file of the kernel. Without the file the kernel lacks the feature.
 fn ask(path: &str, text: &str) -> Result<(), Refusal> {
     match fs::write(path, text) {
         Ok(()) => Ok(()),
@@ -318,11 +318,11 @@ fn is_lack(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::EOPNOTSUPP)
 }
 
-/// The names of acts that were asked for, as numbers; all without names.
+/// Converts names of acts, separated by commas, to their numbers.
 ///
 /// # Errors
 ///
-/// There is no such act.
+/// A name is unknown.
 pub fn acts(names: &str) -> Result<Vec<usize>, Failure> {
     names
         .split(',')
@@ -333,13 +333,13 @@ pub fn acts(names: &str) -> Result<Vec<usize>, Failure> {
         .collect()
 }
 
-/// All acts, as numbers.
+/// The numbers of all acts.
 #[must_use]
 pub fn all_acts() -> Vec<usize> {
     (0..ACTS.len()).collect()
 }
 
-/// The process that acts, and this process in the group that it acts on.
+/// The acting process, and the cgroup that it acts on. This process is in that cgroup.
 #[derive(Debug)]
 pub struct Hand {
     pid: i32,
@@ -348,11 +348,11 @@ pub struct Hand {
 }
 
 impl Hand {
-    /// Lets it begin, at rest.
+    /// Starts the hand, at rest.
     ///
     /// # Errors
     ///
-    /// There is no memory cgroup or no process.
+    /// The memory cgroup or the process cannot be created.
     pub fn start(seed: u64, chosen: &[usize]) -> Result<Self, Failure> {
         let words = SharedWords::new(at::TALLY + ACTS.len() * at::LEN);
         let group = Cgroup::new(GROUP)?;
@@ -365,11 +365,11 @@ impl Hand {
                 let threads: [&[Pace]; 2] = [&[Pace::Quick], &[Pace::Slow, Pace::Free]];
                 for (thread, paces) in threads.into_iter().enumerate() {
                     let (words, pins) = (&words, &pins);
-                    let lot = Rand64::new((u128::from(seed) << 8) | thread as u128);
+                    let random = Rand64::new((u128::from(seed) << 8) | thread as u128);
                     scope.spawn(move || {
                         let mut actor = Actor {
                             words,
-                            lot,
+                            random,
                             fuzzer,
                             pins,
                             nr_lost: 0,
@@ -390,13 +390,14 @@ impl Hand {
         Ok(hand)
     }
 
-    /// Lets it act on predicted processes, and an object of this kind, until the guard is dropped.
+    /// Lets the hand act on predicted processes with an object of this kind, until the guard is
+    /// dropped.
     #[must_use]
     pub fn predicted(&self, kind: Kind) -> Loose<'_> {
         self.let_loose(Scene::Predicted(kind))
     }
 
-    /// Lets it act on processes that race.
+    /// Lets the hand act on racing processes, until the guard is dropped.
     #[must_use]
     pub fn racing(&self) -> Loose<'_> {
         self.let_loose(Scene::Race)
@@ -407,7 +408,7 @@ impl Hand {
         Loose(self)
     }
 
-    /// The pages of fuzzed processes that are elsewhere than they were.
+    /// The number of pages of the fuzzed processes that the hand has moved.
     #[must_use]
     pub fn nr_moved_pages(&self) -> u64 {
         let moving = ACTS.iter().enumerate().filter(|(_, act)| act.moves);
@@ -446,36 +447,36 @@ impl Drop for Hand {
             thread::sleep(Duration::from_millis(5));
         }
         let _ = sys::kill(self.pid, libc::SIGKILL);
-        // What hangs in the kernel is not waited for.
+        // A process that hangs in the kernel would never end.
         if start.elapsed() < PATIENCE {
             let _ = sys::wait(self.pid);
         }
-        // The group can be removed when it is empty.
+        // Leaves the cgroup: only an empty one can be removed.
         let _ = fs::write("/sys/fs/cgroup/cgroup.procs", "0");
         self.group = None;
     }
 }
 
-/// The hand acts, until this is dropped.
+/// A guard: the hand acts until it is dropped.
 #[derive(Debug)]
 pub struct Loose<'a>(&'a Hand);
 
 impl Loose<'_> {
-    /// Waits until the hand holds on to nothing.
+    /// Waits until the hand uses no process and no file.
     ///
     /// # Errors
     ///
-    /// It hangs, or is gone.
+    /// The hand hangs, or has died.
     pub fn rest(self) -> Result<(), Failure> {
         let hand = self.0;
         drop(self);
         let start = Instant::now();
         while let Some(act) = hand.busy_with() {
             if sys::has_ended(hand.pid) {
-                return Err(format!("the hand has died, doing {act}").into());
+                return Err(format!("the hand has died during {act}").into());
             }
             if start.elapsed() > PATIENCE {
-                return Err(format!("the hand hangs, doing {act}").into());
+                return Err(format!("the hand hangs in {act}").into());
             }
             thread::sleep(Duration::from_micros(100));
         }
@@ -489,7 +490,7 @@ impl Drop for Loose<'_> {
     }
 }
 
-/// What was done, act by act.
+/// Prints a line for each act: times tried, times done, amount.
 impl fmt::Display for Hand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<18}{:>9}{:>9}", "act", "tried", "done")?;
@@ -498,7 +499,7 @@ impl fmt::Display for Hand {
                 .map(|word| self.words.get(tally(nr, word)));
             write!(f, "{:<18}{tried:>9}{done:>9}", act.name)?;
             if lacks != 0 {
-                write!(f, "  this kernel has no such thing")?;
+                write!(f, "  not in this kernel")?;
             } else if !act.counts.is_empty() {
                 write!(f, "  {amount} {}", act.counts)?;
             }

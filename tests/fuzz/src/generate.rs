@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Operations drawn by lot.
+//! Makes random operations.
 //!
-//! The same seed gives the same sequence on every machine. The model is asked along the way, so that
-//! most operations are about something that exists, and all of them have an answer.
+//! One seed gives one sequence, on every machine. The generator consults the model: most operations use
+//! mappings and descriptors that exist, and the model can predict all of them.
 //!
-//! Most sequences are about a few pages, where operations often meet. One in so many is [`Scale::Large`],
-//! so that there are huge pages too.
+//! Most sequences use few pages, so that operations often meet. Some are [`Scale::Large`], and have
+//! huge pages.
 
 use oorandom::Rand64;
 
@@ -18,7 +18,7 @@ use crate::op::{
 };
 use crate::{HUGE, PAGE, PROCESSES, SLOTS};
 
-/// How much memory a sequence is about.
+/// The amount of memory that a sequence uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// A few pages.
@@ -28,7 +28,7 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// Pages of the arena that are used.
+    /// Pages of the arena in use.
     #[must_use]
     pub const fn arena_pages(self) -> u64 {
         match self {
@@ -37,7 +37,7 @@ impl Scale {
         }
     }
 
-    /// Pages of an object at first, at most.
+    /// The most pages of a new object.
     #[must_use]
     pub const fn object_pages(self) -> u64 {
         match self {
@@ -47,23 +47,23 @@ impl Scale {
     }
 }
 
-/// What operations are about.
+/// The mix of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
-    /// Everything that a program can do.
+    /// All calls.
     Calls,
-    /// What pages hold: they are written and read more often than anything else happens.
+    /// Mostly reads and writes of pages.
     Bytes,
 }
 
 impl Theme {
-    /// How much memory the sequence with this seed is about.
+    /// The scale of the sequence with this seed.
     #[must_use]
     pub const fn scale(self, seed: u64) -> Scale {
-        // One sequence in so many is large.
+        // One in `every` sequences is large.
         let every = match self {
             Self::Calls => 16,
-            // The kernel has more to do with huge pages.
+            // The kernel does more with huge pages.
             Self::Bytes => 4,
         };
         if seed % every == every - 1 {
@@ -74,72 +74,72 @@ impl Theme {
     }
 }
 
-/// A sequence of `nr_ops` operations.
+/// Makes a sequence of `nr_ops` operations.
 #[must_use]
 pub fn generate(theme: Theme, seed: u64, nr_ops: usize) -> Sequence {
-    let mut lot = Lot::new(seed, theme.scale(seed));
-    lot.theme = theme;
-    let size = lot.object_size();
+    let mut random = Random::new(seed, theme.scale(seed));
+    random.theme = theme;
+    let size = random.object_size();
     let mut ops = Vec::with_capacity(nr_ops);
-    lot.fill(&mut ops, size, nr_ops);
+    random.fill(&mut ops, size, nr_ops);
     Sequence { size, ops }
 }
 
-/// What is drawn, and how often: if all calls matter, and if bytes do.
+/// The weight of each operation: for [`Theme::Calls`], for [`Theme::Bytes`].
 const WEIGHTS: &[(u64, u64, Draw)] = &[
-    (80, 200, Lot::load),
-    (80, 200, Lot::store),
-    (60, 60, Lot::mmap),
-    (40, 200, Lot::pread),
-    (40, 300, Lot::pwrite),
-    (25, 50, Lot::pread_to),
-    (25, 50, Lot::pwrite_from),
-    (15, 50, Lot::read),
-    (15, 50, Lot::write),
-    (15, 15, Lot::seek),
-    (20, 8, Lot::munmap),
-    (25, 8, Lot::mprotect),
-    (30, 8, Lot::mremap),
-    (30, 20, Lot::madvise),
-    (8, 8, Lot::msync),
-    (10, 10, Lot::mlock),
-    (8, 8, Lot::munlock),
-    (12, 12, Lot::mincore),
-    (14, 4, Lot::resize),
-    (10, 4, Lot::truncate),
-    (18, 8, Lot::punch),
-    (18, 8, Lot::fallocate),
-    (8, 8, Lot::prefault),
-    (3, 0, Lot::seal),
-    (1, 0, Lot::revoke),
-    (20, 20, Lot::info),
-    (12, 12, Lot::open),
-    (8, 2, Lot::close),
-    (5, 5, Lot::dup),
-    (5, 1, Lot::create),
-    (5, 5, Lot::pass),
-    (8, 8, Lot::sendfile),
-    (8, 8, Lot::copy_range),
-    (2, 2, Lot::fsync),
-    (14, 4, Lot::fork),
-    (5, 1, Lot::exit),
-    (4, 1, Lot::kill),
+    (80, 200, Random::load),
+    (80, 200, Random::store),
+    (60, 60, Random::mmap),
+    (40, 200, Random::pread),
+    (40, 300, Random::pwrite),
+    (25, 50, Random::pread_to),
+    (25, 50, Random::pwrite_from),
+    (15, 50, Random::read),
+    (15, 50, Random::write),
+    (15, 15, Random::seek),
+    (20, 8, Random::munmap),
+    (25, 8, Random::mprotect),
+    (30, 8, Random::mremap),
+    (30, 20, Random::madvise),
+    (8, 8, Random::msync),
+    (10, 10, Random::mlock),
+    (8, 8, Random::munlock),
+    (12, 12, Random::mincore),
+    (14, 4, Random::resize),
+    (10, 4, Random::truncate),
+    (18, 8, Random::punch),
+    (18, 8, Random::fallocate),
+    (8, 8, Random::prefault),
+    (3, 0, Random::seal),
+    (1, 0, Random::revoke),
+    (20, 20, Random::info),
+    (12, 12, Random::open),
+    (8, 2, Random::close),
+    (5, 5, Random::dup),
+    (5, 1, Random::create),
+    (5, 5, Random::pass),
+    (8, 8, Random::sendfile),
+    (8, 8, Random::copy_range),
+    (2, 2, Random::fsync),
+    (14, 4, Random::fork),
+    (5, 1, Random::exit),
+    (4, 1, Random::kill),
 ];
 
-type Draw = fn(&mut Lot, &Model, u8) -> Call;
+type Draw = fn(&mut Random, &Model, u8) -> Call;
 
-/// Lots.
+/// The random generator of operations.
 #[derive(Debug)]
-pub struct Lot {
+pub struct Random {
     rand: Rand64,
     scale: Scale,
     theme: Theme,
-    /// Whose turn it is: a process does some operations in a row.
+    /// The current process. It does several operations in a row.
     process: u8,
 }
 
-impl Lot {
-    /// Lots of this seed, about so much memory.
+impl Random {
+    /// A generator with this seed and scale.
     #[must_use]
     pub fn new(seed: u64, scale: Scale) -> Self {
         Self {
@@ -150,18 +150,18 @@ impl Lot {
         }
     }
 
-    /// Lots of a seed drawn by this one, about as much memory.
+    /// A generator of the same scale, with a seed from this generator.
     #[must_use]
     pub fn another(&mut self) -> Self {
         Self::new(self.below(u64::MAX), self.scale)
     }
 
-    /// From now on lots are about so much memory.
+    /// Changes the scale of the operations that follow.
     pub fn set_scale(&mut self, scale: Scale) {
         self.scale = scale;
     }
 
-    /// Adds operations that have answers until there are `nr_ops`, on an object of `size` bytes at first.
+    /// Adds predictable operations until there are `nr_ops`. The object has `size` bytes at first.
     pub fn fill(&mut self, ops: &mut Vec<Op>, size: u64, nr_ops: usize) {
         let mut model = Model::new(Kind::Created, size);
         for op in &*ops {
@@ -175,27 +175,27 @@ impl Lot {
         }
     }
 
-    /// A number below `end`.
+    /// Draws a number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.rand.rand_range(0..end.max(1))
     }
 
-    /// The number of one of so many things.
+    /// Draws an index of a list of `len` elements.
     pub fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
-    /// Whether something happens that does so many times in a hundred.
+    /// Draws `true` with this probability, in per cent.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of these.
+    /// Draws one element.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.index(of.len())]
     }
 
-    /// An operation.
+    /// Draws an operation.
     pub fn op(&mut self, model: &Model) -> Op {
         let processes: Vec<_> = model.processes().collect();
         if !processes.contains(&self.process) || self.chance(20) {
@@ -221,11 +221,11 @@ impl Lot {
                 None => return row.2(self, model, process),
             }
         }
-        unreachable!("the lot is below the total")
+        unreachable!("the number is below the total weight")
     }
 
     fn object_size(&mut self) -> u64 {
-        let pages = self.or_huge(2, |lot| lot.below(lot.scale.object_pages() + 1)) * PAGE;
+        let pages = self.or_huge(2, |random| random.below(random.scale.object_pages() + 1)) * PAGE;
         if self.chance(40) {
             pages + self.within_page()
         } else {
@@ -233,8 +233,8 @@ impl Lot {
         }
     }
 
-    /// As many pages as `draw` says, or now and then, if it is about huge pages, as many as 1 to `end`
-    /// of those have.
+    /// Draws a number of pages by `draw`. At the large scale, draws whole huge pages in 40 % of the
+    /// cases: 1 to `end` of them.
     fn or_huge(&mut self, end: u64, draw: impl FnOnce(&mut Self) -> u64) -> u64 {
         if self.scale == Scale::Large && self.chance(40) {
             HUGE * (1 + self.below(end))
@@ -243,20 +243,20 @@ impl Lot {
         }
     }
 
-    /// From 1 page to `end`, or many.
+    /// Draws a number of pages: 1 to `end`, or many at the large scale.
     fn nr_pages(&mut self, end: u64) -> u64 {
-        self.or_huge(2, |lot| {
-            let many = lot.scale == Scale::Large && lot.chance(40);
-            1 + lot.below(if many { HUGE + HUGE / 2 } else { end })
+        self.or_huge(2, |random| {
+            let many = random.scale == Scale::Large && random.chance(40);
+            1 + random.below(if many { HUGE + HUGE / 2 } else { end })
         })
     }
 
-    /// Any page of the arena, the first of a huge one likely.
+    /// Draws any page of the arena. At the large scale, the first page of a huge page is likely.
     fn arena_page(&mut self) -> u64 {
-        self.or_huge(3, |lot| lot.below(lot.scale.arena_pages()))
+        self.or_huge(3, |random| random.below(random.scale.arena_pages()))
     }
 
-    /// Bytes from the start of a page; the borders are likely.
+    /// Draws an offset in a page. The borders are likely.
     fn within_page(&mut self) -> u64 {
         match self.below(5) {
             0 => 1 + self.below(16),
@@ -266,7 +266,7 @@ impl Lot {
         }
     }
 
-    /// A short length mostly, sometimes some pages, sometimes nothing.
+    /// Draws a length: mostly a short one, sometimes some pages, sometimes 0.
     fn len(&mut self) -> u64 {
         match self.below(20) {
             0 => 0,
@@ -277,7 +277,7 @@ impl Lot {
         }
     }
 
-    /// As [`Self::len`], or many pages.
+    /// Draws a length as [`Self::len`] does, or many pages at the large scale.
     fn span(&mut self) -> u64 {
         if self.scale == Scale::Large && self.chance(50) {
             self.nr_pages(8) * PAGE
@@ -294,7 +294,7 @@ impl Lot {
         u8::try_from(self.below(PROCESSES as u64)).unwrap_or(0)
     }
 
-    /// A slot, most often one in use, and the size of what is in it.
+    /// Draws a slot, mostly one in use. Returns it and the size of its object.
     fn slot(&mut self, model: &Model, process: u8) -> (u8, u64) {
         let slots: Vec<_> = model.slots(process).collect();
         if slots.is_empty() || self.chance(3) {
@@ -303,14 +303,14 @@ impl Lot {
         self.pick(&slots)
     }
 
-    /// A place in an object of `size` bytes, or not far from it.
+    /// Draws an offset in an object of `size` bytes, or near its end.
     fn off(&mut self, size: u64) -> u64 {
         let pages = size.div_ceil(PAGE);
         match self.below(6) {
             0 => size,
             1 => size.saturating_sub(1 + self.below(100)),
             2 => size + self.below(100),
-            _ => self.or_huge(2, |lot| lot.below(pages + 2)) * PAGE + self.within_page(),
+            _ => self.or_huge(2, |random| random.below(pages + 2)) * PAGE + self.within_page(),
         }
     }
 
@@ -322,7 +322,7 @@ impl Lot {
         }
     }
 
-    /// A page of the arena, most often a mapped one.
+    /// Draws the address of a page of the arena, mostly of a mapped one.
     fn page(&mut self, model: &Model, process: u8) -> u64 {
         let nr_mapped = model.nr_mapped(process);
         if nr_mapped == 0 || self.chance(10) {
@@ -336,7 +336,7 @@ impl Lot {
         page * PAGE
     }
 
-    /// A range of pages; now and then it is odd in some way.
+    /// Draws a range of pages. Sometimes it is empty, unaligned, or ends within a page.
     fn pages(&mut self, model: &Model, process: u8) -> (u64, u64) {
         let at = self.page(model, process);
         let len = self.nr_pages(6) * PAGE;
@@ -358,7 +358,7 @@ impl Lot {
     }
 
     fn prot(&mut self) -> Prot {
-        // Without PROT_READ, PROT_EXEC alone has a protection key on some machines.
+        // PROT_EXEC always comes with PROT_READ: alone it gets a protection key on some machines.
         Prot(self.pick(&[3, 3, 3, 3, 3, 1, 1, 1, 0, 2, 5, 7]))
     }
 
@@ -404,7 +404,7 @@ impl Lot {
             1..=3 => 1 + self.below(3 * PAGE),
             _ => self.nr_pages(8) * PAGE,
         };
-        let off = self.or_huge(2, |lot| lot.below(size / PAGE + 3));
+        let off = self.or_huge(2, |random| random.below(size / PAGE + 3));
         let off = off * PAGE + u64::from(self.chance(1));
         Call::Mmap {
             slot,
@@ -429,11 +429,11 @@ impl Lot {
 
     fn mremap(&mut self, model: &Model, process: u8) -> Call {
         let at = self.page(model, process) + u64::from(self.chance(1));
-        let old = self.or_huge(2, |lot| lot.below(6)) * PAGE;
+        let old = self.or_huge(2, |random| random.below(6)) * PAGE;
         let new = if self.chance(40) {
             old
         } else {
-            self.or_huge(2, |lot| lot.below(9)) * PAGE
+            self.or_huge(2, |random| random.below(9)) * PAGE
         };
         let flags = self.pick(&[
             0,
@@ -560,7 +560,7 @@ impl Lot {
         } else {
             self.off(size)
         };
-        // The default pool has whole pages.
+        // The default pool's size must be whole pages.
         let size = if self.chance(60) {
             size.next_multiple_of(PAGE)
         } else {
@@ -724,7 +724,7 @@ mod tests {
     }
 
     #[test]
-    fn large_sequences_are_about_huge_pages_and_others_are_not() {
+    fn large_sequences_and_no_others_map_huge_pages() {
         for seed in 0..64 {
             let is_large = Theme::Calls.scale(seed) == Scale::Large;
             assert_eq!(longest(seed) >= HUGE, is_large, "{seed}");

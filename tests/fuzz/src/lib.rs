@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A fuzzer of `/dev/mmap_pool` that knows the answers.
+//! A fuzzer of `/dev/mmap_pool` that predicts every answer.
 //!
-//! [`generate`] draws operations of several processes by lot. The [`model`] predicts what each of
-//! them returns, every byte that is read and every signal. The [`world`] carries them out, one at a
-//! time, on a pool or on a memfd, and compares. What differs is made as short as it can be
-//! ([`shrink`]) and written down in the form of [`op`].
+//! [`generate`] makes random operations of several processes. The [`model`] predicts the result of
+//! each operation, every byte that it reads, and every signal. The [`world`] does the operations,
+//! one at a time, on a pool or on a memfd, and compares the answers. [`shrink`] shortens a sequence
+//! that differs. [`op`] is its text form.
 //!
-//! Where the kernel tells what of the module was run ([`coverage`]), sequences that reach something new
-//! are kept, and later ones are made of them ([`mutate`]).
+//! On a kernel with KCOV, [`coverage`] shows which code of the module was reached. Sequences that reach
+//! new code are kept, and [`mutate`] makes later ones from them.
 //!
-//! [`race`] has no oracle: processes and threads do the same operations all at once.
+//! [`race`] has no oracle: processes and threads do the same operations at the same time.
 //!
-//! Meanwhile [`disturb`] has the kernel act on the pages, if it is asked for.
+//! [`disturb`] makes the kernel act on the pages meanwhile, if asked to.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -38,28 +38,28 @@ pub mod world;
 pub const PAGE: u64 = 4096;
 /// Pages of a huge page.
 pub const HUGE: u64 = 512;
-/// Processes that may exist at a time.
+/// The most processes at a time.
 pub const PROCESSES: usize = 4;
-/// The longest read that is made, in bytes.
+/// Bytes of the longest read.
 pub const LONGEST: u64 = 1 << 24;
-/// Slots for descriptors that each process has.
+/// Slots for descriptors of each process.
 pub const SLOTS: usize = 6;
 
-/// What a call answered.
+/// The answer of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// What the call returned, or an errno, negated; for accesses the number of bytes.
+    /// The call's result, or a negated errno. For an access, the number of bytes.
     pub result: i64,
-    /// [`digest`] of the bytes that were read; of `info` the resident pages.
+    /// The [`digest`] of the bytes read. For `info`, the number of resident pages.
     pub sum: u64,
-    /// Of `info`: allocated pages, seals, flags.
+    /// For `info`: allocated pages, seals, flags.
     pub extra: u64,
-    /// What ended an access.
+    /// The fault that ended an access.
     pub fault: Option<sys::Fault>,
 }
 
 impl Seen {
-    /// Only a result.
+    /// An answer that has only a result.
     #[must_use]
     pub const fn of(result: i64) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// A number that differs for different bytes, but for chance. All zeros and nothing differ too.
+/// A hash of bytes. Zeros of different lengths have different hashes.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -115,7 +115,7 @@ pub fn digest(bytes: &[u8]) -> u64 {
     sum
 }
 
-/// The bytes that a seed stands for. Neighbours differ, so that a shifted copy is noticed.
+/// The bytes of a seed. Adjacent bytes differ, so a shifted copy is noticed.
 #[must_use]
 pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
     let mut byte = seed;
@@ -133,7 +133,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn every_file_of_the_corpus_is_a_test() {
+    fn every_file_of_the_corpus_has_a_test() {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         let tests = fs::read_to_string(package.join("tests/guest.rs")).unwrap();
         let mut nr_files = 0;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_and_lengths_have_other_digests() {
+    fn shifted_bytes_and_other_lengths_have_other_digests() {
         let bytes = pattern(1, 64);
         assert_ne!(digest(&bytes[1..33]), digest(&bytes[..32]));
         assert_ne!(digest(&[0; 8]), digest(&[0; 9]));

@@ -18,22 +18,22 @@ use mmap_pool_tests::Failure;
 const HELP: &str = "\
 usage: mmap-pool-fuzz [OPTION]…
 
-Does random operations on pools of /dev/mmap_pool, in a guest.
+Does random operations on pools of /dev/mmap_pool. Runs in a guest.
 
-  --mode oracle    one operation at a time, every answer predicted (default)
-  --mode race      all at once, without an oracle
-  --mode kernel    as oracle, about what pages hold; the kernel acts on them, and it
-                   is a failure if no page has moved
-  --disturb        the kernel acts on the pages in the other modes, too
-  --acts NAMES     what it does then (default: all that this kernel can)
-  --seed S         of the first sequence; the next has S + 1 (default: 1)
-  --ops N          operations to do (default: 1000000)
-  --seconds T      end after so long even so
+  --mode oracle    do one operation at a time, and predict every answer (default)
+  --mode race      do many operations at the same time, and predict nothing
+  --mode kernel    as oracle, mostly reads and writes, while the kernel acts on the
+                   pages; fails if no page has moved
+  --disturb        let the kernel act on the pages in the other modes, too
+  --acts NAMES     acts of the kernel (default: all that this kernel has)
+  --seed S         seed of the first sequence; the next has S + 1 (default: 1)
+  --ops N          number of operations to do (default: 1000000)
+  --seconds T      end after T seconds in any case
   --length L       operations of a sequence (default: 200; mode kernel: 2000)
-  --on KINDS       what to run on, of node,created,around,huge,eager,memfd
+  --on KINDS       kinds of objects, of node,created,around,huge,eager,memfd
                    (default: all)
-  --replay FILE    do what FILE says, and nothing by lot
-  --print          do nothing, print the sequence of the seed
+  --replay FILE    do the operations in FILE, and no random ones
+  --print          print the sequence of the seed, and do nothing
 ";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,14 +105,14 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
     if options.mode == Mode::Kernel {
         options.is_disturbed = true;
         options.plan.theme = Theme::Bytes;
-        // The kernel needs a moment for most of what it does.
+        // Most acts of the kernel need time.
         options.plan.length = 2000;
     }
     options.plan.length = length.unwrap_or(options.plan.length);
     Ok(Some(options))
 }
 
-/// Whether all is well.
+/// Runs the fuzzer, and returns whether it found no fault.
 fn run(options: &Options) -> Result<bool, Failure> {
     if options.is_print {
         let plan = &options.plan;
@@ -128,7 +128,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
     if let Some(hand) = &hand {
         print!("{hand}");
         if options.mode == Mode::Kernel && hand.nr_moved_pages() == 0 {
-            println!("no page has moved: this run shows nothing");
+            println!("no page has moved: the run proves nothing");
             return is_well.and(Ok(false));
         }
     }
@@ -161,7 +161,7 @@ fn replay(kinds: &[Kind], sequence: &Sequence, hand: Option<&Hand>) -> Result<bo
     Ok(is_well)
 }
 
-/// Operations a second, so far.
+/// Operations per second so far.
 fn rate(nr_ops: u64, start: Instant) -> u64 {
     nr_ops / start.elapsed().as_secs().max(1)
 }
@@ -196,7 +196,7 @@ fn with_oracle(plan: &oracle::Plan, hand: Option<&Hand>) -> Result<bool, Failure
         reached(&report)
     );
     if report.reached.is_none() {
-        println!("not guided by what was reached: this kernel has no KCOV");
+        println!("not guided by coverage: this kernel has no KCOV");
     }
     Ok(report.found.is_none())
 }

@@ -1,50 +1,51 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Sequences made of others that have reached something.
+//! Makes new sequences from kept ones. A sequence is kept if it reached new code.
 
-use crate::generate::{Lot, Scale};
+use crate::generate::{Random, Scale};
 use crate::model::{Kind, Model};
 use crate::op::{Op, Sequence};
 
-/// A sequence that has reached something new in its time.
+/// A sequence that was the first to reach some code.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// What is done, up to the last operation that did.
+    /// The operations, up to the last one that reached new code.
     pub sequence: Sequence,
-    /// What the lots of it were about.
+    /// The sizes that the random generator used for it.
     pub scale: Scale,
 }
 
-/// Changes a few things in one of the `kept`, of which there must be one, and goes on by lot until there
-/// are `nr_ops` operations. Those that have no answer any more are left out.
+/// Changes one of the `kept` sequences in one to three places. Then it drops the operations that the
+/// model cannot predict any more, and adds random ones up to `nr_ops` operations. `kept` must not be
+/// empty.
 #[must_use]
 pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
-    let mut lot = Lot::new(seed, Scale::Small);
-    let pick = |lot: &mut Lot| &kept[lot.index(kept.len())];
-    let base = pick(&mut lot);
-    lot.set_scale(base.scale);
+    let mut random = Random::new(seed, Scale::Small);
+    let pick = |random: &mut Random| &kept[random.index(kept.len())];
+    let base = pick(&mut random);
+    random.set_scale(base.scale);
     let size = base.sequence.size;
     let mut ops = base.sequence.ops.clone();
-    for _ in 0..=lot.below(3) {
-        let at = lot.index(ops.len() + 1);
+    for _ in 0..=random.below(3) {
+        let at = random.index(ops.len() + 1);
         let end = |len: u64| ops.len().min(at + len as usize);
-        match lot.below(4) {
+        match random.below(4) {
             0 => {
-                let new = drawn(&mut lot, size, &ops[..at]);
+                let new = drawn(&mut random, size, &ops[..at]);
                 ops.splice(at..at, new);
             }
             1 => {
-                let end = end(1 + lot.below(8));
+                let end = end(1 + random.below(8));
                 ops.drain(at..end);
             }
             2 => {
                 let end = end(1);
-                let new = drawn(&mut lot, size, &ops[..at]).into_iter().take(1);
+                let new = drawn(&mut random, size, &ops[..at]).into_iter().take(1);
                 ops.splice(at..end, new);
             }
             _ => {
-                let other = &pick(&mut lot).sequence.ops;
-                let from = lot.index(other.len());
+                let other = &pick(&mut random).sequence.ops;
+                let from = random.index(other.len());
                 ops.truncate(at);
                 ops.extend_from_slice(&other[from..]);
             }
@@ -53,18 +54,18 @@ pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
     let mut model = Model::new(Kind::Created, size);
     ops.retain(|op| model.predict(op).is_some());
     ops.truncate(nr_ops);
-    lot.fill(&mut ops, size, nr_ops);
+    random.fill(&mut ops, size, nr_ops);
     Kept {
         sequence: Sequence { size, ops },
         scale: base.scale,
     }
 }
 
-/// A few operations that are about what there is after `before`.
-fn drawn(lot: &mut Lot, size: u64, before: &[Op]) -> Vec<Op> {
+/// Draws a few operations that fit the state after `before`.
+fn drawn(random: &mut Random, size: u64, before: &[Op]) -> Vec<Op> {
     let mut ops = before.to_vec();
-    let nr_ops = ops.len() + 1 + lot.index(4);
-    lot.fill(&mut ops, size, nr_ops);
+    let nr_ops = ops.len() + 1 + random.index(4);
+    random.fill(&mut ops, size, nr_ops);
     ops.split_off(before.len())
 }
 

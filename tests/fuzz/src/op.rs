@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What a process can do to a pool, and how it is written down.
+//! The operations, and their text form.
 //!
-//! An operation is a line: the process, the call, its arguments by name. Addresses count from the
-//! start of the [arena](crate::sys::ARENA), in bytes. Numbers may be decimal or hexadecimal.
+//! An operation is one line: the process, the call, and its arguments by name. Addresses are bytes from
+//! the start of the [arena](crate::sys::ARENA). Numbers are decimal or hexadecimal.
 //!
 //! ```text
 //! p0 mmap slot=0 at=0x3000 len=0x2000 off=0 prot=rw- flags=shared+fixed
@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use crate::cast::SignCast;
 
-/// The text is no operation.
+/// An error in the text of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError(String);
 
@@ -26,7 +26,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// An argument's text form.
+/// An argument with a text form.
 trait Field: Sized {
     fn to_text(&self) -> String;
     fn from_text(text: &str) -> Option<Self>;
@@ -105,7 +105,7 @@ fn bits_from_text(text: &str, names: &[(u32, &str)]) -> Option<u32> {
     Some(bits)
 }
 
-/// Types of bits that have names.
+/// Defines types of named bits.
 macro_rules! bits {
     ($($(#[$doc:meta])* $type:ident { $($name:literal = $value:expr),* $(,)? })*) => {$(
         $(#[$doc])*
@@ -135,7 +135,7 @@ macro_rules! bits {
 }
 
 bits! {
-    /// The `flags` of `mmap`. The first match wins, so those of several bits come first.
+    /// The `flags` of `mmap`. The first match wins, so names of several bits come first.
     MapFlags {
         "validate" = libc::MAP_SHARED_VALIDATE,
         "shared" = libc::MAP_SHARED,
@@ -182,7 +182,7 @@ bits! {
     }
 }
 
-/// A protection: `rwx` with dashes for what is missing.
+/// A protection, as `rwx`. A dash stands for a missing right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prot(pub u32);
 
@@ -193,19 +193,19 @@ impl Prot {
         (libc::PROT_EXEC as u32, 'x'),
     ];
 
-    /// Whether stores are allowed.
+    /// Whether it has `PROT_WRITE`.
     #[must_use]
     pub fn is_writable(self) -> bool {
         self.0 & libc::PROT_WRITE.to_bits() != 0
     }
 
-    /// Whether `PROT_READ` is there.
+    /// Whether it has `PROT_READ`.
     #[must_use]
     pub fn is_readable(self) -> bool {
         self.0 & libc::PROT_READ.to_bits() != 0
     }
 
-    /// Whether anything is allowed.
+    /// Whether it allows any access.
     #[must_use]
     pub const fn is_accessible(self) -> bool {
         self.0 != 0
@@ -234,7 +234,7 @@ impl Field for Prot {
     }
 }
 
-/// Types of which each value has a name.
+/// Defines types of named values.
 macro_rules! names {
     ($($(#[$doc:meta])* $type:ident { $($name:literal = $value:path),* $(,)? })*) => {$(
         $(#[$doc])*
@@ -242,7 +242,7 @@ macro_rules! names {
         pub struct $type(pub i32);
 
         impl $type {
-            /// Every value that has a name.
+            /// Every named value.
             pub const ALL: &'static [i32] = &[$($value),*];
         }
 
@@ -273,7 +273,7 @@ names! {
         "data" = libc::SEEK_DATA,
         "hole" = libc::SEEK_HOLE,
     }
-    /// The `advice` of `madvise`. Those that may merge or collapse pages in their own time are left
+    /// The `advice` of `madvise`. Advice that makes the kernel merge or collapse pages later is left
     /// out.
     Advice {
         "normal" = libc::MADV_NORMAL,
@@ -299,10 +299,10 @@ names! {
     }
 }
 
-/// The list of calls, stated once.
+/// Defines the calls from one list.
 macro_rules! calls {
     ($($(#[$doc:meta])* $variant:ident $name:literal { $($field:ident: $type:ty),* })*) => {
-        /// A call with its arguments. A slot is a number for a descriptor, a process's own.
+        /// A call with its arguments. A slot is the number of a descriptor of the process.
         #[expect(missing_docs, reason = "the arguments are those of the call")]
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Call {
@@ -310,7 +310,7 @@ macro_rules! calls {
         }
 
         impl Call {
-            /// What the call is called.
+            /// The call's name in the text form.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self {
@@ -357,10 +357,10 @@ fn take<T: Field>(words: &mut Vec<&str>, name: &str) -> Result<T, ParseError> {
         (key == name).then_some((at, value))
     });
     let Some((at, value)) = found else {
-        return Err(ParseError(format!("{name}= is missing")));
+        return Err(ParseError(format!("the argument {name}= is missing")));
     };
     let value =
-        T::from_text(value).ok_or_else(|| ParseError(format!("{name}={value} is no value")))?;
+        T::from_text(value).ok_or_else(|| ParseError(format!("{name}={value}: bad value")))?;
     words.remove(at);
     Ok(value)
 }
@@ -368,7 +368,7 @@ fn take<T: Field>(words: &mut Vec<&str>, name: &str) -> Result<T, ParseError> {
 calls! {
     /// Creates a pool (or memfd) in a slot.
     Create "create" { slot: u8, size: u64 }
-    /// Opens what another slot is a descriptor of anew.
+    /// Opens the object of another slot again.
     Open "open" { slot: u8, via: u8, flags: OpenFlags }
     /// `close`.
     Close "close" { slot: u8 }
@@ -394,9 +394,9 @@ calls! {
     Munlock "munlock" { at: u64, len: u64 }
     /// `mincore`.
     Mincore "mincore" { at: u64, len: u64 }
-    /// Reads bytes of a mapping, in order.
+    /// Reads bytes of a mapping in order.
     Load "load" { at: u64, len: u64 }
-    /// Writes bytes of a mapping, in order.
+    /// Writes bytes of a mapping in order.
     Store "store" { at: u64, len: u64, seed: u8 }
     /// `read`.
     Read "read" { slot: u8, len: u64 }
@@ -438,16 +438,16 @@ calls! {
     Fork "fork" { child: u8 }
     /// `exit`.
     Exit "exit" { }
-    /// Is killed.
+    /// The process is killed.
     Kill "kill" { }
 }
 
-/// What one process does.
+/// A call of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Op {
-    /// The number of the process; the first is 0.
+    /// The number of the process. The first process is 0.
     pub process: u8,
-    /// What it does.
+    /// The call.
     pub call: Call,
 }
 
@@ -471,18 +471,18 @@ impl FromStr for Op {
                 })
             }
             _ => Err(ParseError(format!(
-                "{text:?} does not begin with a process"
+                "{text:?} does not begin with a process, such as p0"
             ))),
         }
     }
 }
 
-/// Operations, and the size of the pool that slot 0 of process 0 is a descriptor of at first.
+/// Operations, and the initial size of the object in slot 0 of process 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// In bytes. The default pool is given whole pages.
+    /// The size in bytes. It is rounded up to pages for the default pool.
     pub size: u64,
-    /// What happens, one after the other.
+    /// The operations, in order.
     pub ops: Vec<Op>,
 }
 
@@ -505,7 +505,7 @@ impl FromStr for Sequence {
         let size = first
             .strip_prefix("size ")
             .and_then(u64::from_text)
-            .ok_or_else(|| ParseError(format!("{first:?} is not the size")))?;
+            .ok_or_else(|| ParseError(format!("the first line is {first:?}, not a size")))?;
         Ok(Self {
             size,
             ops: lines.map(str::parse).collect::<Result<_, _>>()?,
@@ -519,7 +519,7 @@ mod tests {
     use crate::generate::{generate, Theme};
 
     #[test]
-    fn what_is_printed_is_read_back() {
+    fn a_printed_sequence_is_read_back() {
         for seed in 0..200 {
             let sequence = generate(Theme::Calls, seed, 200);
             assert!(sequence.ops.len() == 200);
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_operation_is_refused() {
+    fn text_that_is_no_operation_is_refused() {
         for text in [
             "",
             "p0",

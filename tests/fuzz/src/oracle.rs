@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Sequence after sequence, each compared with the model.
+//! Runs one sequence after the other, and compares each with the model.
 //!
-//! Where the kernel tells what was reached, every other sequence is made of such that have reached
-//! something new.
+//! On a kernel with KCOV, every second sequence is a mutation of sequences that reached new code.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -20,44 +19,44 @@ use crate::shrink::shrink;
 use crate::sys::stay_on_one_processor;
 use crate::world::{run, Difference};
 
-/// How long to go on, and with what.
+/// The length and content of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The seed of the first sequence; the next ones follow.
     pub seed: u64,
-    /// Operations to do at least, on all kinds together.
+    /// The least number of operations to do, on all kinds together.
     pub nr_ops: u64,
-    /// When to end even so.
+    /// The time after which the run ends in any case.
     pub limit: Option<Duration>,
     /// Operations of a sequence.
     pub length: usize,
-    /// What they are about.
+    /// The mix of operations.
     pub theme: Theme,
-    /// What every sequence runs on.
+    /// The kinds of objects that every sequence runs on.
     pub kinds: Vec<Kind>,
 }
 
-/// What was found out.
+/// The results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Sequences that were begun.
+    /// Sequences begun.
     pub nr_sequences: u64,
-    /// Operations that were compared.
+    /// Operations compared.
     pub nr_ops: u64,
-    /// What was reached, if the kernel tells.
+    /// The coverage, on a kernel with KCOV.
     pub reached: Option<Reached>,
     /// The first difference, if there is one.
     pub found: Option<Found>,
 }
 
-/// What of the module was reached.
+/// The coverage of the module's code.
 #[derive(Clone, Copy, Debug)]
 pub struct Reached {
-    /// Blocks of code.
+    /// Blocks of code reached.
     pub nr_blocks: usize,
-    /// Ways from one block to the next.
+    /// Steps from one block to the next.
     pub nr_edges: usize,
-    /// Sequences that were the first to reach something.
+    /// Sequences that were the first to reach some edge.
     pub nr_kept: usize,
 }
 
@@ -71,24 +70,24 @@ impl fmt::Display for Reached {
     }
 }
 
-/// A difference.
+/// A difference, and how to get it again.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The seed of its sequence.
     pub seed: u64,
-    /// What differs.
+    /// The difference.
     pub difference: Difference,
-    /// How it came about.
+    /// The operations that lead to it.
     pub story: Story,
 }
 
-/// How a difference came about.
+/// The operations that lead to a difference.
 #[derive(Clone, Debug)]
 pub enum Story {
-    /// By these operations alone, as few as they can be.
+    /// The shortest sequence found that leads to it.
     Sequence(Sequence),
-    /// By the operations of the seed, up to this number, and what the hand did last. When the hand acts
-    /// is not the seed's to say, so nothing is left out.
+    /// The number of operations of the seed up to it, and the last acts of the hand. The seed does not
+    /// decide when the hand acts, so the sequence is not shortened.
     Disturbed(u64, String),
 }
 
@@ -113,12 +112,12 @@ impl fmt::Display for Found {
     }
 }
 
-/// Carries a plan out, until the first difference. Lets `hand` act meanwhile. Calls `progress` now and
-/// then.
+/// Carries out a plan up to the first difference. `hand` acts meanwhile. Calls `progress` every ten
+/// seconds.
 ///
 /// # Errors
 ///
-/// A sequence could not begin.
+/// A sequence cannot begin.
 pub fn carry_out(
     plan: &Plan,
     hand: Option<&Hand>,
@@ -183,7 +182,7 @@ pub fn carry_out(
     Ok(report)
 }
 
-/// Makes a failing sequence as short as it can be.
+/// Shortens a failing sequence.
 fn shorten(kind: Kind, seed: u64, sequence: &Sequence, mut difference: Difference) -> Found {
     let sequence = shrink(sequence, |candidate| {
         let found = run(kind, candidate, None, None)

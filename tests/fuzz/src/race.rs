@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! All at once: several processes, several threads in each, the same pool, without an oracle.
+//! Races: several processes with several threads each use one pool at the same time. There is no
+//! oracle.
 //!
-//! What has to hold even so: no process dies but of our own `SIGKILL`, nothing hangs, and when all
-//! processes have ended, no page and no pool is left. Whether the kernel complained, the guest's
-//! harness sees.
+//! This must hold nevertheless: only our own `SIGKILL` ends a process, nothing hangs, and no page
+//! and no pool is left after the last process. The harness of the guest reports complaints of the
+//! kernel.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
 use crate::disturb::{Hand, Loose};
-use crate::generate::{Lot, Scale, Theme};
+use crate::generate::{Random, Scale, Theme};
 use crate::model::{Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
 use crate::sys::{self, SharedWords};
@@ -24,32 +25,33 @@ use crate::PAGE;
 
 /// Processes at a time.
 const NR_PROCESSES: usize = 4;
-/// Threads of each.
+/// Threads of each process.
 const NR_THREADS: usize = 2;
-/// Operations of a round, after which everything ends and is made anew.
+/// Operations of a round. Each round has new processes and a new pool.
 const ROUND: u64 = 4000;
-/// Operations between one `SIGKILL` and the next, at most.
+/// The most operations between one `SIGKILL` and the next.
 const REST: u64 = 200;
-/// How long a round may go without an operation. Nothing takes a second.
+/// The longest time without an operation before a round counts as hung. An operation takes less than a
+/// second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long to go on.
+/// The length of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What the lots begin with. The order in which things happen is the kernel's.
+    /// The seed of the random operations. The kernel chooses their order.
     pub seed: u64,
-    /// Operations to do at least.
+    /// The least number of operations to do.
     pub nr_ops: u64,
-    /// When to end even so.
+    /// The time after which the run ends in any case.
     pub limit: Option<Duration>,
 }
 
-/// Goes on until `plan` is done, and returns how many operations that were. Lets `hand` act meanwhile.
-/// Calls `progress` now and then.
+/// Carries out `plan`, and returns the number of operations done. `hand` acts meanwhile. Calls
+/// `progress` every ten seconds.
 ///
 /// # Errors
 ///
-/// Something does not hold that has to.
+/// A process died, a round hangs, or pages or pools are left over.
 pub fn carry_out(
     plan: &Plan,
     hand: Option<&Hand>,
@@ -75,7 +77,8 @@ pub fn carry_out(
     Ok(nr_ops)
 }
 
-/// The words that the processes of a round share.
+/// Indices of the words that the processes of a round share: the number of operations, and the status
+/// of a process that ended wrongly.
 const COUNT: usize = 0;
 const MISHAP: usize = 1;
 
@@ -98,20 +101,22 @@ fn one_round(kind: Kind, seed: u64, hand: Option<&Hand>) -> Result<u64, Failure>
         if words.get(COUNT) != last.0 {
             last = (words.get(COUNT), Instant::now());
         } else if last.1.elapsed() > PATIENCE {
-            return Err(format!("a round with seed {seed} does not go on").into());
+            return Err(format!("seed {seed}: the round hangs").into());
         }
         thread::sleep(Duration::from_millis(5));
     }
     let status = sys::wait(pid);
     if status != 0 || words.get(MISHAP) != 0 {
         let mishap = words.get(MISHAP);
-        return Err(format!("seed {seed}: status {status:#x}, in a process {mishap:#x}").into());
+        let what = format!("the round ended with status {status:#x}, a process with {mishap:#x}");
+        return Err(format!("seed {seed}: {what}").into());
     }
     loose.map_or(Ok(()), Loose::rest)?;
     empty_node()?;
     let after = settled_totals(before, hand)?;
     if after != before {
-        return Err(format!("seed {seed}: (pools, pages) {before:?} became {after:?}").into());
+        let what = format!("{before:?} (pools, pages) before the round, {after:?} after it");
+        return Err(format!("seed {seed}: {what}").into());
     }
     Ok(words.get(COUNT))
 }
@@ -120,12 +125,12 @@ fn empty_node() -> Result<(), Failure> {
     Ok(Pool::open()?.punch(0, 1 << 40)?)
 }
 
-/// Starts processes, kills some and starts others, until the round is over.
+/// Keeps the processes of a round running: kills some, and replaces each that ends.
 fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
-    // Whoever was killed may have left a child, which holds on to the pool a moment longer.
+    // A killed process may leave a child, which uses the pool a moment longer.
     sys::adopt_orphans();
-    let mut lot = Lot::new(seed, scale);
+    let mut random = Random::new(seed, scale);
     let mut next_seed = seed << 16;
     let mut start = || {
         next_seed += NR_THREADS as u64;
@@ -133,15 +138,15 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
         i32::try_from(pid).unwrap_or(-1)
     };
     let mut pids: [i32; NR_PROCESSES] = std::array::from_fn(|_| start());
-    let mut next_kill = lot.below(REST);
+    let mut next_kill = random.below(REST);
     while words.get(COUNT) < ROUND && words.get(MISHAP) == 0 {
         thread::sleep(Duration::from_millis(1));
-        let victim = lot.index(NR_PROCESSES);
+        let victim = random.index(NR_PROCESSES);
         let is_due = words.get(COUNT) >= next_kill;
         for (nr, pid) in pids.iter_mut().enumerate() {
             if nr == victim && is_due {
                 let _ = sys::kill(*pid, libc::SIGKILL);
-                next_kill = words.get(COUNT) + lot.below(REST);
+                next_kill = words.get(COUNT) + random.below(REST);
             } else if !sys::has_ended(*pid) {
                 continue;
             }
@@ -158,14 +163,14 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     }
 }
 
-/// Whether a process ended in a way that is all right.
+/// Records the status of a process that ended wrongly.
 fn note(words: &SharedWords, status: i32) {
     if status != 0 && status != libc::SIGKILL {
         words.set(MISHAP, u64::from(status.to_bits()));
     }
 }
 
-/// What the lots believe to be there. It need not be so.
+/// The state that the random generator assumes. The real state may differ.
 fn picture(scale: Scale) -> Model {
     let mut model = Model::new(Kind::Created, scale.object_pages() * PAGE);
     let mut believe = |call| model.predict(&Op { process: 0, call });
@@ -188,7 +193,7 @@ fn picture(scale: Scale) -> Model {
     model
 }
 
-/// The life of a process: its threads do what the lot says.
+/// Runs a process of a round: its threads do random operations.
 fn compete(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
     sys::catch_faults();
@@ -196,35 +201,35 @@ fn compete(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
         for thread in 0..NR_THREADS as u64 {
             scope.spawn(move || {
                 let picture = picture(scale);
-                let mut lot = Lot::new(seed + thread, scale);
+                let mut random = Random::new(seed + thread, scale);
                 while words.get(COUNT) < ROUND {
-                    play(setup, &picture, &mut lot, words, true);
+                    play(setup, &picture, &mut random, words, true);
                 }
             });
         }
     });
 }
 
-/// One operation.
-fn play(setup: &Setup, picture: &Model, lot: &mut Lot, words: &SharedWords, may_fork: bool) {
-    let op = lot.op(picture);
+/// Does one random operation.
+fn play(setup: &Setup, picture: &Model, random: &mut Random, words: &SharedWords, may_fork: bool) {
+    let op = random.op(picture);
     match op.call {
         Call::Fork { .. } if may_fork => {
-            let mut childs_lot = lot.another();
+            let mut childs_random = random.another();
             let pid = sys::fork(|| {
                 for _ in 0..20 {
-                    play(setup, picture, &mut childs_lot, words, false);
+                    play(setup, picture, &mut childs_random, words, false);
                 }
             });
             if let Ok(pid @ 1..) = i32::try_from(pid) {
-                if lot.chance(50) {
+                if random.chance(50) {
                     let _ = sys::kill(pid, libc::SIGKILL);
                 }
                 note(words, sys::wait(pid));
             }
         }
         Call::Fork { .. } | Call::Exit {} | Call::Kill {} | Call::Pass { .. } => return,
-        // The default pool could not be had back.
+        // Sealing or revoking the default pool cannot be undone.
         Call::Seal { .. } | Call::Revoke { .. } if setup.kind == Kind::Node => return,
         ref call => {
             let _ = setup.perform(call);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A failing sequence, made as short as it can be: delta debugging.
+//! Shortens a failing sequence by delta debugging.
 
 use crate::op::{Op, Sequence};
 
-/// Leaves operations out as long as `fails` says that what is left still fails. In the end no
-/// single operation can be left out any more.
+/// Removes operations as long as the rest fails by `fails`. Returns a sequence from which no single
+/// operation can be removed.
 pub fn shrink(sequence: &Sequence, mut fails: impl FnMut(&Sequence) -> bool) -> Sequence {
     let mut best = sequence.clone();
     let mut len = best.ops.len().div_ceil(2);
     while len > 0 {
         let mut has_shrunk = false;
-        // From the end: what comes late depends on what comes early.
+        // From the end, because late operations depend on early ones.
         let mut end = best.ops.len();
         while end > 0 {
             let start = end.saturating_sub(len);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_but_what_matters() {
+    fn only_the_operations_that_matter_stay() {
         let sequence = generate(Theme::Calls, 1, 300);
         assert!(nr(&sequence, "store") >= 2 && nr(&sequence, "mmap") >= 1);
         let mut nr_tries = 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The system calls, with numbers for answers, and accesses to memory that may fault. All `unsafe`
-//! of the fuzzer is here.
+//! System calls that return plain numbers, and accesses to memory that may fault. All `unsafe` code of
+//! the fuzzer is here.
 //!
-//! What makes the functions safe to call: they change memory in the [arena](ARENA) only, where Rust
-//! has nothing.
+//! The functions are safe to call because they change memory only in the [arena](ARENA), where no Rust
+//! object is.
 
 pub mod remote;
 
@@ -20,15 +20,16 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::cast::{SignCast, UnsignedCast};
 use crate::PAGE;
 
-/// Where all mappings of the fuzzer are. The kernel places nothing there by itself.
+/// The start of the arena, the address range of all mappings of the fuzzer. The kernel places no other
+/// mapping there.
 pub const ARENA: u64 = 0x1000_0000_0000;
-/// Bytes that belong to the arena.
+/// Bytes of the arena.
 const SPAN: u64 = 1 << 32;
 
-/// The answer of a call: what it returned, or an errno, negated.
+/// The answer of a call: its result, or a negated errno.
 pub type Answer = i64;
 
-/// Returns the address of byte `at` of the arena, of which `len` bytes are meant.
+/// Returns the address of byte `at` of the arena, and checks that `len` bytes from there are in it.
 fn address(at: u64, len: u64) -> u64 {
     assert!(
         at < SPAN && len < SPAN - at,
@@ -39,10 +40,10 @@ fn address(at: u64, len: u64) -> u64 {
 
 /// # Safety
 ///
-/// What the call does to this process's memory must be all right.
+/// The call's effect on this process's memory must be sound.
 unsafe fn call<const N: usize>(number: c_long, arguments: [u64; N]) -> Answer {
     let a = |index: usize| arguments.get(index).copied().unwrap_or_default();
-    // SAFETY: As the caller promises.
+    // SAFETY: The caller's promise.
     let result = unsafe { libc::syscall(number, a(0), a(1), a(2), a(3), a(4), a(5)) };
     if result == -1 {
         // SAFETY: The location of this thread's errno is valid.
@@ -64,7 +65,7 @@ macro_rules! plain {
     )*};
 }
 
-/// A signed number as a register holds it.
+/// Converts a signed number to a register's value.
 fn word(value: i64) -> u64 {
     value.to_bits()
 }
@@ -117,11 +118,11 @@ ranged! {
     munlock = SYS_munlock(at, len);
 }
 
-/// What [`mmap`] and [`mremap`] answer if the kernel chose another address than the one given. The
-/// mapping is gone again then.
+/// The answer of [`mmap`] and [`mremap`] if the kernel chose another address than the one given.
+/// The new mapping is removed at once.
 pub const ELSEWHERE: Answer = i64::MAX;
 
-/// Makes the answer of a call that maps relative to the arena.
+/// Converts the address that a mapping call returned to an offset in the arena.
 fn placed(answer: Answer, at: u64, len: u64) -> Answer {
     if answer < 0 {
         return answer;
@@ -130,7 +131,7 @@ fn placed(answer: Answer, at: u64, len: u64) -> Answer {
     if found == ARENA + at {
         return at.to_signed();
     }
-    // SAFETY: The kernel chose the place just now, so nothing else is there.
+    // SAFETY: The kernel has just chosen the range, so nothing else is there.
     unsafe { call(libc::SYS_munmap, [found, len.next_multiple_of(PAGE)]) };
     ELSEWHERE
 }
@@ -147,7 +148,7 @@ pub fn mmap(at: u64, len: u64, prot: u32, flags: u32, fd: i32, off: u64) -> Answ
         word(fd.into()),
         off,
     ];
-    // SAFETY: What is replaced is within the arena.
+    // SAFETY: The call replaces only mappings within the arena.
     placed(unsafe { call(libc::SYS_mmap, arguments) }, at, len)
 }
 
@@ -156,13 +157,13 @@ pub fn mmap(at: u64, len: u64, prot: u32, flags: u32, fd: i32, off: u64) -> Answ
 pub fn mremap(at: u64, old: u64, new: u64, flags: u32, to: u64) -> Answer {
     let from = address(at, old.max(new));
     let target = address(to, new);
-    // SAFETY: Both places are within the arena.
+    // SAFETY: Both ranges are within the arena.
     let answer = unsafe { call(libc::SYS_mremap, [from, old, new, flags.into(), target]) };
     let fixed = libc::MREMAP_FIXED.to_bits();
     placed(answer, if flags & fixed == 0 { at } else { to }, new)
 }
 
-/// `mincore(2)`: one byte a page.
+/// `mincore(2)`: one byte for each page.
 ///
 /// # Panics
 ///
@@ -184,7 +185,7 @@ pub fn open(path: &CStr, flags: u32) -> Answer {
     unsafe { call(libc::SYS_open, [path.as_ptr().addr() as u64, flags.into()]) }
 }
 
-/// `memfd_create(2)`, with seals.
+/// `memfd_create(2)`, with sealing allowed.
 #[must_use]
 pub fn memfd() -> Answer {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
@@ -193,7 +194,7 @@ pub fn memfd() -> Answer {
     unsafe { call(libc::SYS_memfd_create, [name, flags.into()]) }
 }
 
-/// Size in bytes and pages that hold memory, of `fstat(2)`.
+/// `fstat(2)`: the size in bytes, and the number of resident pages.
 ///
 /// # Errors
 ///
@@ -213,24 +214,24 @@ pub fn fstat(fd: i32) -> Result<(i64, i64), Answer> {
     }
 }
 
-/// An ioctl whose argument the kernel reads or writes as large as it is, or which has none.
+/// An ioctl. The number encodes the size of its argument; 0 means that there is none.
 ///
 /// # Panics
 ///
-/// The number says another size.
+/// The number encodes another size than that of `argument`.
 pub fn ioctl<T: Copy>(fd: i32, number: u32, argument: &mut T) -> Answer {
     assert_eq!((number >> 16) & 0x3fff, size_of::<T>() as u32);
     let argument = ptr::from_mut(argument).addr() as u64;
-    // SAFETY: The number says the size. The callers' arguments are structs of integers.
+    // SAFETY: The number encodes the argument's size. All arguments are structs of integers.
     unsafe { call(libc::SYS_ioctl, [word(fd.into()), number.into(), argument]) }
 }
 
-/// Where the bytes of a read or write are.
+/// The buffer of a read or write.
 #[derive(Debug)]
 pub enum Buffer<'a> {
-    /// In this process, outside of the arena.
+    /// A buffer outside of the arena.
     Own(&'a mut [u8]),
-    /// In the arena: place and length.
+    /// A range of the arena: start and length.
     Arena(u64, u64),
 }
 
@@ -243,7 +244,7 @@ impl Buffer<'_> {
     }
 }
 
-/// `read(2)`, or `pread(2)` if there is an offset.
+/// `read(2)`, or `pread(2)` with an offset.
 #[must_use]
 pub fn read(fd: i32, mut buffer: Buffer<'_>, off: Option<i64>) -> Answer {
     let [start, len] = buffer.parts();
@@ -257,7 +258,7 @@ pub fn read(fd: i32, mut buffer: Buffer<'_>, off: Option<i64>) -> Answer {
     }
 }
 
-/// `write(2)`, or `pwrite(2)` if there is an offset.
+/// `write(2)`, or `pwrite(2)` with an offset.
 #[must_use]
 pub fn write(fd: i32, mut buffer: Buffer<'_>, off: Option<i64>) -> Answer {
     let [start, len] = buffer.parts();
@@ -293,14 +294,14 @@ pub fn copy_file_range(from: i32, mut off: u64, to: i32, mut to_off: u64, len: u
     unsafe { call(libc::SYS_copy_file_range, arguments) }
 }
 
-/// Room for one descriptor in a control message, aligned as `cmsghdr` is.
+/// A control message with room for one descriptor, with the alignment of `cmsghdr`.
 #[repr(C)]
 struct Control {
     header: libc::cmsghdr,
     fd: c_int,
 }
 
-/// Calls `sendmsg` or `recvmsg` with a byte and one descriptor.
+/// Calls `sendmsg` or `recvmsg` with one byte and one descriptor.
 fn message(number: c_long, socket: i32, control: &mut Control) -> Answer {
     let mut byte = 0_u8;
     let mut part = libc::iovec {
@@ -313,7 +314,7 @@ fn message(number: c_long, socket: i32, control: &mut Control) -> Answer {
     message.msg_iovlen = 1;
     message.msg_control = ptr::from_mut(control).cast();
     message.msg_controllen = size_of::<Control>();
-    // SAFETY: All parts of the message are valid, and as long as they say.
+    // SAFETY: All parts of the message are valid, and have the given lengths.
     unsafe {
         call(
             number,
@@ -345,18 +346,19 @@ pub fn receive_fd(socket: i32) -> Answer {
     }
 }
 
-/// Forks. The child is a child of this process's parent. No other thread may exist.
+/// Forks. The child's parent is the parent of this process. The process must have one thread.
 #[must_use]
 pub fn fork_sibling() -> Answer {
     let flags = u64::from((libc::CLONE_PARENT | libc::SIGCHLD).to_bits());
-    // SAFETY: As `fork`, on a copy of the stack; with one thread nothing else is to be put in order.
+    // SAFETY: The child runs on a copy of the stack, as after `fork`. With one thread, the C
+    // library has no state to repair.
     unsafe { call(libc::SYS_clone, [flags, 0, 0, 0, 0]) }
 }
 
-/// Forks a child that runs `body` and ends.
+/// Forks a child, which runs `body` and exits.
 pub fn fork(body: impl FnOnce()) -> Answer {
-    // SAFETY: The child runs on a copy of this thread alone, takes no lock that another thread may
-    // have held, allocation aside, which the C library puts in order, and leaves with `_exit`.
+    // SAFETY: The child has a copy of this thread only. It takes no lock that another thread may have
+    // held, except the allocator's, which the C library resets. It exits by `_exit`.
     match unsafe { libc::fork() } {
         0 => {
             let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
@@ -366,17 +368,17 @@ pub fn fork(body: impl FnOnce()) -> Answer {
     }
 }
 
-/// Ends this process at once.
+/// Exits this process at once.
 pub fn exit(status: i32) -> ! {
-    // SAFETY: Ends the process without running what belongs to others.
+    // SAFETY: Exits without running exit handlers.
     unsafe { libc::_exit(status) }
 }
 
-/// From now on this thread, and the processes that it forks, run on one processor: taking turns
-/// between two costs more than all else.
+/// Keeps this thread, and the processes that it forks, on one processor. Changing between two
+/// processors would take most of the time.
 pub fn stay_on_one_processor() {
     let first = 1_u64;
-    // SAFETY: The kernel reads a mask of one word. If it refuses, nothing is lost but time.
+    // SAFETY: The kernel reads a mask of one word. If it refuses, the run is only slower.
     unsafe {
         call(
             libc::SYS_sched_setaffinity,
@@ -385,10 +387,10 @@ pub fn stay_on_one_processor() {
     };
 }
 
-/// From now on this process may run on every processor.
+/// Lets this process run on every processor again.
 pub fn run_anywhere() {
     let all = u64::MAX;
-    // SAFETY: The kernel reads a mask of one word. If it refuses, nothing is lost but time.
+    // SAFETY: The kernel reads a mask of one word. If it refuses, the run is only slower.
     unsafe {
         call(
             libc::SYS_sched_setaffinity,
@@ -397,7 +399,7 @@ pub fn run_anywhere() {
     };
 }
 
-/// Waits for a child's end and returns its status, as of `waitpid(2)`.
+/// Waits for a child's end, and returns its `waitpid(2)` status.
 #[must_use]
 pub fn wait(pid: i32) -> i32 {
     let mut status = -1;
@@ -406,7 +408,7 @@ pub fn wait(pid: i32) -> i32 {
     status
 }
 
-/// Whether a child has ended and is still to be waited for.
+/// Returns whether a child has ended and has not been waited for.
 #[must_use]
 pub fn has_ended(pid: i32) -> bool {
     let Ok(id) = u32::try_from(pid) else {
@@ -415,11 +417,11 @@ pub fn has_ended(pid: i32) -> bool {
     // SAFETY: All zeros is a `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
-    // SAFETY: There is room for a `siginfo_t`. Without a child that has ended it stays zero.
+    // SAFETY: There is room for a `siginfo_t`. It stays zero if no child has ended.
     unsafe { libc::waitid(libc::P_PID, id, &raw mut info, options) == 0 && info.si_pid() == pid }
 }
 
-/// Whether there is something to read from `fd` within so many milliseconds.
+/// Returns whether `fd` becomes readable within that time.
 #[must_use]
 pub fn is_readable(fd: i32, milliseconds: i32) -> bool {
     let mut poll = libc::pollfd {
@@ -431,19 +433,19 @@ pub fn is_readable(fd: i32, milliseconds: i32) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
-/// This process is killed when its parent dies, and its children go to nobody but it.
+/// Asks the kernel to kill this process when its parent dies.
 pub fn die_with_parent() {
     // SAFETY: A plain request.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
-/// From now on this process is the parent of those whose own parent has died.
+/// Makes this process the new parent of descendants whose parent has died.
 pub fn adopt_orphans() {
     // SAFETY: A plain request.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
 }
 
-/// Waits for any child and returns its status, or `None` if there is no child.
+/// Waits for any child, and returns its status. Returns `None` if there is no child.
 #[must_use]
 pub fn wait_for_any() -> Option<i32> {
     let mut status = -1;
@@ -452,16 +454,16 @@ pub fn wait_for_any() -> Option<i32> {
     (pid > 0).then_some(status)
 }
 
-/// Words that this process shares with its children. All see them change in the same order.
+/// Words that this process shares with its children. All processes see the same order of changes.
 #[derive(Debug)]
 pub struct SharedWords(&'static [AtomicU64]);
 
 impl SharedWords {
-    /// So many words, all zero.
+    /// Creates `len` words, all zero.
     ///
     /// # Panics
     ///
-    /// There is no memory.
+    /// The system is out of memory.
     #[must_use]
     pub fn new(len: usize) -> Self {
         Self::map(libc::MAP_ANONYMOUS, -1, len)
@@ -471,10 +473,10 @@ impl SharedWords {
         let bytes = len.max(1) * size_of::<AtomicU64>();
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | flags;
-        // SAFETY: Without MAP_FIXED the kernel takes a place that nothing uses.
+        // SAFETY: Without MAP_FIXED the kernel chooses an unused range.
         let start = unsafe { libc::mmap(ptr::null_mut(), bytes, prot, flags, fd, 0) };
         assert_ne!(start, libc::MAP_FAILED);
-        // SAFETY: The words are mapped until `drop`, which nobody outlives with them.
+        // SAFETY: The words are mapped until `drop`, and no borrow of them lives longer.
         Self(unsafe { std::slice::from_raw_parts(start.cast(), len) })
     }
 
@@ -498,12 +500,12 @@ impl SharedWords {
 impl Drop for SharedWords {
     fn drop(&mut self) {
         let bytes = self.0.len().max(1) * size_of::<AtomicU64>();
-        // SAFETY: Was mapped by `new`, and nobody can use it any more.
+        // SAFETY: `new` mapped the words, and no borrow of them is left.
         unsafe { libc::munmap(self.0.as_ptr().cast_mut().cast(), bytes) };
     }
 }
 
-/// Where KCOV notes what a task runs of the kernel: as many addresses as the first word says.
+/// KCOV's buffer of a task: the first word is the number of addresses recorded after it.
 #[derive(Debug)]
 pub struct Trace {
     file: File,
@@ -515,11 +517,11 @@ impl Trace {
     const ENABLE: u32 = 0x6364;
     const TRACE_PC: i64 = 0;
 
-    /// Room for so many addresses, in `file`, which is KCOV's, newly opened.
+    /// Maps a buffer for `len` addresses. `file` is KCOV's file, newly opened.
     ///
     /// # Errors
     ///
-    /// There is no memory.
+    /// The system is out of memory.
     pub fn new(file: File, len: usize) -> io::Result<Self> {
         match ioctl_number(file.as_raw_fd(), Self::INIT_TRACE, len as i64) {
             0 => Ok(Self {
@@ -530,13 +532,13 @@ impl Trace {
         }
     }
 
-    /// Notes what this task runs, until it ends. Only one can do so at a time.
+    /// Records the code that this task runs, until it ends. One task can record at a time.
     #[must_use]
     pub fn begin(&self) -> Answer {
         ioctl_number(self.file.as_raw_fd(), Self::ENABLE, Self::TRACE_PC)
     }
 
-    /// Notes something else, unless there is no more room.
+    /// Adds another value, unless the buffer is full.
     pub fn push(&self, note: u64) {
         let end = self.words.get(0) as usize + 1;
         if end < self.words.0.len() {
@@ -545,12 +547,12 @@ impl Trace {
         }
     }
 
-    /// What has been noted.
+    /// The recorded values.
     pub fn notes(&self) -> impl Iterator<Item = u64> + '_ {
         (1..=self.words.get(0) as usize).map(|index| self.words.get(index))
     }
 
-    /// Forgets all that.
+    /// Removes all recorded values.
     pub fn clear(&self) {
         self.words.set(0, 0);
     }
@@ -572,7 +574,7 @@ global_asm!(
     ".globl mmap_pool_fuzz_copy",
     ".globl mmap_pool_fuzz_copy_at",
     ".globl mmap_pool_fuzz_copy_end",
-    // How many bytes are left: rdx = len, rdi = to, rsi = from.
+    // Returns the number of bytes left: rdx = len, rdi = to, rsi = from.
     "mmap_pool_fuzz_copy:",
     "mov rcx, rdx",
     "mmap_pool_fuzz_copy_at:",
@@ -588,7 +590,7 @@ unsafe extern "C" {
     static mmap_pool_fuzz_copy_end: u8;
 }
 
-/// The file that the code of [`load`] and [`store`] was loaded from, and where in it that is.
+/// The file and offset of the instruction by which [`load`] and [`store`] touch memory.
 #[must_use]
 pub fn place_of_copy() -> Option<(String, u64)> {
     let address = (mmap_pool_fuzz_copy as *const ()).addr() as u64;
@@ -607,15 +609,15 @@ pub fn place_of_copy() -> Option<(String, u64)> {
 }
 
 thread_local! {
-    /// The last fault of this thread within `mmap_pool_fuzz_copy`.
+    /// The last fault of this thread in `mmap_pool_fuzz_copy`.
     static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
-/// Ends the copy that faulted; any other fault is fatal.
+/// Ends the copy that faulted. Any other fault is fatal.
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let copy_at = (&raw const mmap_pool_fuzz_copy_at).addr() as u64;
     let copy_end = (&raw const mmap_pool_fuzz_copy_end).addr() as u64;
-    // SAFETY: The kernel passes both, and nothing else looks at the registers meanwhile.
+    // SAFETY: The kernel passes both, and nothing else uses the registers meanwhile.
     let (info, context) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
     let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
     if rip.to_bits() != copy_at {
@@ -631,43 +633,44 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }));
 }
 
-/// From now on accesses by [`load`] and [`store`] may fault in this process.
+/// Installs the handler that lets [`load`] and [`store`] fault in this process.
 ///
 /// # Panics
 ///
-/// The handler cannot be set.
+/// The handler cannot be installed.
 pub fn catch_faults() {
     // SAFETY: All zeros is a `sigaction`.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_fault as usize;
     action.sa_flags = libc::SA_SIGINFO;
     for signal in [libc::SIGBUS, libc::SIGSEGV] {
-        // SAFETY: The handler has the form that the flags promise.
+        // SAFETY: The handler has the signature that the flags require.
         let result = unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
         assert_eq!(result, 0);
     }
 }
 
-/// Copies, and returns how many bytes it got and what stopped it.
+/// Copies bytes. Returns the number of bytes copied, and the fault that ended the copy, if any.
 ///
 /// # Safety
 ///
-/// The range that is not in the arena must be valid.
+/// The range outside of the arena must be valid.
 unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> (usize, Option<Fault>) {
     FAULT.set(None);
-    // SAFETY: As the caller promises; in the arena faults are caught, and Rust has nothing there.
+    // SAFETY: The caller's promise for one range. Faults in the arena are caught, and no Rust object is
+    // there.
     let left = unsafe { mmap_pool_fuzz_copy(to, from, len) };
     (len - left, FAULT.take())
 }
 
-/// Reads bytes of the arena in order, as far as it gets.
+/// Reads bytes of the arena in order, up to the first fault.
 pub fn load(at: u64, bytes: &mut [u8]) -> (usize, Option<Fault>) {
     let from = ptr::with_exposed_provenance(address(at, bytes.len() as u64) as usize);
     // SAFETY: `bytes` is valid.
     unsafe { copy(bytes.as_mut_ptr(), from, bytes.len()) }
 }
 
-/// Writes bytes of the arena in order, as far as it gets.
+/// Writes bytes of the arena in order, up to the first fault.
 #[must_use]
 pub fn store(at: u64, bytes: &[u8]) -> (usize, Option<Fault>) {
     let to = ptr::with_exposed_provenance_mut(address(at, bytes.len() as u64) as usize);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A process that carries calls out.
+//! Does the calls, in the processes of a run.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,19 +14,19 @@ use crate::op::Call;
 use crate::sys::{self, Answer, Buffer};
 use crate::{digest, pattern, Seen, LONGEST, PROCESSES};
 
-/// The descriptor of slot 0; the others follow.
+/// The descriptor of slot 0. Those of the other slots follow.
 pub(crate) const FIRST_SLOT: i32 = 200;
 
-/// What all processes of a run have in common.
+/// The state that all processes of a run share.
 #[derive(Debug)]
 pub struct Setup {
-    /// What the run is on.
+    /// The kind of object.
     pub kind: Kind,
-    /// The device, to create pools; there is none for memfd.
+    /// The device, for creating pools. A run on memfd has none.
     pub device: Option<OwnedFd>,
-    /// Pages that the default pool had allocated before.
+    /// The default pool's count of allocated pages before the run.
     pub nr_allocated_before: u64,
-    /// Where each process gets descriptors from others: sender's and receiver's end.
+    /// For each process, the socket by which it receives descriptors: sender's end, receiver's end.
     pub mail: [(UnixStream, UnixStream); PROCESSES],
 }
 
@@ -34,7 +34,7 @@ fn fd_of(slot: u8) -> i32 {
     FIRST_SLOT + i32::from(slot)
 }
 
-/// Puts a new descriptor into a slot; an error stays one.
+/// Moves a new descriptor to a slot. An error is passed on.
 fn keep(slot: u8, fd: Answer) -> Answer {
     let Ok(fd) = i32::try_from(fd) else {
         return fd;
@@ -47,7 +47,7 @@ fn keep(slot: u8, fd: Answer) -> Answer {
     answer
 }
 
-/// What a call answered that gives bytes.
+/// The answer of a call that reads bytes.
 fn bytes_of(answer: Answer, bytes: &[u8]) -> Seen {
     let mut seen = Seen::of(answer);
     if let Ok(len) = usize::try_from(answer) {
@@ -100,7 +100,7 @@ impl Setup {
         keep(slot, sys::open(&path, flags))
     }
 
-    /// Takes the descriptor that another process has sent to this one, the process `me`.
+    /// Receives a descriptor that another process has sent to this process, number `me`.
     #[must_use]
     pub fn receive(&self, me: u8, to: u8) -> Answer {
         keep(
@@ -137,7 +137,7 @@ impl Setup {
                 info.nr_resident_pages.to_signed(),
             ))
         {
-            // The two have to say the same.
+            // `fstat` and `MMAP_POOL_INFO` must agree.
             flags |= 1 << 8;
         }
         Seen {
@@ -148,12 +148,12 @@ impl Setup {
         }
     }
 
-    /// Whether an ioctl of the pool is a call of its own here.
+    /// Whether the object is a pool, and has the pool's ioctls.
     fn is_pool(&self) -> bool {
         self.kind != Kind::Memfd
     }
 
-    /// Does it, in this process. `fork`, `exit` and `kill` are not for this.
+    /// Does a call in this process. The caller does `fork`, `exit` and `kill`.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a list of all calls")]
     pub fn perform(&self, call: &Call) -> Seen {
@@ -309,7 +309,7 @@ fn buffer(len: u64) -> Vec<u8> {
     vec![0; buffer_len(len)]
 }
 
-/// The description of the pool behind a descriptor.
+/// `MMAP_POOL_INFO` of a descriptor.
 ///
 /// # Errors
 ///

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A sequence of operations, carried out and compared.
+//! Runs a sequence of operations in processes, and compares the answers with the model's.
 //!
-//! The model has told every answer before the first process starts, so the processes carry out what
-//! they find in memory that they inherit. One at a time does: the parent says which, from where to
-//! where.
+//! The model predicts every answer before the first process starts. The processes inherit the list of
+//! steps. One process acts at a time: the parent tells it which steps to do.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -25,16 +24,16 @@ use crate::sys::{self, SharedWords};
 use crate::worker::Setup;
 use crate::{Seen, PAGE, PROCESSES};
 
-/// What a run found.
+/// An answer that differs from the predicted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What it ran on.
+    /// The kind of object.
     pub kind: Kind,
-    /// What was done last.
+    /// The operation.
     pub op: String,
-    /// What should have come of it.
+    /// The predicted answer.
     pub expected: String,
-    /// What came of it.
+    /// The real answer.
     pub seen: String,
 }
 
@@ -48,31 +47,31 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What came of a sequence.
+/// The result of a sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Operations that were carried out and compared.
+    /// Operations done and compared.
     pub nr_ops: u64,
     /// The first difference.
     pub difference: Option<Difference>,
-    /// If something of the module was reached for the first time: the number of the sequence's operations
-    /// until then.
+    /// If the sequence reached new code of the module: the number of its operations up to the last one
+    /// that did.
     pub nr_reaching: Option<usize>,
 }
 
-/// One answer that is to be compared.
+/// An operation of one process, and its predicted answer.
 struct Step {
-    /// Who does it.
+    /// The process that does it.
     process: u8,
     op: Op,
-    /// The other half of `pass`.
+    /// Whether it is the receiver's part of `pass`.
     is_receipt: bool,
     expected: Expected,
-    /// Operations of the sequence up to this.
+    /// The number of operations of the sequence up to this step.
     nr_ops: usize,
 }
 
-/// Tells every answer beforehand.
+/// Predicts every answer. Returns the steps, and the model after them.
 fn plan(kind: Kind, sequence: &Sequence) -> (Vec<Step>, Model) {
     let mut model = Model::new(kind, sequence.size);
     let mut steps = Vec::new();
@@ -103,7 +102,7 @@ fn plan(kind: Kind, sequence: &Sequence) -> (Vec<Step>, Model) {
     (steps, model)
 }
 
-/// Words that a [`Seen`] is in memory.
+/// Shared words that hold a [`Seen`].
 const WORDS: usize = 6;
 
 fn put(words: &SharedWords, step: usize, seen: &Seen) {
@@ -135,7 +134,7 @@ fn get(words: &SharedWords, step: usize) -> Option<Seen> {
     })
 }
 
-/// The default pool or a new object, in slot 0 of this process.
+/// Puts the default pool or a new object into slot 0 of this process.
 pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
     let mail = || UnixStream::pair();
     let mut setup = Setup {
@@ -159,15 +158,16 @@ pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
     if answer == 0 {
         Ok(setup)
     } else {
-        Err(format!("no object to begin with: {}", Seen::of(answer)).into())
+        Err(format!("cannot create the object: {}", Seen::of(answer)).into())
     }
 }
 
-/// The parent's and the processes' ends of what the parent says whose turn it is with.
+/// For each process, the socket by which the parent gives it its turn: parent's end, process's end.
 type Lines = [(UnixStream, UnixStream); PROCESSES];
 
-/// Whether the answer is another for an instant while a page moves: the kernel puts the new page into
-/// the page cache before it marks it as up to date, and to these calls it is a hole until then.
+/// Returns whether the call's answer can be wrong for an instant while a page moves. The kernel
+/// adds the new page to the page cache before it marks it as up to date. Until then these calls
+/// take it for a hole.
 fn wavers(call: &Call) -> bool {
     match call {
         Call::Mincore { .. } => true,
@@ -176,7 +176,7 @@ fn wavers(call: &Call) -> bool {
     }
 }
 
-/// Does a call again that changes nothing by being done again, until it answers as expected or has had ten seconds to.
+/// Repeats a call that has no side effects until it answers as expected, for up to ten seconds.
 fn settled(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     let mut seen = setup.perform(call);
     for _ in 0..10_000 {
@@ -189,7 +189,7 @@ fn settled(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     seen
 }
 
-/// What is left of a copy after its first `done` bytes.
+/// Returns the call that copies the rest after the first `done` bytes. Other calls have none.
 fn rest_of_copy(call: &Call, done: u64) -> Option<Call> {
     let mut rest = call.clone();
     match &mut rest {
@@ -209,9 +209,8 @@ fn rest_of_copy(call: &Call, done: u64) -> Option<Call> {
     Some(rest)
 }
 
-/// Does a call, and the rest of a copy that ends earlier than expected. The kernel copies through a pipe, in as many
-/// pieces as it gets pages for, and a process that is frozen leaves between two of them
-/// (`splice_from_pipe_next()`).
+/// Does a call. If a copy ends earlier than expected, does the rest. The kernel copies through a pipe
+/// in several pieces, and a frozen process returns between two of them (`splice_from_pipe_next()`).
 fn whole(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     let mut seen = setup.perform(call);
     let mut last = seen.result;
@@ -225,7 +224,7 @@ fn whole(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     seen
 }
 
-/// A process's life: carries out what it is told to, and says when it is done.
+/// Runs a process: does the steps that the parent orders, and reports when they are done.
 fn live(
     mut me: u8,
     setup: &Setup,
@@ -274,17 +273,17 @@ fn live(
     }
 }
 
-/// How long an operation may take before it is a hang. Nothing here takes a second.
+/// The longest time for an operation before it counts as hung. An operation takes less than a second.
 const PATIENCE_MS: i32 = 60_000;
 
-/// The processes of a run, as their parent knows them.
+/// The processes of a run, for their parent.
 struct Family {
     pids: [i32; PROCESSES],
     lines: Lines,
 }
 
 impl Family {
-    /// Tells a process to carry out some steps.
+    /// Orders a process to do some steps.
     fn order(&self, process: u8, start: usize, end: usize) -> io::Result<()> {
         let mut order = [0; 8];
         for (bytes, number) in order.chunks_exact_mut(4).zip([start, end]) {
@@ -293,7 +292,7 @@ impl Family {
         (&self.lines[usize::from(process)].0).write_all(&order)
     }
 
-    /// Lets a process carry out some steps.
+    /// Lets a process do some steps, and waits until it is done.
     fn turn(&self, process: u8, start: usize, end: usize) -> io::Result<()> {
         self.order(process, start, end)?;
         let mut line = &self.lines[usize::from(process)].0;
@@ -309,16 +308,18 @@ impl Family {
         line.read_exact(&mut [0])
     }
 
-    /// Lets a process end itself, and waits until nothing is left of it.
+    /// Lets a process exit, and waits for its end.
     fn exit(&mut self, process: u8, step: usize) -> io::Result<()> {
         self.order(process, step, step + 1)?;
         match sys::wait(std::mem::take(&mut self.pids[usize::from(process)])) {
             0 => Ok(()),
-            status => Err(io::Error::other(format!("it ended with {status:#x}"))),
+            status => Err(io::Error::other(format!(
+                "the process ended with status {status:#x}"
+            ))),
         }
     }
 
-    /// Ends a process, and waits until nothing is left of it.
+    /// Kills a process, and waits for its end.
     fn end(&mut self, process: u8) -> i32 {
         let pid = std::mem::take(&mut self.pids[usize::from(process)]);
         let _ = sys::kill(pid, libc::SIGKILL);
@@ -336,14 +337,14 @@ impl Drop for Family {
     }
 }
 
-/// The pools and pages that there are.
+/// The number of pools, and of their resident pages.
 pub(crate) fn totals() -> Result<(u64, u64), Failure> {
     let stat = Pool::open()?.stat()?;
     Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
-/// The same, if it is to become `expected`: what the hand had hold of, the kernel gives back in its own
-/// time.
+/// The same. With a hand it waits for `expected`: the kernel frees pages that the hand has used with a
+/// delay.
 pub(crate) fn settled_totals(
     expected: (u64, u64),
     hand: Option<&Hand>,
@@ -360,12 +361,12 @@ pub(crate) fn settled_totals(
     }
 }
 
-/// Carries out a sequence in new processes and compares every answer. Notes in `coverage` what it has
-/// reached. Lets `hand` act meanwhile.
+/// Runs a sequence in new processes, and compares every answer. Adds the reached code to `coverage`.
+/// `hand` acts meanwhile.
 ///
 /// # Errors
 ///
-/// It could not begin.
+/// The sequence cannot begin.
 pub fn run(
     kind: Kind,
     sequence: &Sequence,
@@ -412,7 +413,7 @@ pub fn run(
     Ok(outcome)
 }
 
-/// Loads the module anew if the default pool was sealed or revoked: nothing else undoes that.
+/// Reloads the module if the default pool is sealed or revoked, because nothing else undoes that.
 pub(crate) fn renew_node() -> Result<(), Failure> {
     let info = Pool::open()?.info()?;
     if info.seals != 0 || info.is_revoked() {
@@ -435,7 +436,7 @@ fn carry_out(
         pids: [0; PROCESSES],
         lines: [line()?, line()?, line()?, line()?],
     };
-    // The object is made in the first process: nobody else is to keep it.
+    // The first process creates the object, so that this process does not keep it open.
     let pid = sys::fork(|| match set_up(kind, sequence.size) {
         Ok(setup) => live(
             0,
@@ -453,7 +454,7 @@ fn carry_out(
     });
     family.pids[0] = i32::try_from(pid)?;
     if pid < 0 {
-        return Err(format!("no process: {}", Seen::of(pid)).into());
+        return Err(format!("cannot fork: {}", Seen::of(pid)).into());
     }
 
     let mut outcome = Outcome::default();
@@ -501,7 +502,7 @@ fn carry_out(
                 (Some(seen), _) if step.expected.matches(&seen) => None,
                 (Some(seen), _) => Some(seen.to_string()),
                 (None, Err(error)) => Some(error.to_string()),
-                (None, Ok(())) => Some("nothing".into()),
+                (None, Ok(())) => Some("no answer".into()),
             };
             if let Some(seen) = difference {
                 outcome.difference = Some(Difference {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! In the guest: a short run of each mode, and what was found before.
+//! In the guest: a short run of each mode, and every sequence of the corpus.
 
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::Theme;
 use mmap_pool_fuzz::model::Kind;
 use mmap_pool_fuzz::{oracle, race, world};
 
-/// Every file of the corpus: its name and what it says.
+/// Makes a test of each file of the corpus.
 macro_rules! corpus {
     ($($name:ident)*) => {$(
         #[test]
@@ -56,7 +56,7 @@ fn every_answer_is_the_predicted_one() {
 }
 
 #[test]
-fn whatever_the_kernel_does_every_answer_is_the_predicted_one() {
+fn every_answer_is_the_predicted_one_while_the_kernel_acts() {
     let plan = oracle::Plan {
         seed: 3,
         nr_ops: 12_000,
@@ -76,7 +76,7 @@ fn whatever_the_kernel_does_every_answer_is_the_predicted_one() {
 }
 
 #[test]
-fn all_at_once_leaves_nothing_behind() {
+fn a_race_leaves_nothing_behind() {
     let plan = race::Plan {
         seed: 1,
         nr_ops: 12_000,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The description of the device for syzkaller says what `src/uapi.rs` says.
+//! Compares syzkaller's description of the device with `src/uapi.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn description() -> String {
     fs::read_to_string(root().join("tests/syzkaller/dev_mmap_pool.txt")).unwrap()
 }
 
-/// The values that the description comes with.
+/// The values of the description's constants.
 fn values() -> BTreeMap<String, u64> {
     fs::read_to_string(root().join("tests/syzkaller/dev_mmap_pool.txt.const"))
         .unwrap()
@@ -60,7 +60,7 @@ fn every_name_has_a_value() {
         .map(|line| line.split('#').next().unwrap());
     let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     for line in code.filter(|line| !line.starts_with("include")) {
-        // What is before the first bracket of a call is its own name.
+        // The text before the bracket of a call is the call's name.
         let arguments = line
             .split_once('(')
             .map_or(line, |(_, arguments)| arguments);
@@ -76,7 +76,7 @@ fn every_name_has_a_value() {
     }
 }
 
-/// Bytes of a type, as far as the description uses it.
+/// The bytes of a type. Knows the types that the description uses.
 fn size_of_type(text: &str) -> usize {
     let inner = |text: &str, start: &str| {
         let rest = text.strip_prefix(start)?.strip_suffix(']')?;
@@ -97,11 +97,11 @@ fn size_of_type(text: &str) -> usize {
         "int8" => 1,
         "int32" => 4,
         "int64" | "mmap_pool_offset" => 8,
-        _ => panic!("a type in a form unknown here: {text:?}"),
+        _ => panic!("unknown type: {text:?}"),
     }
 }
 
-/// Fields of the structs: name and size.
+/// The structs of the description: name and size of each field.
 fn structs() -> BTreeMap<String, Vec<(String, usize)>> {
     let mut structs = BTreeMap::new();
     let mut now: Option<(String, Vec<_>)> = None;

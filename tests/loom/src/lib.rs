@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's concurrent logic in every order that its atomic operations can have, and with every
+//! Tests of the module's concurrent code with `loom`: every order of its atomic operations, and every
 //! value that a relaxed load may return.
 //!
-//! The files of `src/` that use nothing of the kernel but its atomics are compiled here as they are,
-//! with what stands in for `kernel` below, and with `loom`'s atomics. What depends on the kernel's own
-//! atomics is a model, in a file of its own.
+//! Some files of `src/` use only the atomics of the `kernel` crate. They are compiled here
+//! unchanged: the module `sync` below replaces `kernel::sync`, and uses `loom`'s atomics. Code that
+//! depends on other atomics of the kernel has a model here, in a file of its own.
 
 #![cfg(test)]
 
@@ -16,7 +16,7 @@ mod seals;
 #[expect(
     clippy::struct_field_names,
     dead_code,
-    reason = "the kernel's lints apply to this file, and not all of it is of use here"
+    reason = "the kernel's lints apply to this file, and the tests use only a part of it"
 )]
 #[path = "../../../src/totals.rs"]
 mod totals;
@@ -24,22 +24,22 @@ mod totals;
     clippy::cast_possible_truncation,
     clippy::precedence,
     dead_code,
-    reason = "the kernel's lints apply to this file, and not all of it is of use here"
+    reason = "the kernel's lints apply to this file, and the tests use only a part of it"
 )]
 #[path = "../../../src/uapi.rs"]
 mod uapi;
 
-/// `kernel::sync`.
+/// Replaces `kernel::sync`.
 mod sync {
-    /// `kernel::sync::atomic`.
+    /// Replaces `kernel::sync::atomic`.
     pub mod atomic {
         use loom::sync::atomic::{AtomicU64, Ordering};
         use std::sync::OnceLock;
 
-        /// Says that an operation orders nothing else.
+        /// The relaxed order: it orders no other operation.
         pub struct Relaxed;
 
-        /// The atomic itself is made when it is first used, since `loom` makes none in a constant.
+        /// Creates `loom`'s atomic at its first use, because `loom` has no constant constructor.
         pub struct Atomic<T>(T, OnceLock<AtomicU64>);
 
         impl Atomic<u64> {
@@ -83,7 +83,7 @@ mod tests {
     fn limited(nr_pages: u64) -> Arc<Totals> {
         let totals = Totals::new();
         totals.set_limit(nr_pages);
-        // Asking makes all of them.
+        // The first use of each counter creates it.
         assert_eq!(totals.stat().nr_resident_pages, 0);
         Arc::new(totals)
     }
@@ -92,7 +92,7 @@ mod tests {
         totals.stat().nr_resident_pages
     }
 
-    /// Does `a` and `b` at the same time, each on the totals, and then looks.
+    /// Runs `a` and `b` on the totals at the same time, then `look`.
     fn at_once(
         nr_limit_pages: u64,
         a: fn(&Totals) -> u64,
@@ -111,7 +111,7 @@ mod tests {
         });
     }
 
-    /// Charges and keeps the pages; returns how many it got.
+    /// Charges and keeps the pages. Returns their number, or 0 if the charge is refused.
     fn keep(totals: &Totals, nr_pages: u16) -> u64 {
         match totals.charge(nr_pages.into()) {
             Some(charge) => {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn two_get_what_there_is_for_two() {
+    fn two_charges_within_the_limit_both_succeed() {
         at_once(
             3,
             |totals| keep(totals, 1),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn one_gets_what_there_is_for_one() {
+    fn of_two_charges_beyond_the_limit_one_succeeds() {
         at_once(
             3,
             |totals| keep(totals, 2),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_nothing_from_others() {
+    fn a_refused_charge_takes_no_pages_from_others() {
         at_once(
             1,
             |totals| keep(totals, 2),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_there_again() {
+    fn pages_given_back_can_be_charged_again() {
         fn back_and_forth(totals: &Totals) -> u64 {
             let nr_pages = keep(totals, 2);
             totals.uncharge(usize::try_from(nr_pages).unwrap());

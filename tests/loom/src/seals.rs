@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A model of `MMAP_POOL_SEAL` with `SEAL_WRITE` beside an `mmap(2)` that is shared and writable.
+//! A model of `MMAP_POOL_SEAL` with `SEAL_WRITE`, at the same time as a shared writable `mmap(2)`.
 //!
-//! `mmap_region()` (`mm/vma.c`) counts the mapping before it asks the driver, whose `mmap` looks at the
-//! seals. `InodeGuard::seal` (`src/pool.rs`) keeps new mappings from being counted, adds the seal, and
-//! lets them be counted again. A mapping that is counted after that must see the seal, or a sealed pool
+//! `mmap_region()` (`mm/vma.c`) counts the mapping first, then calls the driver. The driver's
+//! `mmap` checks the seals. `InodeGuard::seal` (`src/pool.rs`) forbids counting, adds the seal, and
+//! allows counting again. A mapping counted after that must see the seal. Otherwise a sealed pool
 //! can be written to.
 //!
-//! For memfd the question does not come up: `memfd_add_seals()` (`mm/memfd.c`) never lets mappings be
-//! counted again, and `memfd_check_seals_mmap()` takes `VM_MAYWRITE` from those that only read, before
-//! `mmap_region()` would count them. A driver's `mmap` comes too late for that.
+//! A memfd does not have this race. `memfd_add_seals()` (`mm/memfd.c`) never allows counting again.
+//! `memfd_check_seals_mmap()` clears `VM_MAYWRITE` of read-only mappings before `mmap_region()`
+//! would count them. A driver's `mmap` runs too late for that.
 
 use loom::sync::atomic::{fence, AtomicI32, AtomicU32, Ordering};
 use loom::sync::Arc;
@@ -17,14 +17,14 @@ use loom::thread;
 
 const SEAL_WRITE: u32 = 0x8;
 
-/// What of the module is tried.
+/// The memory orders of one try.
 #[derive(Clone, Copy)]
 struct Orders {
-    /// Of the store that adds the seal.
+    /// The order of the store that adds the seal.
     store: Ordering,
-    /// Of a fence after it, if there is one.
+    /// The order of the fence after it, if there is one.
     fence: Option<Ordering>,
-    /// Of the load that looks for it.
+    /// The order of the load that checks for it.
     load: Ordering,
 }
 
@@ -38,8 +38,8 @@ struct Pool {
 impl Pool {
     /// Returns whether the pool is mapped.
     fn map(&self) -> bool {
-        // `mapping_map_writable()`: a conditional operation that returns a value orders everything if
-        // it succeeds, and nothing if it does not.
+        // `mapping_map_writable()`: a conditional operation that returns a value is fully ordered if it
+        // succeeds, and unordered if it fails.
         if !self.change_unless(1, |count| count < 0) {
             return false;
         }
@@ -48,7 +48,7 @@ impl Pool {
             self.nr_writable.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        // The mapping stays counted as long as it exists.
+        // The mapping stays counted until it ends.
         true
     }
 
@@ -62,7 +62,7 @@ impl Pool {
         if let Some(order) = self.orders.fence {
             fence(order);
         }
-        // `mapping_allow_writable()`: `atomic_inc()` orders nothing.
+        // `mapping_allow_writable()`: `atomic_inc()` is unordered.
         self.nr_writable.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -75,7 +75,7 @@ impl Pool {
     }
 }
 
-/// Seals a pool and maps it at the same time: not both may succeed.
+/// Seals a pool and maps it at the same time. At most one of the two may succeed.
 fn seal_beside_mmap(orders: Orders) {
     loom::model(move || {
         let pool = Arc::new(Pool {
@@ -94,7 +94,7 @@ fn seal_beside_mmap(orders: Orders) {
 }
 
 #[test]
-fn a_fence_between_the_seal_and_the_count_keeps_sealed_pools_from_being_mapped() {
+fn a_fence_between_the_seal_and_the_count_forbids_mapping_a_sealed_pool() {
     for fence in [Ordering::Release, Ordering::SeqCst] {
         seal_beside_mmap(Orders {
             store: Ordering::Relaxed,
@@ -106,7 +106,7 @@ fn a_fence_between_the_seal_and_the_count_keeps_sealed_pools_from_being_mapped()
 
 #[test]
 #[should_panic = "a sealed pool can be written to"]
-fn relaxed_operations_alone_let_a_sealed_pool_be_mapped() {
+fn relaxed_operations_alone_allow_mapping_a_sealed_pool() {
     seal_beside_mmap(Orders {
         store: Ordering::Relaxed,
         fence: None,
@@ -116,7 +116,7 @@ fn relaxed_operations_alone_let_a_sealed_pool_be_mapped() {
 
 #[test]
 #[should_panic = "a sealed pool can be written to"]
-fn a_store_that_releases_and_a_load_that_acquires_do_not_help() {
+fn a_release_store_and_an_acquire_load_are_not_enough() {
     seal_beside_mmap(Orders {
         store: Ordering::Release,
         fence: None,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Charts, as SVG that needs nothing else.
+//! Charts as SVG files without external parts.
 
 use std::iter;
 
@@ -15,27 +15,27 @@ const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const FAINT: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
-/// A curve, or a bar if it has one point.
+/// A curve.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// What the legend says.
+    /// The text in the legend.
     pub label: String,
-    /// Whose it is: decides the colour.
+    /// The subject, which decides the colour.
     pub subject: Subject,
-    /// Whether the line is broken, to tell two of one subject apart.
+    /// Whether the line is dashed. This separates two curves of one subject.
     pub is_dashed: bool,
-    /// `x` and `y`, both positive.
+    /// The points: `x` and `y`, both positive.
     pub points: Vec<(f64, f64)>,
 }
 
-/// What the axes are. The horizontal one is of bytes.
+/// The title, and the labels of the axes. The horizontal axis counts bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Axes<'a> {
-    /// Above the chart.
+    /// The title, above the chart.
     pub title: &'a str,
-    /// Below the horizontal axis.
+    /// The label below the horizontal axis.
     pub x: &'a str,
-    /// Beside the vertical axis.
+    /// The label beside the vertical axis.
     pub y: &'a str,
 }
 
@@ -59,7 +59,7 @@ fn colour(subject: Subject) -> RGBColor {
     }
 }
 
-/// A number with no more digits than it needs.
+/// Formats a number with few digits.
 #[must_use]
 pub fn short(number: f64) -> String {
     let magnitude = number.abs();
@@ -74,7 +74,7 @@ pub fn short(number: f64) -> String {
     }
 }
 
-/// A number of bytes.
+/// Formats a number of bytes.
 #[must_use]
 pub fn bytes(number: f64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
@@ -87,11 +87,12 @@ pub fn bytes(number: f64) -> String {
     format!("{number:.0} B")
 }
 
-/// Curves on logarithmic axes, with labels at the points of the first one. `marks` are points with a word each, such as where curves cross.
+/// Draws curves on logarithmic axes, with labels at the points of the first curve. `marks` are labelled
+/// points, for example where curves cross.
 ///
 /// # Errors
 ///
-/// None that is known of.
+/// The chart library fails.
 pub fn curves(
     axes: Axes<'_>,
     series: &[Series],
@@ -174,11 +175,11 @@ pub fn curves(
     Ok(svg)
 }
 
-/// Horizontal bars on a logarithmic axis, in groups with a heading each, the figure beside each bar.
+/// Draws horizontal bars on a logarithmic axis, in groups with headings. The figure is beside each bar.
 ///
 /// # Errors
 ///
-/// None that is known of.
+/// The chart library fails.
 pub fn bars(
     title: &str,
     unit: &str,
@@ -192,7 +193,7 @@ pub fn bars(
     let all = || groups.iter().flat_map(|(_, bars)| bars);
     let positive = all().map(|bar| bar.1).filter(|&figure| figure > 0.0);
     let (least, most) = range(positive, 1.0);
-    // A bar needs a length, the shortest too.
+    // The shortest bar needs a length too.
     let (least, decades) = (least / 2.0, (most / (least / 2.0)).log10());
     let height = TOP
         + groups
@@ -260,7 +261,7 @@ pub fn bars(
     Ok(svg)
 }
 
-/// Round numbers in a range: with the digits 1, 2 and 5, or at equal distances if it is narrow.
+/// Round numbers in a range: those with the digits 1, 2 and 5, or equidistant ones in a narrow range.
 fn round_numbers((least, most): (f64, f64)) -> Vec<f64> {
     let digits =
         (-6..=12).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
@@ -276,7 +277,7 @@ fn round_numbers((least, most): (f64, f64)) -> Vec<f64> {
         .collect()
 }
 
-/// The smallest and the largest, with room around them.
+/// The smallest and the largest value, with room around them.
 fn range(values: impl Iterator<Item = f64>, room: f64) -> (f64, f64) {
     let values: Vec<f64> = values.collect();
     let (least, most) = crate::stats::extremes(&values);

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What moved between two results.
+//! Compares two results, and finds the figures that changed.
 
 use crate::results::{Figure, Measured};
 
-/// A figure that is not what it was.
+/// A figure that changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Move<'a> {
-    /// The figure in the new result, or in the old one if it is gone.
+    /// The figure in the new result, or in the old one if the new one lacks it.
     pub figure: &'a Figure,
-    /// What it was, if it was measured.
+    /// The old median, if it was measured.
     pub old: Option<f64>,
-    /// What it is, if it was measured.
+    /// The new median, if it was measured.
     pub new: Option<f64>,
 }
 
 impl Move<'_> {
-    /// The change as a part of the old figure.
+    /// The change as a fraction of the old median.
     #[must_use]
     pub fn change(&self) -> Option<f64> {
         let (old, new) = self.old.zip(self.new)?;
@@ -24,8 +24,8 @@ impl Move<'_> {
     }
 }
 
-/// The figures that changed by more than `threshold`, a part of the old figure, and those that only
-/// one result has. Figures that hold time are compared only within a run.
+/// Returns the figures that changed by more than `threshold`, a fraction of the old median, and those
+/// that only one result has. It skips figures of time, which mean something only within one run.
 #[must_use]
 pub fn moves<'a>(old: &'a Measured, new: &'a Measured, threshold: f64) -> Vec<Move<'a>> {
     let find = |measured: &'a Measured, figure: &Figure| {
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_further_than_the_threshold_is_told() {
+    fn a_change_above_the_threshold_is_listed() {
         let old = results(|row, subject, _| only(row, subject, 100.0)).measured;
         for (figure, is_told) in [(102.0, false), (102.1, true), (97.9, true), (98.0, false)] {
             let new = results(|row, subject, _| only(row, subject, figure)).measured;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_went_is_told() {
+    fn a_figure_of_only_one_result_is_listed() {
         let all = results(|_, _, _| 1.0).measured;
         let mut some = all.clone();
         some.figures.retain(|figure| figure.row != "fork");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The half that runs in a guest: measures the rows one after the other and prints what it found.
+//! The part that runs in a guest: measures one row after the other, and prints the figures.
 
 use crate::measure::{self, Growth};
 use crate::processors;
@@ -9,12 +9,12 @@ use crate::row::{Row, ROWS};
 use crate::subject::Subject;
 use crate::Failure;
 
-/// Measures the rows that need processors, or all others; only those of some names, if there are any.
-/// Prints what each gave, in a line of its own.
+/// Measures the rows that need processors, or all others. With `names` it measures only these. Prints
+/// one line of figures for each row and subject.
 ///
 /// # Errors
 ///
-/// A row could not be measured on a subject that every kernel has.
+/// A row cannot be measured on a subject that every kernel has.
 pub fn measure(is_quick: bool, needs_processors: bool, names: &[String]) -> Result<(), Failure> {
     let uname = rustix::system::uname();
     let release = uname.release().to_str()?;

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What `/dev/mmap_pool` costs beside the kernel's own objects, in instructions.
+//! Measures the cost of `/dev/mmap_pool` in instructions, and compares it with the kernel's own
+//! objects.
 //!
-//! One program: `measure` runs in a guest, everything else on what it printed. `row.rs` lists what
-//! is measured and what is to be reached, `measure.rs` and `processors.rs` do it, `report.rs` and
-//! `chart.rs` show it.
+//! The commands `measure` and `profile-work` run in a guest. The others read the output of these.
+//! `row.rs` lists the rows and targets. `measure.rs` and `processors.rs` measure the rows.
+//! `profile.rs` counts the instructions of each function. `report.rs` and `chart.rs` show the
+//! results.
 
 #![allow(
     clippy::cast_precision_loss,
     reason = "figures are far below 2^52, and approximate"
 )]
-#![cfg_attr(test, allow(clippy::float_cmp, reason = "what is compared is exact"))]
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "exact figures are compared"))]
 
 mod chart;
 mod compare;
 mod guest;
+mod marks;
 mod measure;
 mod processors;
 mod profile;
@@ -34,14 +37,17 @@ use clap::{Parser, Subcommand};
 
 use results::{Environment, Measured, Results, FORMAT};
 
-/// Why something could not be measured or shown.
+/// Any error.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What lines that are to be kept begin with, among those that a guest prints.
+/// The first character of a line with figures, in the output of a guest.
 const KEPT: char = '{';
 
 #[derive(Parser)]
-#[command(name = "mmap-pool-bench", about = "What /dev/mmap_pool costs")]
+#[command(
+    name = "mmap-pool-bench",
+    about = "Measures the cost of /dev/mmap_pool in instructions"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -49,24 +55,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// In a guest: measure, say what is being measured, print the figures of each row and subject
+    /// In a guest: measure the rows, and print progress and figures
     Measure {
-        /// Sizes so small that the figures mean nothing
+        /// Use sizes so small that the figures mean nothing
         #[arg(long)]
         quick: bool,
-        /// Only the row of that name; may be repeated
+        /// Measure only this row; may be repeated
         #[arg(long)]
         row: Vec<String>,
-        /// What several processors do, rather than what counts in instructions
+        /// Measure the rows that need several processors, and not those in instructions
         #[arg(long)]
         processors: bool,
     },
-    /// Of what a guest has printed, here on standard input, keep the figures, show the rest
+    /// Read a guest's output from standard input, keep the figures, print the rest
     Collect {
-        /// The file to write
+        /// The file to write the figures to
         out: PathBuf,
     },
-    /// Judge what guests measured; write bench.json, report.html, results.md and the charts
+    /// Judge the figures; write bench.json, report.html, results.md and the charts
     Report {
         #[command(flatten)]
         environment: Environment,
@@ -76,26 +82,26 @@ enum Command {
         /// Fail if a target is missed
         #[arg(long)]
         strict: bool,
-        /// What was collected
+        /// Files written by `collect`
         #[arg(required = true)]
         parts: Vec<PathBuf>,
     },
-    /// In a guest under the plugin: do what is to be profiled, print the kernel's symbols in one line
+    /// In a guest under the plugin: do the profiled work, print the kernel's symbols in one line
     ProfileWork,
-    /// Show which functions the instructions of each phase are in
+    /// Print the instructions of each function as tables
     Profile {
-        /// What the plugin counted
+        /// The counts written by the plugin
         counts: PathBuf,
-        /// The symbols that were collected
+        /// The symbols written by `collect`
         symbols: PathBuf,
     },
-    /// Show what moved between two results
+    /// Print the figures that changed between two results
     Compare {
-        /// A bench.json
+        /// The old bench.json
         old: PathBuf,
-        /// Another
+        /// The new bench.json
         new: PathBuf,
-        /// Per cent below which nothing has moved
+        /// The largest change in per cent that is not printed
         #[arg(long, default_value_t = 2.0)]
         threshold: f64,
     },

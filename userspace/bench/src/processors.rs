@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Takes the figures that need several processors, so that a clock of instructions is no use. Time
-//! on an emulator is no use either but for ratios within one run.
+//! Measures the rows that need several processors. A clock of instructions cannot measure them. Time on
+//! an emulator means something only as a ratio within one run.
 
 use std::fs;
 use std::hint;
@@ -19,31 +19,31 @@ use crate::row::Work;
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
-/// How long all processors are busy before a run.
+/// The time for which all processors are busy before a run.
 const WARM_UP: Duration = Duration::from_millis(50);
 
-/// How large and how often.
+/// The size of the objects, and the number of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// Bytes that each thread touches.
     len: usize,
-    /// Samples taken, after one that does not count.
+    /// Samples, after a first one that is thrown away.
     nr_samples: usize,
-    /// Runs of which the one with the largest figure is a sample: whatever else the machine or the
-    /// guest's kernel does meanwhile only makes them slower. A run of the fastest subject takes ten
-    /// milliseconds, and few pass without a disturbance.
+    /// Runs of a sample. The largest figure counts, because other work of the machine or the guest only
+    /// makes a run slower. A run of the fastest subject takes ten milliseconds, and most runs are
+    /// disturbed.
     nr_runs: usize,
 }
 
 impl Scale {
-    /// For results.
+    /// The scale of results.
     pub const FULL: Self = Self {
         len: 48 << 20,
         nr_samples: 9,
         nr_runs: 5,
     };
 
-    /// To see that everything can be measured.
+    /// A small scale that only shows that everything can be measured.
     pub const QUICK: Self = Self {
         len: 2 << 20,
         nr_samples: 1,
@@ -51,12 +51,12 @@ impl Scale {
     };
 }
 
-/// Takes the samples of `work` on `subject` at each point: by turns, so that whatever else this
-/// machine does meets all of them. Nothing if this kernel does not count what is asked.
+/// Takes the samples of `work` on `subject` at each point. It takes the points by turns, so that other
+/// work of the machine disturbs all of them alike. Returns `None` if this kernel lacks the counter.
 ///
 /// # Errors
 ///
-/// The subject cannot be made, or a call fails.
+/// The object cannot be created, or a call fails.
 pub fn samples(
     work: Work,
     subject: Subject,
@@ -89,11 +89,11 @@ pub fn samples(
     Ok(Some(samples))
 }
 
-/// Threads that touched pages, each its own.
+/// The result of a run: each thread touches its own pages.
 struct Run {
     nr_pages: usize,
     elapsed: Duration,
-    /// Faults that were not resolved under the VMA lock alone, if the kernel counts them.
+    /// Faults that needed more than the VMA lock, if the kernel counts them.
     nr_fallbacks: Option<u64>,
 }
 
@@ -114,8 +114,8 @@ impl Run {
                     scope.spawn(move || {
                         let placed = stay_on(part);
                         ready.wait();
-                        // An idle processor takes its time to wake up, and the host to see that
-                        // several are busy now. This is not about that.
+                        // An idle processor wakes up slowly, and the host takes time to see that
+                        // several are busy. Neither belongs to the figure.
                         nr_asleep.fetch_sub(1, Relaxed);
                         while nr_asleep.load(Relaxed) > 0 {
                             hint::spin_loop();
@@ -153,7 +153,7 @@ impl Run {
     }
 }
 
-/// Keeps this thread on one processor, so that no two share one until the scheduler has seen it.
+/// Keeps this thread on one processor. Otherwise two threads share one until the scheduler notices.
 fn stay_on(processor: usize) -> Result<(), Errno> {
     let mut set = CpuSet::new();
     set.set(processor);
@@ -167,8 +167,8 @@ fn touch(mapping: &Mapping, start: usize, len: usize) {
     }
 }
 
-/// Faults so far that were not resolved under the VMA lock alone, if the kernel counts them
-/// (`CONFIG_PER_VMA_LOCK_STATS`).
+/// Counts the faults so far that needed more than the VMA lock. A kernel without
+/// `CONFIG_PER_VMA_LOCK_STATS` does not count them.
 fn lock_fallbacks() -> Result<Option<u64>, Failure> {
     let mut found = None;
     for line in fs::read_to_string("/proc/vmstat")?.lines() {

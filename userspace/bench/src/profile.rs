@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Which functions of the kernel a page fault spends its instructions in.
+//! Profiles the kernel: the instructions of each function, for each row.
 //!
-//! QEMU counts, by the plugin `qemu/plugin/instructions.c`: nothing in the guest is traced, so that
-//! nothing is added to what is counted. The guest tells it when to count, and prints the kernel's
-//! symbols; the host puts the two together.
+//! QEMU's plugin `qemu/plugin/instructions.c` counts. The guest traces nothing, so the profile adds no
+//! instructions. The guest tells the plugin when to count, and prints the kernel's symbols. The host
+//! combines the counts and the symbols.
 
-use std::arch::asm;
 use std::collections::HashMap;
 use std::fs;
 
@@ -17,12 +16,12 @@ use crate::row::{Row, ROWS};
 use crate::subject::Subject;
 use crate::Failure;
 
-/// Functions shown of each row.
+/// Functions shown for each row.
 const NR_SHOWN: usize = 24;
-/// Phases of each row and subject: a sample that does not count, and one that does.
+/// Phases of each row and subject: a first sample that is thrown away, and the one that counts.
 const NR_PHASES: usize = 1 + Scale::PROFILE.nr_samples;
 
-/// The rows that are profiled, each at a point if it has some.
+/// The profiled rows. A row with points is profiled at one of them.
 const PROFILED: &[(&str, Option<u64>)] = &[
     ("first-touch", None),
     ("write-again", None),
@@ -35,7 +34,7 @@ const PROFILED: &[(&str, Option<u64>)] = &[
     ("write-call", Some(1)),
     ("write-call", Some(4096)),
 ];
-/// On what, as far as the row has it.
+/// The profiled subjects, if the row has them.
 const SUBJECTS: &[Subject] = &[
     Subject::PoolPage,
     Subject::TwinPage,
@@ -45,7 +44,7 @@ const SUBJECTS: &[Subject] = &[
     Subject::Memfd,
 ];
 
-/// A row that is profiled.
+/// A profiled row.
 #[derive(Clone, Copy)]
 struct Part {
     row: &'static Row,
@@ -73,14 +72,14 @@ impl Part {
     }
 }
 
-/// What a guest prints: the functions of its kernel.
+/// The functions of the guest's kernel. The guest prints them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Symbols {
     /// Address and name, in ascending order.
     functions: Vec<(u64, String)>,
 }
 
-/// In a guest: does what is to be profiled, and returns the kernel's symbols.
+/// In a guest: does the profiled work, and returns the kernel's symbols.
 ///
 /// # Errors
 ///
@@ -105,29 +104,7 @@ pub fn run() -> Result<Symbols, Failure> {
     })
 }
 
-/// Makes the plugin count, in the next phase. Without one, does nothing.
-pub fn begin() {
-    // SAFETY: Does nothing, whatever is in the register.
-    unsafe {
-        asm!(
-            "nop dword ptr [rax + 0x6d6d7001]",
-            options(nostack, preserves_flags)
-        );
-    }
-}
-
-/// Makes the plugin count no more. Without one, does nothing.
-pub fn end() {
-    // SAFETY: Does nothing, whatever is in the register.
-    unsafe {
-        asm!(
-            "nop dword ptr [rax + 0x6d6d7000]",
-            options(nostack, preserves_flags)
-        );
-    }
-}
-
-/// The functions in the text of `/proc/kallsyms`.
+/// Reads the functions from the text of `/proc/kallsyms`.
 fn functions(kallsyms: &str) -> Result<Vec<(u64, String)>, Failure> {
     let mut functions = Vec::new();
     for line in kallsyms.lines() {
@@ -140,13 +117,13 @@ fn functions(kallsyms: &str) -> Result<Vec<(u64, String)>, Failure> {
         }
     }
     functions.sort();
-    // Of several names for one address the first will do.
+    // Of several names of one address, the first one stays.
     functions.dedup_by_key(|function| function.0);
     Ok(functions)
 }
 
 impl Symbols {
-    /// The function that the address is in, and whether it is its first instruction.
+    /// Finds the function of an address, and whether the address is its first instruction.
     fn find(&self, address: u64) -> (String, bool) {
         const KERNEL: u64 = 1 << 63;
         if address < KERNEL {
@@ -168,14 +145,14 @@ impl Symbols {
     }
 }
 
-/// What a function did in a phase, on one subject.
+/// The instructions and calls of a function in one phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Share {
     nr_instructions: u64,
     nr_calls: u64,
 }
 
-/// Adds up the plugin's counts: by phase, from 0, and by function.
+/// Adds up the plugin's counts, by phase from 0 and by function.
 fn shares(counts: &str, symbols: &Symbols) -> Result<Vec<HashMap<String, Share>>, Failure> {
     let mut shares: Vec<HashMap<String, Share>> = Vec::new();
     for line in counts.lines() {
@@ -198,18 +175,18 @@ fn shares(counts: &str, symbols: &Symbols) -> Result<Vec<HashMap<String, Share>>
     Ok(shares)
 }
 
-/// The tables, in Markdown.
+/// Formats the tables in Markdown.
 ///
 /// # Errors
 ///
-/// The counts are not those of [`run`].
+/// The counts do not come from [`run`].
 pub fn tables(counts: &str, symbols: &Symbols) -> Result<String, Failure> {
     let shares = shares(counts, symbols)?;
     let nr_expected = Part::all().map(|part| part.subjects().len()).sum::<usize>() * NR_PHASES;
     if shares.len() != nr_expected {
         return Err(format!("{} phases were counted, not {nr_expected}", shares.len()).into());
     }
-    // The last of each is the one that counts.
+    // The last phase of each row and subject counts.
     let mut shares = shares.into_iter().skip(NR_PHASES - 1).step_by(NR_PHASES);
     let mut text = String::new();
     for part in Part::all() {
@@ -255,7 +232,7 @@ fn table(part: Part, shares: &[HashMap<String, Share>]) -> Result<String, Failur
     );
     let (shown, others) = names.split_at(names.len().min(NR_SHOWN));
     for &name in shown {
-        // All that is in Rust is in one crate.
+        // All Rust functions of the module are in one crate.
         let escaped = name.replace("mmap_pool_main::", "").replace('<', "\\<");
         text += &line(&escaped, &|shares| match shares.get(name) {
             Some(share) => format!(
@@ -312,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_a_function_add_up() {
+    fn the_counts_of_a_function_add_up() {
         let counts = "1 ffffffff81000100 5 10\n1 ffffffff81000120 3 4\n1 ffffffff81000100 5 1\n\
             2 ffffffff81000100 5 1\n";
         let shares = shares(counts, &symbols()).unwrap();
@@ -325,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_that_are_missing_are_noticed() {
+    fn missing_phases_are_an_error() {
         let error = tables("1 ffffffff81000100 5 10\n", &symbols()).unwrap_err();
         assert!(error.to_string().starts_with("1 phases were counted"));
     }

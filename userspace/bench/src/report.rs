@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Results for people: on the terminal, as a page, and as the tables of `docs/performance.md`.
+//! Shows results: on the terminal, as a page, and as the tables in `docs/performance/`.
 
 mod charts;
 mod tables;
@@ -21,7 +21,7 @@ use tables::{escaped, tables, Table};
 ///
 /// # Errors
 ///
-/// What writing answers.
+/// A file cannot be written.
 pub fn write(results: &Results, folder: &Path) -> Result<(), Failure> {
     let charts = charts(&results.measured)?;
     fs::create_dir_all(folder)?;
@@ -34,7 +34,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints the figures and the verdicts, and returns how many targets were missed.
+/// Prints the figures and the verdicts, and returns the number of missed targets.
 #[must_use]
 pub fn print(results: &Results) -> usize {
     let (nr_met, nr_missed, nr_unknown) = tally(&results.measured);
@@ -49,14 +49,14 @@ pub fn print(results: &Results) -> usize {
     nr_missed
 }
 
-/// Prints what moved from `old` to `new`.
+/// Prints the changes from `old` to `new`.
 ///
 /// # Errors
 ///
-/// One of them was quick, so that nothing can be said.
+/// Only one of them is a quick run, so they cannot be compared.
 pub fn print_moves(old: &Results, new: &Results, threshold: f64) -> Result<(), Failure> {
     if old.measured.is_quick != new.measured.is_quick {
-        return Err("one of the two was a quick run".into());
+        return Err("only one of the two results is a quick run: they cannot be compared".into());
     }
     println!("old: {}\nnew: {}", environment(old), environment(new));
     let moves = moves(&old.measured, &new.measured, threshold);
@@ -90,7 +90,7 @@ pub fn print_moves(old: &Results, new: &Results, threshold: f64) -> Result<(), F
         println!("{}", table.to_terminal());
     }
     println!(
-        "{} of {} figures moved by more than {} %",
+        "{} of {} figures changed by more than {} %",
         moves.len(),
         new.measured.figures.len(),
         threshold * 100.0
@@ -98,7 +98,7 @@ pub fn print_moves(old: &Results, new: &Results, threshold: f64) -> Result<(), F
     Ok(())
 }
 
-/// How many targets were met, missed, and could not be judged.
+/// Counts the targets that are met, missed, and not measurable here.
 fn tally(measured: &Measured) -> (usize, usize, usize) {
     let verdicts = verdicts(measured);
     let count = |is_it: fn(Option<bool>) -> bool| {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_row_is_in_a_table() {
-        // A figure for each row that occurs nowhere else.
+        // A unique figure for each row.
         let of = |row: &Row| {
             1000.0
                 + ROWS

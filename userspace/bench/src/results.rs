@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What was measured, as it is kept: `docs/performance.md` describes the file.
+//! The file format of results. `docs/performance.md` describes it.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::stats::{median, spread};
 use crate::subject::Subject;
 use crate::Failure;
 
-/// Number of the format.
+/// The version of the format.
 pub const FORMAT: u32 = 1;
 
 /// A whole result.
@@ -20,13 +20,13 @@ pub const FORMAT: u32 = 1;
 pub struct Results {
     /// [`FORMAT`].
     pub format: u32,
-    /// Where it was measured.
+    /// The versions that it was measured with.
     pub environment: Environment,
-    /// What was.
+    /// The figures.
     pub measured: Measured,
 }
 
-/// Where something was measured.
+/// The versions that a result depends on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct Environment {
     /// Commit of the module and of the benchmark; `-dirty` if there were changes.
@@ -35,7 +35,7 @@ pub struct Environment {
     /// Name of the test kernel.
     #[arg(long)]
     pub kernel: String,
-    /// Its configuration: the first digits of the SHA-256 of its `.config`.
+    /// Configuration of the kernel: the first digits of the SHA-256 of its `.config`.
     #[arg(long)]
     pub config: String,
     /// Version of QEMU.
@@ -43,40 +43,40 @@ pub struct Environment {
     pub qemu: String,
 }
 
-/// What a guest measured, or several parts of that together.
+/// The figures of one guest, or of several guests together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Release of the kernel.
     pub release: String,
-    /// Whether the sizes were too small for the figures to mean anything.
+    /// Whether it is a quick run, whose sizes are too small for the figures to mean anything.
     pub is_quick: bool,
-    /// Every figure.
+    /// All figures.
     pub figures: Vec<Figure>,
-    /// What this kernel does not have.
+    /// The rows and subjects that this kernel cannot measure.
     pub absences: Vec<Absence>,
 }
 
-/// A figure: of one row, for one subject, at one point.
+/// A figure of one row, for one subject, at one point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// [`Row::name`].
     pub row: String,
-    /// On what it was measured.
+    /// The subject.
     pub subject: Subject,
     /// The point, if the row has points.
     pub point: Option<u64>,
-    /// What it counts.
+    /// The unit.
     pub unit: String,
-    /// What it comes to.
+    /// The median of the samples.
     pub median: f64,
-    /// Distance between the largest and the smallest sample, as a part of the median.
+    /// The largest minus the smallest sample, as a fraction of the median.
     pub spread: f64,
-    /// Each sample, in the order in which they were taken.
+    /// All samples, in the order in which they were taken.
     pub samples: Vec<f64>,
 }
 
 impl Figure {
-    /// The figure that these samples are.
+    /// Makes a figure from its samples.
     #[must_use]
     pub fn new(row: &Row, subject: Subject, point: Option<u64>, samples: Vec<f64>) -> Self {
         Self {
@@ -96,14 +96,14 @@ impl Figure {
 pub struct Absence {
     /// [`Row::name`].
     pub row: String,
-    /// On what.
+    /// The subject.
     pub subject: Subject,
-    /// Why not.
+    /// The reason.
     pub reason: String,
 }
 
 impl Measured {
-    /// The figure, unless it is absent.
+    /// Finds a figure.
     #[must_use]
     pub fn figure(&self, row: &str, subject: Subject, point: Option<u64>) -> Option<&Figure> {
         self.figures
@@ -123,7 +123,7 @@ impl Measured {
             .filter_map(|figure| Some((figure.point?, figure.median)))
     }
 
-    /// Why a row was not measured on a subject.
+    /// Finds the reason why a row was not measured on a subject.
     #[must_use]
     pub fn absence(&self, row: &str, subject: Subject) -> Option<&Absence> {
         self.absences
@@ -131,11 +131,11 @@ impl Measured {
             .find(|absence| (&*absence.row, absence.subject) == (row, subject))
     }
 
-    /// Adds what another guest measured.
+    /// Adds the figures of another guest.
     ///
     /// # Errors
     ///
-    /// It was another kernel, or of another size.
+    /// The other guest had another kernel, or only one of the two is a quick run.
     pub fn join(mut self, other: Self) -> Result<Self, Failure> {
         if (&self.release, self.is_quick) != (&other.release, other.is_quick) {
             return Err("the parts come from different runs".into());
@@ -145,12 +145,12 @@ impl Measured {
         Ok(self)
     }
 
-    /// Checks that every row was measured on each of its subjects at each of its points. Only what
-    /// a kernel may lack may be absent, and then it has to be said.
+    /// Checks that every row is measured on each of its subjects at each of its points. A figure may be
+    /// absent only if the kernel may lack the subject and the result says so.
     ///
     /// # Errors
     ///
-    /// Something is missing; the error says what.
+    /// A figure is missing. The error lists the missing figures.
     pub fn check_complete(&self) -> Result<(), Failure> {
         let mut missing = Vec::new();
         for row in ROWS {
@@ -180,7 +180,7 @@ impl Results {
     ///
     /// # Errors
     ///
-    /// There is none, or it has another format.
+    /// The file cannot be read, or has another format.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text =
             fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -196,11 +196,11 @@ impl Results {
         }
     }
 
-    /// The file's text.
+    /// Formats the result as a file.
     ///
     /// # Errors
     ///
-    /// None that is known of.
+    /// Serialization fails.
     pub fn to_text(&self) -> Result<String, Failure> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
@@ -210,7 +210,7 @@ impl Results {
 pub mod tests {
     use super::*;
 
-    /// Results in which every figure is 1 but those that `of` says otherwise.
+    /// Complete results, whose figures come from `of`.
     pub fn results(of: impl Fn(&Row, Subject, Option<u64>) -> f64) -> Results {
         let mut measured = Measured {
             release: "7.0".into(),
@@ -233,7 +233,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_written_result_is_read_back() {
         let mut results = results(|_, _, point| point.unwrap_or(1) as f64 / 3.0);
         results.measured.absences.push(Absence {
             row: "first-touch".into(),
@@ -270,7 +270,7 @@ pub mod tests {
     }
 
     #[test]
-    fn only_what_a_kernel_may_lack_may_be_absent() {
+    fn only_a_subject_that_a_kernel_may_lack_may_be_absent() {
         let absent = |subject| {
             let mut measured = results(|_, _, _| 1.0).measured;
             let is_it = |row: &str, of| row == "first-touch" && of == subject;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The one list of what is measured, and of what the pool is to reach.
+//! The list of all rows, with the targets of the pool.
 
 use std::fmt;
 
@@ -10,16 +10,17 @@ use Subject::{
     TwinAround, TwinHuge, TwinPage, Udmabuf,
 };
 
-/// What a row measures; `measure.rs` does it, `processors.rs` those that [`need_processors`].
+/// The work that a row measures. `measure/` has the code, or `processors.rs` if it
+/// [`needs_processors`].
 ///
-/// [`need_processors`]: Work::needs_processors
+/// [`needs_processors`]: Work::needs_processors
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// `mmap` of all of a new object.
     MapCall,
     /// One write to each page of a new object, in order.
     FirstTouch,
-    /// The same, with all that the kernel does until it rests again.
+    /// The same, with all work of the kernel until the reserve is full again.
     FirstTouchSettled,
     /// One write to each page of a full object through a new mapping, in order.
     WriteAgain,
@@ -31,42 +32,43 @@ pub enum Work {
     Cow,
     /// `munmap` of a mapping whose pages were all touched.
     Unmap,
-    /// `fork` beside such a mapping, the child's end, and `wait`.
+    /// `fork` of a process with such a mapping, the child's exit, and `wait`.
     Fork,
     /// `open`, `mmap` of one page, `munmap`, `close`.
     OpenMapClose,
-    /// `pread` of so many bytes of a full object.
+    /// `pread` of a full object. The point is the number of bytes.
     ReadCall,
-    /// `pwrite` of so many bytes to a full object.
+    /// `pwrite` to a full object. The point is the number of bytes.
     WriteCall,
-    /// The first touch of the last 16 MiB of an object of so many bytes.
+    /// The first touch of the last 16 MiB of an object. The point is the object's size.
     GrownFirstTouch,
-    /// The second touch of the last 16 MiB of an object of so many bytes.
+    /// The second touch of the last 16 MiB of an object. The point is the object's size.
     GrownWriteAgain,
-    /// Memory that is gone for a resident page, beyond that page.
+    /// Memory used for a resident page, minus the page itself.
     Overhead,
-    /// Memory that is gone for a page of an object that is all hole.
+    /// Memory used for a page of an object that is one hole.
     Hole,
-    /// Fills a new object in pieces of so many bytes, through a mapping.
+    /// Fills a new object through a mapping. The point is the bytes of a piece.
     WriteMapped,
-    /// Fills a new object in pieces of so many bytes, by `write`.
+    /// Fills a new object by `write`. The point is the bytes of a piece.
     WriteCalled,
-    /// Adds up all bytes of a full object in pieces of so many bytes, in a mapping.
+    /// Adds up all bytes of a full object in a mapping. The point is the bytes of a piece.
     ReadMapped,
-    /// Adds up all bytes of a full object in pieces of so many bytes, by `read`.
+    /// Adds up all bytes of a full object by `read`. The point is the bytes of a piece.
     ReadCalled,
-    /// Adds up all bytes of a full object, each taken from a buffer as `getc` does.
+    /// Adds up all bytes of a full object, taking each from a buffer as `getc` does.
     ReadBuffered,
-    /// So many threads touch pages of their own in one new object.
+    /// Threads touch their own pages of one new object. The point is the number of threads.
     ParallelFirstTouch,
-    /// So many threads touch pages of their own in one full object, through a new mapping.
+    /// Threads touch their own pages of one full object, through a new mapping. The point is the number
+    /// of threads.
     ParallelWriteAgain,
-    /// Faults that had to take `mmap_lock` while two threads touch pages of a new object.
+    /// Faults that took `mmap_lock` while two threads touch pages of a new object.
     LockFallbacks,
 }
 
 impl Work {
-    /// Whether it is measured in time, on several processors, rather than in instructions.
+    /// Whether it is measured on several processors, and not in instructions.
     #[must_use]
     pub fn needs_processors(self) -> bool {
         matches!(
@@ -76,18 +78,18 @@ impl Work {
     }
 }
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Instructions for each page.
+    /// Instructions per page.
     PerPage,
-    /// Instructions for each system call, or each round of them.
+    /// Instructions per system call, or per group of calls.
     PerCall,
-    /// Instructions for each byte.
+    /// Instructions per byte.
     PerByte,
-    /// Bytes of memory for each page.
+    /// Bytes of memory per page.
     BytesPerPage,
-    /// Pages in each millisecond.
+    /// Pages per millisecond.
     PagesPerMs,
     /// Faults.
     Faults,
@@ -106,7 +108,7 @@ impl fmt::Display for Unit {
     }
 }
 
-/// What the points of a row are.
+/// The meaning of a row's points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
     /// Bytes of a system call or an access.
@@ -130,11 +132,11 @@ impl fmt::Display for Axis {
 /// The points at which a row is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Points {
-    /// What they are.
+    /// Their meaning.
     pub axis: Axis,
-    /// All of them.
+    /// All points.
     pub full: &'static [u64],
-    /// Those of a quick run.
+    /// The points of a quick run.
     pub quick: &'static [u64],
 }
 
@@ -143,22 +145,22 @@ pub struct Points {
 pub struct Row {
     /// Its name in results.
     pub name: &'static str,
-    /// What a person reads.
+    /// Its title in reports.
     pub title: &'static str,
-    /// What is done.
+    /// The work.
     pub work: Work,
-    /// What its figures count.
+    /// The unit of its figures.
     pub unit: Unit,
-    /// On what.
+    /// The subjects that it is measured on.
     pub subjects: &'static [Subject],
-    /// At which sizes or numbers, if at several.
+    /// The points that it is measured at, if there are several.
     pub points: Option<Points>,
-    /// What is to be reached.
+    /// The targets.
     pub targets: &'static [Target],
 }
 
 impl Row {
-    /// The points of a run; one `None` if the row has none.
+    /// The points of a run. A row without points has one `None`.
     #[must_use]
     pub fn points(&self, is_quick: bool) -> Vec<Option<u64>> {
         match &self.points {
@@ -171,27 +173,27 @@ impl Row {
     }
 }
 
-/// What a subject is to reach, at every point of the row.
+/// A target of a subject, at every point of the row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
-    /// Who.
+    /// The subject.
     pub subject: Subject,
-    /// What.
+    /// The bound on its figures.
     pub bound: Bound,
 }
 
 /// A bound on a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// At most this.
+    /// At most this figure.
     AtMost(f64),
-    /// At most so many times the figure of that subject.
+    /// At most this multiple of another subject's figure.
     Times(f64, Subject),
-    /// At most so much more than the figure of that subject.
+    /// At most this much above another subject's figure.
     Beyond(f64, Subject),
-    /// The largest figure of the row is at most so many times the smallest.
+    /// The largest figure of the row is at most this multiple of the smallest.
     Flat(f64),
-    /// The figure at the last point is at least so many times that at the first.
+    /// The figure at the last point is at least this multiple of the figure at the first.
     Scales(f64),
 }
 
@@ -242,24 +244,24 @@ const fn scales(subject: Subject, times: f64) -> Target {
     }
 }
 
-/// What Rust may cost more than C.
+/// The most that the pool in Rust may cost, relative to its C twin.
 const RUST: f64 = 1.02;
 
 const PAGE_RUST: Target = times(PoolPage, RUST, TwinPage);
 const AROUND_RUST: Target = times(PoolAround, RUST, TwinAround);
 const HUGE_RUST: Target = times(PoolHuge, RUST, TwinHuge);
 
-/// Whatever can be mapped and touched.
+/// The subjects that can be mapped and touched.
 const ALL: &[Subject] = &[
     PoolPage, PoolAround, PoolHuge, PoolEager, TwinPage, TwinAround, TwinHuge, Memfd, MemfdHuge,
     Tmpfs, Hugetlb, Anon, AnonHuge,
 ];
-/// Whatever can be mapped again.
+/// The subjects that can be mapped again.
 const FILES: &[Subject] = &[
     PoolPage, PoolAround, PoolHuge, PoolEager, TwinPage, TwinAround, TwinHuge, Memfd, MemfdHuge,
     Tmpfs, Hugetlb, Udmabuf,
 ];
-/// Whatever can be read and written by system calls.
+/// The subjects that can be read and written by system calls.
 const READABLE: &[Subject] = &[
     PoolPage, PoolHuge, TwinPage, TwinHuge, Memfd, MemfdHuge, Tmpfs,
 ];
@@ -285,7 +287,7 @@ const THREADS: Option<Points> = Some(Points {
     quick: &[1, 2],
 });
 
-/// Every row, in the order in which it is measured and shown.
+/// All rows, in the order in which they are measured and shown.
 pub const ROWS: &[Row] = &[
     Row {
         name: "map-call",
@@ -513,7 +515,7 @@ pub const ROWS: &[Row] = &[
         unit: Unit::BytesPerPage,
         subjects: &[PoolPage, PoolHuge, Memfd],
         points: None,
-        // An inode for 64 GiB of hole is not nothing.
+        // The inode itself takes some memory.
         targets: &[at_most(PoolPage, 0.01), at_most(PoolHuge, 0.01)],
     },
     Row {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What many samples come to.
+//! Statistics of samples, and crossings of curves.
 
-/// The middle one of the samples, or the mean of the middle two.
+/// The middle sample, or the mean of the middle two.
 ///
 /// # Panics
 ///
-/// If there are none, or one of them is not a number.
+/// If there are no samples, or one of them is not finite.
 #[must_use]
 pub fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
@@ -20,8 +20,7 @@ pub fn median(samples: &[f64]) -> f64 {
     }
 }
 
-/// Distance between the largest and the smallest sample, as a part of the median; 0 if all are
-/// equal.
+/// The largest minus the smallest sample, as a fraction of the median. It is 0 if all are equal.
 ///
 /// # Panics
 ///
@@ -45,11 +44,11 @@ pub fn extremes(samples: &[f64]) -> (f64, f64) {
     )
 }
 
-/// Where two curves cross: the first `x` at which `falling`, above `other` before, no longer is.
-/// Between points it is found on the straight line that they have on logarithmic axes. Nothing if
-/// they do not cross, or `falling` starts below.
+/// The point at which two curves cross: the first `x` at which `falling` is no longer above `other`.
+/// Between points, both curves are straight lines on logarithmic axes. Returns `None` if the curves do
+/// not cross, or if `falling` starts below `other`.
 ///
-/// Both curves have the same `x`, in ascending order, and everything is positive.
+/// Both curves have the same `x`, in ascending order. All numbers are positive.
 #[must_use]
 pub fn crossover(falling: &[(f64, f64)], other: &[(f64, f64)]) -> Option<f64> {
     let gaps = falling.iter().zip(other).map(|(falling, other)| {
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "is_finite")]
-    fn a_sample_that_is_no_number_is_refused() {
+    fn a_sample_that_is_not_finite_is_refused() {
         let _ = median(&[1.0, f64::NAN]);
     }
 
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_that_cross_do_so_once_and_in_between() {
+    fn curves_that_cross_have_one_crossover_between_their_points() {
         let falling = [(1.0, 1000.0), (10.0, 100.0), (100.0, 10.0), (1000.0, 1.0)];
         let flat = [
             (1.0, 31.622_776),
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn touching_at_a_point_is_crossing_there() {
+    fn curves_that_touch_at_a_point_cross_there() {
         let falling = [(1.0, 4.0), (2.0, 2.0)];
         let flat = [(1.0, 2.0), (2.0, 2.0)];
         assert!((crossover(&falling, &flat).unwrap() - 2.0).abs() < 1e-9);

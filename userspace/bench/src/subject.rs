@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What is measured: pools of each strategy, their C twins, and the kernel's own objects.
+//! The subjects: pools of each strategy, their C twins, and the kernel's own objects.
 
 use std::ffi::CString;
 use std::fmt;
@@ -23,20 +23,20 @@ pub const PAGE: usize = 4096;
 /// See [`PAGE`].
 pub const HUGE_PAGE: usize = 2 << 20;
 
-/// Node of the module in `tests/modules/twin`.
+/// The node of the C twin, `tests/modules/twin`.
 pub const TWIN: &str = "/dev/mmap_pool_twin";
 
 /// A kind of memory to map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
-    /// A pool that allocates each page when it is touched.
+    /// A pool that allocates each page at its first touch.
     PoolPage,
     /// A pool that allocates and maps 64 KiB at a time.
     PoolAround,
     /// A pool of huge pages.
     PoolHuge,
-    /// A pool that allocates and maps everything at `mmap`.
+    /// A pool that allocates all pages when it is created.
     PoolEager,
     /// [`PoolPage`](Self::PoolPage), in C.
     TwinPage,
@@ -61,7 +61,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Whether the kernel may be built without it, so that a figure may be missing.
+    /// Whether a kernel may lack it, so that its figures may be missing.
     #[must_use]
     pub fn may_be_absent(self) -> bool {
         matches!(
@@ -101,19 +101,19 @@ impl fmt::Display for Subject {
 pub struct Object {
     subject: Subject,
     len: usize,
-    /// Nothing for anonymous memory.
+    /// `None` for anonymous memory.
     file: Option<File>,
     tmpfs: Option<Tmpfs>,
-    /// Kept for as long as the file.
+    /// Must live as long as the file.
     hugetlb: Option<HugetlbPages>,
 }
 
 impl Object {
-    /// Makes an object of `len` bytes.
+    /// Creates an object of `len` bytes.
     ///
     /// # Errors
     ///
-    /// The kernel does not have it, or has no memory for it.
+    /// The kernel lacks the subject, or the system is out of memory.
     pub fn new(subject: Subject, len: usize) -> Result<Self, Failure> {
         let on = |is_on| if is_on { "always" } else { "never" };
         set_thp("enabled", on(subject == Subject::AnonHuge))?;
@@ -180,7 +180,7 @@ impl Object {
             .ok_or_else(|| format!("{} has no file", self.subject).into())
     }
 
-    /// A path at which the file can be opened again.
+    /// A path by which the file can be opened again.
     ///
     /// # Errors
     ///
@@ -192,11 +192,11 @@ impl Object {
         })
     }
 
-    /// Maps all of the object shared; anonymous memory, which would be shared with nobody, privately.
+    /// Maps all of the object, shared. Anonymous memory has no other user, and is mapped privately.
     ///
     /// # Errors
     ///
-    /// What `mmap(2)` answers.
+    /// The errors of `mmap(2)`.
     pub fn shared(&self) -> Result<Mapping, Failure> {
         match &self.file {
             Some(_) => self.map(MappingBuilder::shared().len(self.len)),
@@ -208,7 +208,7 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// What `mmap(2)` answers.
+    /// The errors of `mmap(2)`.
     pub fn private(&self) -> Result<Mapping, Failure> {
         self.map(MappingBuilder::private().len(self.len))
     }
@@ -217,9 +217,9 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// What `mmap(2)` answers.
+    /// The errors of `mmap(2)`.
     pub fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
-        // SAFETY: Each subject is memory and nothing else.
+        // SAFETY: Every subject is plain memory.
         Ok(unsafe { builder.map_file(self.file()?) }?)
     }
 
@@ -227,7 +227,7 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// What `ftruncate(2)` answers.
+    /// The errors of `ftruncate(2)`.
     pub fn grow(&mut self, len: usize) -> Result<(), Failure> {
         self.file()?.set_len(len as u64)?;
         self.len = len;
@@ -253,9 +253,9 @@ fn memfd(flags: MemfdFlags, len: usize) -> Result<File, Failure> {
 
 fn anonymous(len: usize) -> Result<Mapping, Failure> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+    // SAFETY: Without MAP_FIXED the kernel chooses an unused range.
     let start = unsafe { mmap_anonymous(ptr::null_mut(), len, protection, MapFlags::PRIVATE) }?;
-    // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
+    // SAFETY: The range has just been mapped with this protection, and nothing else uses it.
     Ok(unsafe { Mapping::from_raw_parts(start.cast(), len, Protection::READ_WRITE) })
 }
 
@@ -284,16 +284,16 @@ fn udmabuf(len: usize) -> Result<File, Failure> {
         offset: 0,
         size: len as u64,
     };
-    // SAFETY: The number is that of `struct udmabuf_create`, which the driver only reads.
+    // SAFETY: The number encodes `struct udmabuf_create`, which the driver only reads.
     let fd = unsafe { ioctl(&driver, NewFile(Setter::<CREATE, _>::new(create))) }?;
-    // SAFETY: The driver answers with a new descriptor.
+    // SAFETY: The driver returns a new descriptor.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// An ioctl that is otherwise `I`, and whose result is a descriptor.
+/// The ioctl `I`, whose result is a descriptor.
 struct NewFile<I>(I);
 
-// SAFETY: As for `I`; the result is passed on.
+// SAFETY: As for `I`. The result is passed on.
 unsafe impl<I: rustix::ioctl::Ioctl> rustix::ioctl::Ioctl for NewFile<I> {
     type Output = i32;
 
@@ -315,8 +315,8 @@ unsafe impl<I: rustix::ioctl::Ioctl> rustix::ioctl::Ioctl for NewFile<I> {
     }
 }
 
-/// Sets when transparent huge pages are used: `enabled` for anonymous memory, `shmem_enabled` for
-/// memfd. A kernel without them has nothing to set.
+/// Sets the use of transparent huge pages: `enabled` for anonymous memory, `shmem_enabled` for
+/// memfd. Does nothing on a kernel without them.
 fn set_thp(what: &str, when: &str) -> Result<(), Failure> {
     let path = Path::new("/sys/kernel/mm/transparent_hugepage").join(what);
     if path.exists() {
@@ -325,7 +325,7 @@ fn set_thp(what: &str, when: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A tmpfs that is mounted for this object alone.
+/// A tmpfs mounted for one object.
 #[derive(Debug)]
 struct Tmpfs(PathBuf);
 
@@ -351,12 +351,12 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        // The file may still be open, and the mount goes with it.
+        // The file may still be open. The mount ends when the file is closed.
         let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }
 
-/// Huge pages that hugetlbfs may use.
+/// A guard: huge pages reserved for hugetlbfs.
 #[derive(Debug)]
 struct HugetlbPages;
 

@@ -1,37 +1,36 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Whether the targets were reached, computed from the figures.
+//! Judges from the figures whether the targets are met.
 
 use crate::results::Measured;
 use crate::row::{Bound, Row, Target, ROWS};
 use crate::stats::extremes;
 
-/// What became of a target.
+/// The verdict on a target.
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {
     /// The row.
     pub row: &'static Row,
     /// The target.
     pub target: Target,
-    /// What was reached, in the terms of the bound: the worst of all points. Nothing if a figure
-    /// that it takes is absent.
+    /// The value to compare with the bound: the worst of all points. `None` if a figure is absent.
     pub reached: Option<Reached>,
 }
 
-/// What was reached.
+/// The value that is compared with a bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reached {
     /// The subject's own figure.
     pub figure: f64,
-    /// What the bound is about: that figure, or what it is to another.
+    /// The value: the figure itself, or its ratio or difference to another figure.
     pub value: f64,
-    /// At which point, if the row has points and the bound is about each.
+    /// The point, if the row has points and the bound applies to each.
     pub point: Option<u64>,
-    /// Whether that is enough.
+    /// Whether the value meets the bound.
     pub is_met: bool,
 }
 
-/// Every target.
+/// Judges all targets.
 #[must_use]
 pub fn verdicts(measured: &Measured) -> Vec<Verdict> {
     ROWS.iter()
@@ -52,7 +51,7 @@ fn reached(measured: &Measured, row: &Row, target: Target) -> Option<Reached> {
         .iter()
         .map(|&point| figure(target.subject, point))
         .collect::<Option<_>>()?;
-    // The point at which the value is largest.
+    // Finds the point with the largest value.
     let worst = |of: &dyn Fn(f64, Option<u64>) -> Option<f64>, bound: f64| {
         let values: Vec<f64> = own
             .iter()
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_not_judged() {
+    fn a_target_without_figures_is_not_judged() {
         let mut measured = results(|_, _, _| 1.0).measured;
         measured
             .figures

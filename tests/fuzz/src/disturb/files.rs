@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Acts on the files of a process: what watches them, and what holds on to their pages.
+//! Acts on the files of a process: watching them, and pinning their pages.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -16,9 +16,9 @@ use crate::sys::{remote, Answer};
 use crate::worker::FIRST_SLOT;
 use crate::{HUGE, PAGE, SLOTS};
 
-/// Pages of an object that are looked at.
+/// Pages of an object that the acts consider.
 const NR_PAGES: usize = 3 * HUGE as usize;
-/// Pages that are pinned at a time, at most. A pipe has room for 16.
+/// The most pages pinned at a time. A pipe has room for 16.
 const NR_PINNED: u64 = 8;
 
 impl From<Answer> for Refusal {
@@ -37,7 +37,7 @@ fn checked(answer: Answer) -> Result<Answer, Refusal> {
     Ok(answer)
 }
 
-/// Where a file of some process is.
+/// The path of a file of some process.
 fn path(actor: &mut Actor) -> Result<String, Refusal> {
     let pid = actor.target()?;
     let slot = FIRST_SLOT + actor.below(SLOTS as u64) as i32;
@@ -48,20 +48,20 @@ fn c_path(actor: &mut Actor) -> Result<CString, Refusal> {
     CString::new(path(actor)?).map_err(|_| Refusal::Refused)
 }
 
-/// Watches a file for a while. The watch goes by itself or with all of its kind.
+/// Watches a file for up to 2 ms. The watch is removed alone, or with the inotify instance.
 pub(super) fn inotify(actor: &mut Actor) -> Done {
     let instance = remote::inotify()?;
     let path = c_path(actor)?;
     let watch = checked(remote::inotify_watch(&instance, &path))?;
     actor.linger();
     if actor.below(4) > 0 {
-        // It is gone already if the file is.
+        // The watch is gone already if the file is.
         let _ = remote::inotify_forget(&instance, watch);
     }
     Ok(1)
 }
 
-/// Marks a file for a while.
+/// Marks a file for up to 2 ms.
 pub(super) fn fanotify(actor: &mut Actor) -> Done {
     let group = remote::fanotify()?;
     let path = c_path(actor)?;
@@ -73,8 +73,8 @@ pub(super) fn fanotify(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Maps a file of a process, and returns some of its pages in a row that hold memory. All processes
-/// have to stand still.
+/// Maps a file of a process. Returns the mapping, and offset and length of a run of resident pages. The
+/// caller must have frozen all processes.
 fn mapped(
     actor: &mut Actor,
     path: &str,
@@ -85,7 +85,7 @@ fn mapped(
     let builder = MappingBuilder::shared()
         .protection(prot)
         .len(NR_PAGES * PAGE as usize);
-    // SAFETY: The workers have files of pools and memfds alone, which are memory.
+    // SAFETY: The workers open only pools and memfds, which are memory.
     let mapping = unsafe { builder.map_file(&file) }.map_err(|_| Refusal::Refused)?;
     let resident = remote::resident(mapping.as_ptr(), NR_PAGES)?;
     let pages: Vec<_> = (0..NR_PAGES).filter(|page| resident[*page]).collect();
@@ -99,7 +99,7 @@ fn mapped(
     Ok((mapping, start * PAGE as usize, len * PAGE as usize))
 }
 
-/// Lets a pipe hold on to pages for a while.
+/// Lets a pipe pin pages for up to 2 ms.
 pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
     let pins = actor.pins;
     let Ok(_pins) = pins.try_lock() else {
@@ -119,7 +119,7 @@ pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
     Ok(held.unsigned_abs() / PAGE)
 }
 
-/// Lets a ring pin pages for a while.
+/// Lets a ring pin pages for up to 2 ms.
 pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
     let pins = actor.pins;
     let Ok(_pins) = pins.try_lock() else {
@@ -138,7 +138,7 @@ pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
     Ok(len as u64 / PAGE)
 }
 
-/// Reads from a file into a page that comes only after a while.
+/// Reads from a file into a page whose fault waits for up to 2 ms.
 pub(super) fn slow_read(actor: &mut Actor) -> Done {
     let pins = actor.pins;
     let Ok(_pins) = pins.try_lock() else {
@@ -150,11 +150,10 @@ pub(super) fn slow_read(actor: &mut Actor) -> Done {
     let pause = Duration::from_micros(actor.below(2000));
     let read = thread::scope(|scope| {
         scope.spawn(|| {
-            // Without this the hand would never move again.
-            page.wait_until_touched()
-                .expect("a fault can be waited for");
+            // If one of these fails, the read never returns.
+            page.wait_until_touched().expect("waiting for the fault");
             thread::sleep(pause);
-            page.let_come().expect("a page can be let come");
+            page.let_come().expect("resolving the fault");
         });
         page.read_from(&file, offset)
     });

@@ -17,7 +17,7 @@ const MEMORY: &str = "/sys/devices/system/memory";
 const BALANCING: &str = "/sys/kernel/debug/sched/numa_balancing";
 const TRACING: &str = "/sys/kernel/tracing";
 
-/// How many nodes there are; one is none.
+/// Returns the number of memory nodes. A machine with a single node lacks the feature.
 pub(super) fn nodes() -> Result<u64, Refusal> {
     let is_node = |entry: &fs::DirEntry| {
         let name = entry.file_name();
@@ -31,7 +31,7 @@ pub(super) fn nodes() -> Result<u64, Refusal> {
     }
 }
 
-/// A counter of `/proc/vmstat`; 0 if there is none.
+/// Reads a counter of `/proc/vmstat`. A missing counter reads 0.
 fn vmstat(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
     let found = text.lines().find_map(|line| {
@@ -41,7 +41,7 @@ fn vmstat(name: &str) -> u64 {
     found.unwrap_or(0)
 }
 
-/// Something that is set otherwise for a while.
+/// A changed setting of the kernel. Dropping it restores the old value.
 struct Setting {
     path: String,
     before: String,
@@ -61,7 +61,7 @@ impl Drop for Setting {
     }
 }
 
-/// All fuzzed processes stand still, and the fuzzer as well.
+/// A guard: all fuzzed processes and the fuzzer are frozen until it is dropped.
 pub(super) struct Frozen;
 
 impl Frozen {
@@ -85,47 +85,47 @@ impl Drop for Frozen {
     }
 }
 
-/// Stops all processes for a moment.
+/// Freezes all processes for up to 2 ms.
 pub(super) fn freeze(actor: &mut Actor) -> Done {
     let _frozen = Frozen::new()?;
     actor.linger();
     Ok(1)
 }
 
-/// Takes memory from the group.
+/// Reclaims memory of the cgroup.
 pub(super) fn reclaim(actor: &mut Actor) -> Done {
     let len = actor.pick(&["64K", "1M"])?;
     ask(&in_group("memory.reclaim"), len)?;
     Ok(1)
 }
 
-/// Lets the group have a little more memory than it may: the kernel reclaims, and slows it down.
+/// Puts the cgroup a little over `memory.high` for up to 2 ms: the kernel reclaims, and throttles it.
 pub(super) fn limit(actor: &mut Actor) -> Done {
     let current = fs::read_to_string(in_group("memory.current")).map_err(|_| Refusal::Lacking)?;
     let current: u64 = current.trim().parse().map_err(|_| Refusal::Lacking)?;
-    // Much more, and each process would sleep for two seconds.
+    // Far over the limit, each process would sleep for two seconds.
     let limit = current.saturating_sub(256 << 10).to_string();
     let _high = Setting::new(in_group("memory.high"), &limit)?;
     actor.linger();
     Ok(1)
 }
 
-/// Drops clean page cache.
+/// Drops clean page cache, slabs, or both.
 pub(super) fn drop_caches(actor: &mut Actor) -> Done {
     let path = "/proc/sys/vm/drop_caches";
-    // From then on it does not say so.
+    // Turns off the kernel's message about it.
     ask(path, "4")?;
     ask(path, actor.pick(&["1", "2", "3"])?)?;
     Ok(1)
 }
 
-/// Moves pages together.
+/// Compacts memory.
 pub(super) fn compact(_: &mut Actor) -> Done {
     ask("/proc/sys/vm/compact_memory", "1")?;
     Ok(1)
 }
 
-/// Has khugepaged look for memory to make huge pages of, as fast as it can.
+/// Makes khugepaged scan as fast as it can for 20 ms.
 pub(super) fn khugepaged(_: &mut Actor) -> Done {
     let setting = |name: &str, value| Setting::new(format!("{KHUGEPAGED}/{name}"), value);
     let nr_scans = || {
@@ -140,7 +140,7 @@ pub(super) fn khugepaged(_: &mut Actor) -> Done {
     Ok(nr_scans().saturating_sub(before))
 }
 
-/// Has the kernel look for what uses memory of another node.
+/// Makes NUMA balancing scan as fast as it can for 100 ms.
 pub(super) fn balance(_: &mut Actor) -> Done {
     nodes()?;
     let setting = |name: &str, value| Setting::new(format!("{BALANCING}/{name}"), value);
@@ -153,7 +153,8 @@ pub(super) fn balance(_: &mut Actor) -> Done {
     Ok(vmstat("numa_hint_faults").saturating_sub(before))
 }
 
-/// Whether a process of ours can do it within that time; else it is killed.
+/// Runs `what` in a child process, and returns whether it succeeds within `patience`. Kills the child
+/// after that time.
 fn within(patience: Duration, what: impl FnOnce() -> bool) -> bool {
     let pid = i32::try_from(sys::fork(|| sys::exit(i32::from(!what())))).unwrap_or(-1);
     let start = Instant::now();
@@ -164,7 +165,8 @@ fn within(patience: Duration, what: impl FnOnce() -> bool) -> bool {
     sys::wait(pid) == 0
 }
 
-/// The blocks of memory that hold movable pages alone. The kernel complains if it is asked for others.
+/// Lists the blocks of memory that hold only movable pages. The kernel warns when another block is
+/// to go offline.
 fn movable_blocks() -> Vec<PathBuf> {
     let size = fs::read_to_string(format!("{MEMORY}/block_size_bytes")).unwrap_or_default();
     let nr_pages = u64::from_str_radix(size.trim(), 16).unwrap_or(0) / PAGE;
@@ -182,7 +184,7 @@ fn movable_blocks() -> Vec<PathBuf> {
     blocks
 }
 
-/// Whether the kernel took some of these frames for itself before it had zones.
+/// Returns whether the kernel reserved some of these frames at boot, before it had zones.
 fn has_reserved(pfn: u64, nr_pages: u64) -> bool {
     const RESERVED: u64 = 1 << 32;
     let mut flags = vec![0; nr_pages as usize * 8];
@@ -194,7 +196,7 @@ fn has_reserved(pfn: u64, nr_pages: u64) -> bool {
     read.is_err() || flags.any(|flags| flags & RESERVED != 0)
 }
 
-/// Takes a block of memory out of use, and brings it back.
+/// Takes a block of memory offline, and online again.
 pub(super) fn offline_memory(actor: &mut Actor) -> Done {
     static BLOCKS: OnceLock<Vec<PathBuf>> = OnceLock::new();
     let blocks = BLOCKS.get_or_init(movable_blocks);
@@ -213,7 +215,7 @@ pub(super) fn offline_memory(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Stops the last processor, and starts it.
+/// Takes the last processor offline for up to 2 ms.
 pub(super) fn offline_processor(actor: &mut Actor) -> Done {
     let processors = (1..64).map(|nr| format!("/sys/devices/system/cpu/cpu{nr}/online"));
     let last = processors
@@ -225,11 +227,11 @@ pub(super) fn offline_processor(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Puts a breakpoint of the kernel's where the fuzzed processes touch memory, for a while.
+/// Puts a uprobe on the instruction by which the fuzzed processes touch memory, for 20 ms.
 pub(super) fn uprobe(_: &mut Actor) -> Done {
     let (file, offset) = sys::place_of_copy().ok_or(Refusal::Refused)?;
-    // Or the kernel would rewrite its scheduler each time, to note names of processes; an emulated
-    // processor may trip over that.
+    // Recording names of processes patches the scheduler's code each time. An emulated processor can
+    // fail on patched code.
     ask(&format!("{TRACING}/options/record-cmd"), "0")?;
     let events = format!("{TRACING}/uprobe_events");
     let enable = format!("{TRACING}/events/fuzz/touch/enable");
@@ -237,7 +239,7 @@ pub(super) fn uprobe(_: &mut Actor) -> Done {
     ask(&enable, "1")?;
     thread::sleep(Duration::from_millis(20));
     ask(&enable, "0")?;
-    // To open it for writing anew takes the event away.
+    // Opening the file for writing removes the event.
     ask(&events, "")?;
     Ok(1)
 }

@@ -11,15 +11,15 @@ use super::{ask, Actor, Done, Refusal};
 use crate::sys::{remote, ARENA};
 use crate::{HUGE, PAGE};
 
-/// Pages of the arena that are looked at: all that a large sequence uses.
+/// Pages of the arena that the acts consider: all that a large sequence uses.
 const NR_PAGES: usize = 4 * HUGE as usize;
-/// Pages that are moved at a time, at most.
+/// The most pages moved at a time.
 const BATCH: u64 = 64;
-/// Frames that may be lost for good: 128 MiB. The kernel could bring them back, but where it keeps the
-/// owner of each page it then frees one twice (`unpoison_memory()`, `__reset_page_owner()`).
+/// The most frames that may be lost for good: 128 MiB. `unpoison_memory()` could bring them back, but
+/// with page owners enabled it frees one twice (`__reset_page_owner()`).
 const MAX_LOST: u64 = 1 << 15;
 
-/// A page of the arena that is in the page table.
+/// A page of the arena with an entry in the page table.
 #[derive(Clone, Copy)]
 struct Present {
     page: u64,
@@ -58,7 +58,7 @@ fn flags(pfn: u64) -> Result<u64, Refusal> {
     Ok(u64::from_le_bytes(flags))
 }
 
-/// Some pages in a row of those that are there.
+/// Picks a run of the present pages.
 fn batch(actor: &mut Actor, pid: i32) -> Result<Vec<u64>, Refusal> {
     let present = present(pid)?;
     let len = 1 + actor.below(BATCH.min(present.len() as u64)) as usize;
@@ -75,8 +75,8 @@ fn batch(actor: &mut Actor, pid: i32) -> Result<Vec<u64>, Refusal> {
     Ok(pages)
 }
 
-/// Moves pages to another node than the one where the first of them is, back, and so on: what a call
-/// costs besides is more than moving a page.
+/// Moves pages to another node and back, several times in one call: the call itself costs more than
+/// moving a page. The first page decides the node.
 pub(super) fn move_pages(actor: &mut Actor) -> Done {
     const NR_ROUNDS: usize = 8;
 
@@ -109,7 +109,7 @@ pub(super) fn move_pages(actor: &mut Actor) -> Done {
     Ok(moved.count() as u64)
 }
 
-/// Moves all of a process to another node.
+/// Moves all pages of a process to another node.
 pub(super) fn migrate_pages(actor: &mut Actor) -> Done {
     let nr_nodes = nodes()?;
     let pid = actor.target()?;
@@ -121,9 +121,9 @@ pub(super) fn migrate_pages(actor: &mut Actor) -> Done {
     }
 }
 
-/// A page of some process that may be taken away, and its frame.
+/// Picks a frame to offline: that of a dirty page of some process.
 ///
-/// A page that is not dirty would not be moved but dropped, which for a memfd is to be seen.
+/// The kernel drops a clean page instead of moving it. A program can see that on a memfd.
 fn victim(actor: &mut Actor) -> Result<u64, Refusal> {
     if actor.nr_lost >= MAX_LOST {
         return Err(Refusal::Refused);
@@ -137,10 +137,10 @@ fn victim(actor: &mut Actor) -> Result<u64, Refusal> {
     Ok(pfn)
 }
 
-/// Moves a page away from a frame that is not to be used any more.
+/// Moves a page to another frame. The old frame is not used again.
 pub(super) fn soft_offline(actor: &mut Actor) -> Done {
-    // The kernel looks whether the frame is online before it waits for memory that goes offline, and
-    // then takes the frame for one that is (`soft_offline_page()`).
+    // `soft_offline_page()` checks that the frame is online, then waits for memory that goes offline,
+    // and does not check again.
     let pins = actor.pins;
     let Ok(_pins) = pins.try_lock() else {
         return Err(Refusal::Refused);
@@ -152,17 +152,16 @@ pub(super) fn soft_offline(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Breaks a page: what it held is lost.
+/// Poisons a page: its bytes are lost.
 pub(super) fn poison(actor: &mut Actor) -> Done {
-    // The kernel looks whether the frame is online before it waits for memory that goes offline, and
-    // then takes the frame for one that is (`soft_offline_page()`).
+    // As in `soft_offline`: the kernel does not check again whether the frame is online.
     let pins = actor.pins;
     let Ok(_pins) = pins.try_lock() else {
         return Err(Refusal::Refused);
     };
     let pfn = victim(actor)?;
     let address = format!("{:#x}", pfn * PAGE);
-    // The kernel answers that it failed, since the page cache keeps the broken page.
+    // The request fails even if it poisons the page, because the page cache keeps that page.
     if let Err(Refusal::Lacking) = ask("/sys/devices/system/memory/hard_offline_page", &address) {
         return Err(Refusal::Lacking);
     }
@@ -173,7 +172,7 @@ pub(super) fn poison(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Splits a large folio. The kernel does not say whether it has: its pages do.
+/// Splits a large folio. The kernel does not report success, but the flags of the pages show it.
 pub(super) fn split(actor: &mut Actor) -> Done {
     let pid = actor.target()?;
     let present = present(pid)?;
@@ -187,7 +186,7 @@ pub(super) fn split(actor: &mut Actor) -> Done {
     Ok(u64::from(flags(it.pfn)? & THP == 0))
 }
 
-/// Forgets which pages were used, or written to.
+/// Clears the referenced bits, or the soft-dirty bits, of a process.
 pub(super) fn clear_refs(actor: &mut Actor) -> Done {
     let pid = actor.target()?;
     let what = actor.pick(&["1", "4"])?;
@@ -195,7 +194,7 @@ pub(super) fn clear_refs(actor: &mut Actor) -> Done {
     Ok(1)
 }
 
-/// Reads what there is to read about the pages of a process.
+/// Reads everything that the kernel tells about the pages of a process.
 pub(super) fn read_maps(actor: &mut Actor) -> Done {
     let pid = actor.target()?;
     let mut nr_bytes = 0;
@@ -218,8 +217,8 @@ pub(super) fn read_maps(actor: &mut Actor) -> Done {
     Ok(nr_bytes)
 }
 
-/// Some bytes of a page that is there. To read a page that is not would allocate it, so all processes
-/// stand still meanwhile.
+/// Reads some bytes of a present page. Reading an absent page would allocate it, so the caller must
+/// have frozen all processes.
 fn some_bytes(actor: &mut Actor, pid: i32) -> Result<(Present, u64, Vec<u8>), Refusal> {
     let present = present(pid)?;
     let it = actor.pick(&present)?;
@@ -240,7 +239,8 @@ pub(super) fn peek(actor: &mut Actor) -> Done {
     Ok(some_bytes(actor, pid)?.2.len() as u64)
 }
 
-/// Writes to a process what is there already. A private page that is not a copy yet would become one.
+/// Writes the bytes that are there already. It skips private pages that are not copied yet: a write
+/// would copy them.
 pub(super) fn poke(actor: &mut Actor) -> Done {
     let pid = actor.target()?;
     let _frozen = Frozen::new()?;
@@ -251,7 +251,7 @@ pub(super) fn poke(actor: &mut Actor) -> Done {
     Ok(u64::try_from(remote::poke(pid, at, &bytes)).unwrap_or(0))
 }
 
-/// Whether what is mapped at an address is mapped shared.
+/// Returns whether the mapping at an address is shared.
 fn is_shared(pid: i32, address: u64) -> Result<bool, Refusal> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let parse = |text: &str| u64::from_str_radix(text, 16).ok();

@@ -12,10 +12,10 @@ fn start_of<T>(items: &[T]) -> u64 {
     items.as_ptr().addr() as u64
 }
 
-/// A descriptor of ours, or the errno, negated.
+/// Takes ownership of a new descriptor. An error stays a negated errno.
 fn owned(answer: Answer) -> Result<OwnedFd, Answer> {
     match i32::try_from(answer) {
-        // SAFETY: The callers have just got it from the kernel.
+        // SAFETY: The kernel has just created the descriptor for the caller.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(answer),
     }
@@ -26,7 +26,7 @@ fn fd_word(fd: &OwnedFd) -> u64 {
 }
 
 /// `move_pages(2)`, also for pages that several processes map. Takes page numbers of the arena. Without
-/// `nodes` nothing is moved. The status of a page is its node, or an errno, negated.
+/// `nodes` no page moves. The status of a page is its node, or a negated errno.
 ///
 /// # Panics
 ///
@@ -44,11 +44,11 @@ pub fn move_pages(pid: i32, pages: &[u64], nodes: Option<&[i32]>, status: &mut [
         status.as_mut_ptr().addr() as u64,
         MOVE_ALL,
     ];
-    // SAFETY: All three arrays are as long as told. What moves keeps its address.
+    // SAFETY: All three arrays have the given length. A page that moves keeps its address.
     unsafe { call(libc::SYS_move_pages, arguments) }
 }
 
-/// `migrate_pages(2)` from one node to another. Returns how many pages stayed.
+/// `migrate_pages(2)` from one node to another. Returns the number of pages that did not move.
 #[must_use]
 pub fn migrate_pages(pid: i32, from: usize, to: usize) -> Answer {
     let [from, to] = [1_u64 << from, 1_u64 << to];
@@ -58,7 +58,8 @@ pub fn migrate_pages(pid: i32, from: usize, to: usize) -> Answer {
     unsafe { call(libc::SYS_migrate_pages, arguments) }
 }
 
-/// The two vectors of `process_vm_readv(2)` and `process_vm_writev(2)`: ours, and a place in the arena.
+/// The two vectors of `process_vm_readv(2)` and `process_vm_writev(2)`: our buffer, and a range of the
+/// arena.
 fn vectors(at: u64, start: u64, len: u64) -> [[u64; 2]; 2] {
     [[start, len], [ARENA + at, len]]
 }
@@ -77,12 +78,12 @@ pub fn peek(pid: i32, at: u64, bytes: &mut [u8]) -> Answer {
     }
 }
 
-/// `process_vm_writev(2)` to the arena of another process, which has only what may change there.
+/// `process_vm_writev(2)` to the arena of another process. Memory there may change at any time.
 #[must_use]
 pub fn poke(pid: i32, at: u64, bytes: &[u8]) -> Answer {
     let vectors = vectors(at, start_of(bytes), bytes.len() as u64);
     let [own, others] = [&vectors[0], &vectors[1]].map(|vector| start_of(vector));
-    // SAFETY: The kernel reads `bytes`, and writes to an arena, where Rust has nothing.
+    // SAFETY: The kernel reads `bytes`, and writes to an arena, where no Rust object is.
     unsafe {
         call(
             libc::SYS_process_vm_writev,
@@ -102,7 +103,7 @@ pub fn inotify() -> Result<OwnedFd, Answer> {
     owned(unsafe { call(libc::SYS_inotify_init1, [flags]) })
 }
 
-/// Watches everything that happens to what `path` leads to.
+/// Watches all events of the file at `path`.
 #[must_use]
 pub fn inotify_watch(instance: &OwnedFd, path: &CString) -> Answer {
     let arguments = [
@@ -132,7 +133,7 @@ pub fn fanotify() -> Result<OwnedFd, Answer> {
     owned(unsafe { call(libc::SYS_fanotify_init, [flags.into(), 0]) })
 }
 
-/// Marks what `path` leads to, or takes the mark away.
+/// Marks the file at `path`, or removes the mark.
 #[must_use]
 pub fn fanotify_mark(group: &OwnedFd, path: &CString, is_new: bool) -> Answer {
     let flags = if is_new {
@@ -152,7 +153,7 @@ pub fn fanotify_mark(group: &OwnedFd, path: &CString, is_new: bool) -> Answer {
     unsafe { call(libc::SYS_fanotify_mark, arguments) }
 }
 
-/// A pipe: the ends to read from and to write to.
+/// A pipe: the read end and the write end.
 ///
 /// # Errors
 ///
@@ -168,7 +169,7 @@ pub fn pipe() -> Result<[OwnedFd; 2], Answer> {
     }
 }
 
-/// `vmsplice(2)`: the pipe holds on to the pages of this memory, which must be mapped from a file.
+/// `vmsplice(2)`: the pipe pins the pages of this memory, which must be mapped from a file.
 #[must_use]
 pub fn hold_in_pipe(pipe: &OwnedFd, start: *const u8, len: usize) -> Answer {
     let vector = [start.addr() as u64, len as u64];
@@ -194,7 +195,7 @@ pub fn ring() -> Result<OwnedFd, Answer> {
     owned(unsafe { call(libc::SYS_io_uring_setup, [1, params]) })
 }
 
-/// Registers a buffer: the ring pins its pages for as long as it is there.
+/// Registers a buffer: the ring pins its pages until the ring is closed.
 #[must_use]
 pub fn hold_in_ring(ring: &OwnedFd, start: *mut u8, len: usize) -> Answer {
     const REGISTER_BUFFERS: u64 = 0;
@@ -204,7 +205,7 @@ pub fn hold_in_ring(ring: &OwnedFd, start: *mut u8, len: usize) -> Answer {
     unsafe { call(libc::SYS_io_uring_register, arguments) }
 }
 
-/// Which pages of a mapping hold memory: `mincore(2)`.
+/// `mincore(2)`: whether each page of a mapping is resident.
 ///
 /// # Errors
 ///

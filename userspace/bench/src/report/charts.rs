@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The charts, and what is in each.
+//! The charts of the report.
 
 use super::tables::{rows, Sequence, READ, WRITE};
 use crate::chart::{bars, bytes, curves, Axes, Series};
@@ -64,7 +64,7 @@ fn series(measured: &Measured, row: &str, subject: Subject, word: &str, is_dashe
     }
 }
 
-/// A row by size, as a part of what memfd takes: the curves themselves lie on each other.
+/// Draws a row by size, relative to memfd. The absolute curves would hide each other.
 fn by_size(measured: &Measured, name: &str) -> Result<String, Failure> {
     let row = rows(&[name])[0];
     let memfd = series(measured, name, Subject::Memfd, "", false);
@@ -89,7 +89,7 @@ fn by_size(measured: &Measured, name: &str) -> Result<String, Failure> {
     curves(axes, &series, &[])
 }
 
-/// The curve at `x`, on the straight line between points that it has on logarithmic axes.
+/// The value of a curve at `x`. Between points, it is on the straight line on logarithmic axes.
 fn at(points: &[(f64, f64)], x: f64) -> f64 {
     let after = points
         .partition_point(|point| point.0 < x)
@@ -118,7 +118,7 @@ fn growth(measured: &Measured) -> Result<String, Failure> {
     curves(axes, &all, &[])
 }
 
-/// What several threads do, as a part of what one does.
+/// Draws the work of two threads, relative to one thread.
 fn threads(measured: &Measured) -> Result<String, Failure> {
     let group = |row: &'static Row| {
         let ratio = |&subject: &Subject| {
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn between_points_a_curve_is_straight() {
+    fn a_curve_is_straight_between_its_points() {
         let points = [(1.0, 1.0), (100.0, 100.0)];
         assert!((at(&points, 10.0) - 10.0).abs() < 1e-9);
     }

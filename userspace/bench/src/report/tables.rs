@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The tables: verdicts, and figures side by side.
+//! The tables of the report: verdicts, and figures side by side.
 
 use comfy_table::{presets, ContentArrangement};
 
@@ -11,12 +11,12 @@ use crate::stats::crossover;
 use crate::subject::Subject;
 use crate::verdict::{verdicts, Reached, Verdict};
 
-/// Cells under a heading.
+/// A table with a heading.
 pub struct Table {
     pub heading: String,
     pub head: Vec<String>,
     pub rows: Vec<Vec<String>>,
-    /// Below the cells.
+    /// Lines below the cells.
     pub notes: Vec<String>,
 }
 
@@ -78,16 +78,16 @@ pub fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Rows by their names.
+/// Finds rows by their names.
 pub fn rows(names: &[&str]) -> Vec<&'static Row> {
     let find = |name: &&str| ROWS.iter().find(|row| row.name == *name);
     names
         .iter()
-        .map(|name| find(name).expect("a table is made of rows that there are"))
+        .map(|name| find(name).expect("a table names existing rows"))
         .collect()
 }
 
-/// What the verdicts are, and all figures.
+/// All tables: the verdicts first, then the figures.
 pub fn tables(measured: &Measured) -> Vec<Table> {
     let mut tables = vec![targets(measured)];
     tables.push(by_subject(
@@ -189,7 +189,7 @@ fn reached_words(bound: Bound, reached: Reached) -> String {
     }
 }
 
-/// Subjects below each other, rows side by side.
+/// A table with a line for each subject, and a column for each row.
 fn by_subject(measured: &Measured, heading: &str, names: &[&str]) -> Table {
     let columns = rows(names);
     let mut subjects: Vec<Subject> = Vec::new();
@@ -220,7 +220,8 @@ fn by_subject(measured: &Measured, heading: &str, names: &[&str]) -> Table {
     }
 }
 
-/// Points below each other, subjects side by side; for each of them the rows, each with a word.
+/// A table with a line for each point. Each subject has a column for each row, headed by the
+/// subject and the row's word.
 fn by_point(measured: &Measured, heading: &str, columns: &[(&str, &Row)]) -> Table {
     let row = columns[0].1;
     let cells = || {
@@ -256,7 +257,7 @@ fn by_point(measured: &Measured, heading: &str, columns: &[(&str, &Row)]) -> Tab
     }
 }
 
-/// The same bytes through a mapping and by system calls.
+/// Two rows that access the same bytes: through a mapping, and by system calls.
 pub struct Sequence {
     /// Name of the chart.
     pub name: &'static str,
@@ -292,7 +293,7 @@ impl Sequence {
         self.rows()[0].subjects
     }
 
-    /// At how many bytes the call becomes cheaper.
+    /// The number of bytes from which the call is cheaper.
     pub fn crossover(&self, measured: &Measured, subject: Subject) -> Option<f64> {
         let curve = |row| -> Vec<(f64, f64)> {
             let points = measured.curve(row, subject);
@@ -323,7 +324,7 @@ impl Sequence {
     }
 }
 
-/// The fourth of the source texts' tables: a file byte by byte.
+/// A table of reading a file byte by byte.
 fn bytewise(measured: &Measured) -> Table {
     let columns = [
         ("mapped", "read-mapped", Some(1)),

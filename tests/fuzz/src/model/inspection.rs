@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! The inspection: the reads at the end of a sequence.
+
+use super::state::{Mapped, Model, Process};
+use crate::op::{Call, Op};
+use crate::{LONGEST, PAGE};
+
+impl Model {
+    /// The reads at the end of a sequence: every mapped page and every readable byte of every process.
+    #[must_use]
+    pub fn inspection(&self) -> Vec<Op> {
+        /// Processes with more pages than this are read in larger pieces.
+        const MANY: usize = 128;
+        /// Objects larger than this are read through one descriptor only.
+        const LARGE: u64 = 1 << 20;
+
+        let mut ops = Vec::new();
+        let mut were_read = Vec::new();
+        for (number, process) in (0_u8..).zip(&self.processes) {
+            let Some(process) = process else { continue };
+            let mut look = |call| {
+                ops.push(Op {
+                    process: number,
+                    call,
+                });
+            };
+            let piece = if process.pages.len() > MANY { 64 } else { 1 };
+            for (vpage, nr_pages) in self.pieces(process, piece) {
+                let (at, len) = (vpage * PAGE, nr_pages * PAGE);
+                look(Call::Mincore { at, len });
+                look(Call::Load { at, len });
+            }
+            for (slot, description) in (0_u8..).zip(&process.slots) {
+                let Some(description) = description else {
+                    continue;
+                };
+                let description = &self.descriptions[*description];
+                let len = (self.objects[description.object].size + 1).min(LONGEST);
+                if len <= LARGE || !were_read.contains(&description.object) {
+                    look(Call::Pread { slot, off: 0, len });
+                    if description.is_readable {
+                        were_read.push(description.object);
+                    }
+                }
+                look(Call::Info { slot });
+            }
+        }
+        ops
+    }
+
+    /// The mapped pages, in pieces of up to `max` pages. An access to a piece succeeds or fails as
+    /// a whole.
+    fn pieces(&self, process: &Process, max: u64) -> Vec<(u64, u64)> {
+        let is_past_end = |page: &Mapped| {
+            page.copy.is_none() && page.pgoff >= self.objects[page.object].nr_pages()
+        };
+        let mut pieces: Vec<(u64, u64)> = Vec::new();
+        let mut last = None;
+        for (&vpage, page) in &process.pages {
+            let what = (page.prot, is_past_end(page));
+            match pieces.last_mut() {
+                Some((start, len))
+                    if *start + *len == vpage && *len < max && last == Some(what) =>
+                {
+                    *len += 1;
+                }
+                _ => pieces.push((vpage, 1)),
+            }
+            last = Some(what);
+        }
+        pieces
+    }
+}

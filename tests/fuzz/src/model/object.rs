@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! A pool or memfd: its pages, size and seals.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use mmap_pool::uapi;
+
+use crate::{HUGE, PAGE};
+
+/// The bytes of a page.
+pub(super) type Bytes = Rc<[u8; PAGE as usize]>;
+
+/// A page of zeros. All such pages share one allocation until a write.
+fn zeros() -> Bytes {
+    thread_local! {
+        static ZEROS: Bytes = Rc::new([0; PAGE as usize]);
+    }
+    ZEROS.with(Rc::clone)
+}
+
+/// Converts a number of bytes to an index or length.
+pub(super) fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("sizes are small here")
+}
+
+/// A page of an object.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) bytes: Bytes,
+    /// Whether `SEEK_DATA` and `mincore` take it for data. A page that `fallocate` gave to a memfd is a
+    /// hole for them until it is used.
+    pub(super) is_data: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ObjectKind {
+    Node,
+    Created,
+    /// A created pool that always has all its pages.
+    Eager,
+    Memfd,
+}
+
+/// A pool or memfd.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) kind: ObjectKind,
+    pub(super) size: u64,
+    pub(super) pages: BTreeMap<u64, Page>,
+    pub(super) nr_allocated: u64,
+    pub(super) seals: u32,
+    pub(super) is_revoked: bool,
+}
+
+impl Object {
+    pub(super) fn new(kind: ObjectKind, size: u64) -> Self {
+        Self {
+            kind,
+            size,
+            pages: BTreeMap::new(),
+            nr_allocated: 0,
+            seals: match kind {
+                ObjectKind::Eager => uapi::SEAL_SHRINK,
+                _ => 0,
+            },
+            is_revoked: false,
+        }
+    }
+
+    pub(super) fn is_pool(&self) -> bool {
+        self.kind != ObjectKind::Memfd
+    }
+
+    pub(super) fn is_eager(&self) -> bool {
+        self.kind == ObjectKind::Eager
+    }
+
+    /// The number of pages that must be free after a mapping of `nr_pages` pages from page `pgoff`
+    /// on. Otherwise the kernel does not place the mapping at the requested address. For a pool it
+    /// wants room to align huge pages, if one fits in, even if the address is aligned already.
+    pub(super) fn room_beside(&self, pgoff: u64, nr_pages: u64) -> u64 {
+        if self.is_pool() && pgoff + nr_pages >= pgoff.next_multiple_of(HUGE) + HUGE {
+            HUGE
+        } else {
+            0
+        }
+    }
+
+    pub(super) fn nr_pages(&self) -> u64 {
+        self.size.div_ceil(PAGE)
+    }
+
+    pub(super) fn is_sealed(&self, seal: u32) -> bool {
+        self.seals & seal != 0
+    }
+
+    /// Whether the length of such a write depends on the size of folios: it crosses the end of a memfd
+    /// that must not grow.
+    pub(super) fn is_cut_by_folios(&self, pos: u64, len: u64) -> bool {
+        let is_across_end = pos < self.size && pos + len > self.size;
+        is_across_end && !self.is_pool() && self.is_sealed(uapi::SEAL_GROW)
+    }
+
+    /// Makes the page resident data.
+    pub(super) fn allocate(&mut self, pgoff: u64) -> &mut Page {
+        let nr_allocated = &mut self.nr_allocated;
+        let page = self.pages.entry(pgoff).or_insert_with(|| {
+            *nr_allocated += 1;
+            Page {
+                bytes: zeros(),
+                is_data: true,
+            }
+        });
+        page.is_data = true;
+        page
+    }
+
+    /// Makes the page resident, as `fallocate` does.
+    pub(super) fn reserve(&mut self, pgoff: u64) {
+        let is_new = !self.pages.contains_key(&pgoff);
+        let is_data = self.is_pool() || !is_new;
+        self.allocate(pgoff).is_data = is_data;
+    }
+
+    pub(super) fn zero(&mut self, pgoff: u64, start: u64, end: u64) {
+        if let Some(page) = self.pages.get_mut(&pgoff) {
+            Rc::make_mut(&mut page.bytes)[size(start)..size(end)].fill(0);
+        }
+    }
+
+    /// Reads bytes from `off` on. Allocates nothing.
+    pub(super) fn read(&self, off: u64, len: u64) -> Vec<u8> {
+        let end = self.size.min(off.saturating_add(len));
+        let mut bytes = Vec::new();
+        let mut at = off;
+        while at < end {
+            let start = at % PAGE;
+            let stop = PAGE.min(start + (end - at));
+            match self.pages.get(&(at / PAGE)) {
+                Some(page) => bytes.extend_from_slice(&page.bytes[size(start)..size(stop)]),
+                None => bytes.resize(bytes.len() + size(stop - start), 0),
+            }
+            at += stop - start;
+        }
+        bytes
+    }
+
+    pub(super) fn punch(&mut self, off: u64, len: u64) {
+        let end = off + len;
+        let (first, last) = (off.div_ceil(PAGE), end / PAGE);
+        if off / PAGE == end / PAGE {
+            self.zero(off / PAGE, off % PAGE, end % PAGE);
+            return;
+        }
+        if off % PAGE != 0 {
+            self.zero(off / PAGE, off % PAGE, PAGE);
+        }
+        self.zero(end / PAGE, 0, end % PAGE);
+        self.pages
+            .retain(|&pgoff, _| !(first..last).contains(&pgoff));
+    }
+
+    pub(super) fn seek(&self, off: u64, is_hole: bool) -> Option<u64> {
+        if off >= self.size {
+            return None;
+        }
+        let is_data = |pgoff: &u64| self.pages.get(pgoff).is_some_and(|page| page.is_data);
+        let mut pages = off / PAGE..self.nr_pages();
+        let found = if is_hole {
+            let end = pages.end;
+            pages.find(|pgoff| !is_data(pgoff)).unwrap_or(end)
+        } else {
+            pages.find(is_data)?
+        };
+        Some((found * PAGE).clamp(off, self.size))
+    }
+}
