@@ -45,24 +45,19 @@ enum Scene {
 }
 
 impl Scene {
-    const ALL: [Self; 7] = [
-        Self::Race,
-        Self::Predicted(Kind::Node),
-        Self::Predicted(Kind::Created),
-        Self::Predicted(Kind::Around),
-        Self::Predicted(Kind::Huge),
-        Self::Predicted(Kind::Eager),
-        Self::Predicted(Kind::Memfd),
-    ];
+    fn all() -> Vec<Self> {
+        let predicted = Kind::all().into_iter().map(Self::Predicted);
+        [Self::Race].into_iter().chain(predicted).collect()
+    }
 
     /// Encodes the scene as a word. 0 is left for rest.
     fn to_word(self) -> u64 {
-        let index = Self::ALL.iter().position(|scene| *scene == self);
+        let index = Self::all().iter().position(|scene| *scene == self);
         index.map_or(0, |index| index as u64 + 1)
     }
 
     fn from_word(word: u64) -> Option<Self> {
-        Self::ALL.get(word.checked_sub(1)? as usize).copied()
+        Self::all().get(word.checked_sub(1)? as usize).copied()
     }
 }
 

@@ -10,6 +10,8 @@
 
 use oorandom::Rand64;
 
+use mmap_pool::Strategy;
+
 use crate::cast::{SignCast, UnsignedCast};
 use crate::model::{Kind, Model};
 use crate::op::{
@@ -163,7 +165,7 @@ impl Random {
 
     /// Adds predictable operations until there are `nr_ops`. The object has `size` bytes at first.
     pub fn fill(&mut self, ops: &mut Vec<Op>, size: u64, nr_ops: usize) {
-        let mut model = Model::new(Kind::Created, size);
+        let mut model = Model::new(Kind::Created(Strategy::Page), size);
         for op in &*ops {
             model.predict(op);
         }

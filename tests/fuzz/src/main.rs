@@ -30,8 +30,8 @@ Does random operations on pools of /dev/mmap_pool. Runs in a guest.
   --ops N          number of operations to do (default: 1000000)
   --seconds T      end after T seconds in any case
   --length L       operations of a sequence (default: 200; mode kernel: 2000)
-  --on KINDS       kinds of objects, of node,created,around,huge,eager,memfd
-                   (default: all)
+  --on KINDS       kinds of objects, with commas between them: node, created, memfd,
+                   or a strategy of created pools, such as huge (default: all)
   --replay FILE    do the operations in FILE, and no random ones
   --print          print the sequence of the seed, and do nothing
 ";
@@ -61,7 +61,7 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
             limit: None,
             length: 200,
             theme: Theme::Calls,
-            kinds: Kind::ALL.to_vec(),
+            kinds: Kind::all(),
         },
         is_disturbed: false,
         acts: disturb::all_acts(),

@@ -2,6 +2,8 @@
 
 //! Makes new sequences from kept ones. A sequence is kept if it reached new code.
 
+use mmap_pool::Strategy;
+
 use crate::generate::{Random, Scale};
 use crate::model::{Kind, Model};
 use crate::op::{Op, Sequence};
@@ -51,7 +53,7 @@ pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
             }
         }
     }
-    let mut model = Model::new(Kind::Created, size);
+    let mut model = Model::new(Kind::Created(Strategy::Page), size);
     ops.retain(|op| model.predict(op).is_some());
     ops.truncate(nr_ops);
     random.fill(&mut ops, size, nr_ops);
@@ -92,7 +94,7 @@ mod tests {
             assert!(kept
                 .iter()
                 .any(|kept| kept.sequence.size == sequence.size && kept.scale == scale));
-            let mut model = Model::new(Kind::Created, sequence.size);
+            let mut model = Model::new(Kind::Created(Strategy::Page), sequence.size);
             assert!(sequence.ops.iter().all(|op| model.predict(op).is_some()));
         }
     }

@@ -10,7 +10,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mmap_pool::Pool;
+use mmap_pool::{Pool, Strategy};
 use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
@@ -63,7 +63,7 @@ pub fn carry_out(
     let mut nr_ops = 0;
     let mut round = 0;
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
-        for kind in Kind::ALL {
+        for kind in Kind::all() {
             if kind != Kind::Memfd {
                 nr_ops += one_round(kind, plan.seed.wrapping_add(round), hand)?;
             }
@@ -172,7 +172,7 @@ fn note(words: &SharedWords, status: i32) {
 
 /// The state that the random generator assumes. The real state may differ.
 fn picture(scale: Scale) -> Model {
-    let mut model = Model::new(Kind::Created, scale.object_pages() * PAGE);
+    let mut model = Model::new(Kind::Created(Strategy::Page), scale.object_pages() * PAGE);
     let mut believe = |call| model.predict(&Op { process: 0, call });
     for slot in 1..4 {
         let flags = OpenFlags(libc::O_RDWR.to_bits());

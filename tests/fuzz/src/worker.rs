@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use mmap_pool::uapi;
+use mmap_pool::{uapi, Strategy};
 
 use crate::cast::{SignCast, UnsignedCast};
 use crate::model::Kind;
@@ -66,10 +66,8 @@ impl Setup {
                 let mut create = uapi::Create {
                     size_bytes: size,
                     strategy: match self.kind {
-                        Kind::Around => uapi::Strategy::Around,
-                        Kind::Huge => uapi::Strategy::Huge,
-                        Kind::Eager => uapi::Strategy::Eager,
-                        _ => uapi::Strategy::Page,
+                        Kind::Created(strategy) => strategy,
+                        Kind::Node | Kind::Memfd => Strategy::Page,
                     } as u32,
                     ..uapi::Create::default()
                 };

@@ -14,7 +14,7 @@ macro_rules! corpus {
         fn $name() {
             let text = include_str!(concat!("../corpus/", stringify!($name), ".ops"));
             let sequence = text.parse().unwrap();
-            for kind in Kind::ALL {
+            for kind in Kind::all() {
                 let outcome = world::run(kind, &sequence, None, None).unwrap();
                 assert_eq!(outcome.difference, None);
                 assert!(outcome.nr_ops > 0);
@@ -46,7 +46,7 @@ fn every_answer_is_the_predicted_one() {
         limit: None,
         length: 200,
         theme: Theme::Calls,
-        kinds: Kind::ALL.to_vec(),
+        kinds: Kind::all(),
     };
     let report = oracle::carry_out(&plan, None, |_| {}).unwrap();
     if let Some(found) = report.found {
@@ -63,7 +63,7 @@ fn every_answer_is_the_predicted_one_while_the_kernel_acts() {
         limit: None,
         length: 1000,
         theme: Theme::Bytes,
-        kinds: Kind::ALL.to_vec(),
+        kinds: Kind::all(),
     };
     let hand = Hand::start(plan.seed, &disturb::all_acts()).unwrap();
     let report = oracle::carry_out(&plan, Some(&hand), |_| {}).unwrap();

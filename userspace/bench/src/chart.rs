@@ -4,6 +4,7 @@
 
 use std::iter;
 
+use mmap_pool::Strategy;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -42,13 +43,13 @@ pub struct Axes<'a> {
 /// The colour of a subject in every chart.
 fn colour(subject: Subject) -> RGBColor {
     match subject {
-        Subject::PoolPage => RGBColor(0x1f, 0x77, 0xb4),
-        Subject::PoolAround => RGBColor(0x17, 0x9a, 0x9a),
-        Subject::PoolHuge => RGBColor(0x0b, 0x3d, 0x91),
-        Subject::PoolEager => RGBColor(0x6a, 0xa8, 0xd8),
-        Subject::TwinPage => RGBColor(0xa6, 0xa6, 0xa6),
-        Subject::TwinAround => RGBColor(0x80, 0x80, 0x80),
-        Subject::TwinHuge => RGBColor(0x5a, 0x5a, 0x5a),
+        Subject::Pool(Strategy::Page) => RGBColor(0x1f, 0x77, 0xb4),
+        Subject::Pool(Strategy::Around) => RGBColor(0x17, 0x9a, 0x9a),
+        Subject::Pool(Strategy::Huge) => RGBColor(0x0b, 0x3d, 0x91),
+        Subject::Pool(_) => RGBColor(0x6a, 0xa8, 0xd8),
+        Subject::Twin(Strategy::Page) => RGBColor(0xa6, 0xa6, 0xa6),
+        Subject::Twin(Strategy::Around) => RGBColor(0x80, 0x80, 0x80),
+        Subject::Twin(_) => RGBColor(0x5a, 0x5a, 0x5a),
         Subject::Memfd => RGBColor(0xd6, 0x5f, 0x1e),
         Subject::MemfdHuge => RGBColor(0xf0, 0xa8, 0x60),
         Subject::Tmpfs => RGBColor(0x9c, 0x3d, 0x3d),
@@ -306,7 +307,7 @@ mod tests {
     fn charts_say_what_they_show_and_load_nothing() {
         let series = Series {
             label: "a pool".into(),
-            subject: Subject::PoolPage,
+            subject: Subject::Pool(Strategy::Page),
             is_dashed: true,
             points: vec![(1.0, 10.0), (100.0, 1.0)],
         };

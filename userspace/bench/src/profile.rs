@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::fs;
 
+use mmap_pool::Strategy;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{samples, wait_until_alone, Growth, Scale};
@@ -36,11 +37,11 @@ const PROFILED: &[(&str, Option<u64>)] = &[
 ];
 /// The profiled subjects, if the row has them.
 const SUBJECTS: &[Subject] = &[
-    Subject::PoolPage,
-    Subject::TwinPage,
-    Subject::PoolAround,
-    Subject::PoolHuge,
-    Subject::TwinHuge,
+    Subject::Pool(Strategy::Page),
+    Subject::Twin(Strategy::Page),
+    Subject::Pool(Strategy::Around),
+    Subject::Pool(Strategy::Huge),
+    Subject::Twin(Strategy::Huge),
     Subject::Memfd,
 ];
 

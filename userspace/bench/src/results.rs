@@ -209,6 +209,7 @@ impl Results {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::subject::short::POOL_HUGE;
 
     /// Complete results, whose figures come from `of`.
     pub fn results(of: impl Fn(&Row, Subject, Option<u64>) -> f64) -> Results {
@@ -285,7 +286,7 @@ pub mod tests {
             measured.check_complete()
         };
         absent(Subject::Hugetlb).unwrap();
-        absent(Subject::PoolHuge).unwrap_err();
+        absent(POOL_HUGE).unwrap_err();
     }
 
     #[test]

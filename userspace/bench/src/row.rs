@@ -4,11 +4,11 @@
 
 use std::fmt;
 
-use crate::subject::Subject;
-use Subject::{
-    Anon, AnonHuge, Hugetlb, Memfd, MemfdHuge, PoolAround, PoolEager, PoolHuge, PoolPage, Tmpfs,
-    TwinAround, TwinHuge, TwinPage, Udmabuf,
+use crate::subject::short::{
+    POOL_AROUND, POOL_EAGER, POOL_HUGE, POOL_PAGE, TWIN_AROUND, TWIN_HUGE, TWIN_PAGE,
 };
+use crate::subject::Subject;
+use Subject::{Anon, AnonHuge, Hugetlb, Memfd, MemfdHuge, Tmpfs, Udmabuf};
 
 /// The work that a row measures. `measure/` has the code, or `processors.rs` if it
 /// [`needs_processors`].
@@ -247,23 +247,44 @@ const fn scales(subject: Subject, times: f64) -> Target {
 /// The most that the pool in Rust may cost, relative to its C twin.
 const RUST: f64 = 1.02;
 
-const PAGE_RUST: Target = times(PoolPage, RUST, TwinPage);
-const AROUND_RUST: Target = times(PoolAround, RUST, TwinAround);
-const HUGE_RUST: Target = times(PoolHuge, RUST, TwinHuge);
+const PAGE_RUST: Target = times(POOL_PAGE, RUST, TWIN_PAGE);
+const AROUND_RUST: Target = times(POOL_AROUND, RUST, TWIN_AROUND);
+const HUGE_RUST: Target = times(POOL_HUGE, RUST, TWIN_HUGE);
 
 /// The subjects that can be mapped and touched.
 const ALL: &[Subject] = &[
-    PoolPage, PoolAround, PoolHuge, PoolEager, TwinPage, TwinAround, TwinHuge, Memfd, MemfdHuge,
-    Tmpfs, Hugetlb, Anon, AnonHuge,
+    POOL_PAGE,
+    POOL_AROUND,
+    POOL_HUGE,
+    POOL_EAGER,
+    TWIN_PAGE,
+    TWIN_AROUND,
+    TWIN_HUGE,
+    Memfd,
+    MemfdHuge,
+    Tmpfs,
+    Hugetlb,
+    Anon,
+    AnonHuge,
 ];
 /// The subjects that can be mapped again.
 const FILES: &[Subject] = &[
-    PoolPage, PoolAround, PoolHuge, PoolEager, TwinPage, TwinAround, TwinHuge, Memfd, MemfdHuge,
-    Tmpfs, Hugetlb, Udmabuf,
+    POOL_PAGE,
+    POOL_AROUND,
+    POOL_HUGE,
+    POOL_EAGER,
+    TWIN_PAGE,
+    TWIN_AROUND,
+    TWIN_HUGE,
+    Memfd,
+    MemfdHuge,
+    Tmpfs,
+    Hugetlb,
+    Udmabuf,
 ];
 /// The subjects that can be read and written by system calls.
 const READABLE: &[Subject] = &[
-    PoolPage, PoolHuge, TwinPage, TwinHuge, Memfd, MemfdHuge, Tmpfs,
+    POOL_PAGE, POOL_HUGE, TWIN_PAGE, TWIN_HUGE, Memfd, MemfdHuge, Tmpfs,
 ];
 
 const CALL_SIZES: Option<Points> = Some(Points {
@@ -306,10 +327,10 @@ pub const ROWS: &[Row] = &[
         subjects: ALL,
         points: None,
         targets: &[
-            at_most(PoolHuge, 40.0),
-            times(PoolHuge, 0.01, Memfd),
-            times(PoolHuge, 0.01, Hugetlb),
-            times(PoolAround, 0.25, Memfd),
+            at_most(POOL_HUGE, 40.0),
+            times(POOL_HUGE, 0.01, Memfd),
+            times(POOL_HUGE, 0.01, Hugetlb),
+            times(POOL_AROUND, 0.25, Memfd),
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
@@ -320,7 +341,7 @@ pub const ROWS: &[Row] = &[
         title: "first touch, and all work until the kernel rests again",
         work: Work::FirstTouchSettled,
         unit: Unit::PerPage,
-        subjects: &[PoolPage, PoolAround, PoolHuge, PoolEager, Memfd],
+        subjects: &[POOL_PAGE, POOL_AROUND, POOL_HUGE, POOL_EAGER, Memfd],
         points: None,
         targets: &[],
     },
@@ -332,11 +353,11 @@ pub const ROWS: &[Row] = &[
         subjects: FILES,
         points: None,
         targets: &[
-            at_most(PoolHuge, 20.0),
-            times(PoolHuge, 0.01, Memfd),
-            times(PoolHuge, 1.1, MemfdHuge),
-            times(PoolHuge, 1.5, Hugetlb),
-            times(PoolAround, 0.35, Memfd),
+            at_most(POOL_HUGE, 20.0),
+            times(POOL_HUGE, 0.01, Memfd),
+            times(POOL_HUGE, 1.1, MemfdHuge),
+            times(POOL_HUGE, 1.5, Hugetlb),
+            times(POOL_AROUND, 0.35, Memfd),
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
@@ -356,9 +377,9 @@ pub const ROWS: &[Row] = &[
         title: "one fault at a random page, nothing around it",
         work: Work::RandomFault,
         unit: Unit::PerPage,
-        subjects: &[PoolPage, TwinPage, Memfd, Tmpfs],
+        subjects: &[POOL_PAGE, TWIN_PAGE, Memfd, Tmpfs],
         points: None,
-        targets: &[times(PoolPage, 0.9, Memfd), PAGE_RUST],
+        targets: &[times(POOL_PAGE, 0.9, Memfd), PAGE_RUST],
     },
     Row {
         name: "cow",
@@ -366,13 +387,21 @@ pub const ROWS: &[Row] = &[
         work: Work::Cow,
         unit: Unit::PerPage,
         subjects: &[
-            PoolPage, PoolAround, PoolHuge, TwinPage, TwinAround, TwinHuge, Memfd, MemfdHuge, Tmpfs,
+            POOL_PAGE,
+            POOL_AROUND,
+            POOL_HUGE,
+            TWIN_PAGE,
+            TWIN_AROUND,
+            TWIN_HUGE,
+            Memfd,
+            MemfdHuge,
+            Tmpfs,
         ],
         points: None,
         targets: &[
-            times(PoolPage, 1.0, Memfd),
-            times(PoolAround, 1.0, Memfd),
-            times(PoolHuge, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_AROUND, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
@@ -386,9 +415,9 @@ pub const ROWS: &[Row] = &[
         subjects: ALL,
         points: None,
         targets: &[
-            times(PoolPage, 1.0, Memfd),
-            times(PoolAround, 1.0, Memfd),
-            times(PoolHuge, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_AROUND, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
@@ -402,8 +431,8 @@ pub const ROWS: &[Row] = &[
         subjects: ALL,
         points: None,
         targets: &[
-            times(PoolPage, 1.0, Memfd),
-            times(PoolHuge, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
             PAGE_RUST,
             HUGE_RUST,
         ],
@@ -413,11 +442,11 @@ pub const ROWS: &[Row] = &[
         title: "open(), mmap() of one page, munmap(), close()",
         work: Work::OpenMapClose,
         unit: Unit::PerCall,
-        subjects: &[PoolPage, PoolHuge, TwinPage, TwinHuge, Memfd, Tmpfs],
+        subjects: &[POOL_PAGE, POOL_HUGE, TWIN_PAGE, TWIN_HUGE, Memfd, Tmpfs],
         points: None,
         targets: &[
-            times(PoolPage, 1.0, Memfd),
-            times(PoolHuge, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
             PAGE_RUST,
             HUGE_RUST,
         ],
@@ -430,8 +459,8 @@ pub const ROWS: &[Row] = &[
         subjects: READABLE,
         points: CALL_SIZES,
         targets: &[
-            times(PoolPage, 1.0, Memfd),
-            times(PoolHuge, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
             PAGE_RUST,
             HUGE_RUST,
         ],
@@ -444,8 +473,8 @@ pub const ROWS: &[Row] = &[
         subjects: READABLE,
         points: CALL_SIZES,
         targets: &[
-            times(PoolPage, 1.0, Memfd),
-            times(PoolHuge, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
             PAGE_RUST,
             HUGE_RUST,
         ],
@@ -455,30 +484,44 @@ pub const ROWS: &[Row] = &[
         title: "first touch of different pages by threads at once",
         work: Work::ParallelFirstTouch,
         unit: Unit::PagesPerMs,
-        subjects: &[PoolPage, TwinPage, PoolAround, TwinAround, PoolHuge, Memfd],
+        subjects: &[
+            POOL_PAGE,
+            TWIN_PAGE,
+            POOL_AROUND,
+            TWIN_AROUND,
+            POOL_HUGE,
+            Memfd,
+        ],
         points: THREADS,
-        targets: &[scales(PoolPage, 1.8), scales(PoolAround, 1.8)],
+        targets: &[scales(POOL_PAGE, 1.8), scales(POOL_AROUND, 1.8)],
     },
     Row {
         name: "parallel-write-again",
         title: "touch again of different pages by threads at once",
         work: Work::ParallelWriteAgain,
         unit: Unit::PagesPerMs,
-        subjects: &[PoolPage, TwinPage, PoolAround, TwinAround, PoolHuge, Memfd],
+        subjects: &[
+            POOL_PAGE,
+            TWIN_PAGE,
+            POOL_AROUND,
+            TWIN_AROUND,
+            POOL_HUGE,
+            Memfd,
+        ],
         points: THREADS,
-        targets: &[scales(PoolPage, 1.8), scales(PoolAround, 1.8)],
+        targets: &[scales(POOL_PAGE, 1.8), scales(POOL_AROUND, 1.8)],
     },
     Row {
         name: "lock-fallbacks",
         title: "faults of two threads that took mmap_lock",
         work: Work::LockFallbacks,
         unit: Unit::Faults,
-        subjects: &[PoolPage, PoolAround, PoolHuge, Memfd],
+        subjects: &[POOL_PAGE, POOL_AROUND, POOL_HUGE, Memfd],
         points: None,
         targets: &[
-            at_most(PoolPage, 0.0),
-            at_most(PoolAround, 0.0),
-            at_most(PoolHuge, 0.0),
+            at_most(POOL_PAGE, 0.0),
+            at_most(POOL_AROUND, 0.0),
+            at_most(POOL_HUGE, 0.0),
         ],
     },
     Row {
@@ -486,44 +529,44 @@ pub const ROWS: &[Row] = &[
         title: "first touch of the last 16 MiB, by size of the pool",
         work: Work::GrownFirstTouch,
         unit: Unit::PerPage,
-        subjects: &[PoolAround, PoolHuge],
+        subjects: &[POOL_AROUND, POOL_HUGE],
         points: OBJECT_SIZES,
-        targets: &[flat(PoolAround, 1.1), flat(PoolHuge, 1.1)],
+        targets: &[flat(POOL_AROUND, 1.1), flat(POOL_HUGE, 1.1)],
     },
     Row {
         name: "grown-write-again",
         title: "touch again of the last 16 MiB, by size of the pool",
         work: Work::GrownWriteAgain,
         unit: Unit::PerPage,
-        subjects: &[PoolAround, PoolHuge],
+        subjects: &[POOL_AROUND, POOL_HUGE],
         points: OBJECT_SIZES,
-        targets: &[flat(PoolAround, 1.1), flat(PoolHuge, 1.1)],
+        targets: &[flat(POOL_AROUND, 1.1), flat(POOL_HUGE, 1.1)],
     },
     Row {
         name: "overhead",
         title: "memory beside a resident page",
         work: Work::Overhead,
         unit: Unit::BytesPerPage,
-        subjects: &[PoolPage, PoolHuge, Memfd],
+        subjects: &[POOL_PAGE, POOL_HUGE, Memfd],
         points: None,
-        targets: &[beyond(PoolPage, 8.0, Memfd), beyond(PoolHuge, 8.0, Memfd)],
+        targets: &[beyond(POOL_PAGE, 8.0, Memfd), beyond(POOL_HUGE, 8.0, Memfd)],
     },
     Row {
         name: "hole",
         title: "memory for a page of a hole",
         work: Work::Hole,
         unit: Unit::BytesPerPage,
-        subjects: &[PoolPage, PoolHuge, Memfd],
+        subjects: &[POOL_PAGE, POOL_HUGE, Memfd],
         points: None,
         // The inode itself takes some memory.
-        targets: &[at_most(PoolPage, 0.01), at_most(PoolHuge, 0.01)],
+        targets: &[at_most(POOL_PAGE, 0.01), at_most(POOL_HUGE, 0.01)],
     },
     Row {
         name: "write-mapped",
         title: "sequential write, mapped",
         work: Work::WriteMapped,
         unit: Unit::PerByte,
-        subjects: &[PoolAround, PoolHuge, Tmpfs],
+        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -532,7 +575,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential write, write(2)",
         work: Work::WriteCalled,
         unit: Unit::PerByte,
-        subjects: &[PoolAround, PoolHuge, Tmpfs],
+        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -541,7 +584,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential read, mapped",
         work: Work::ReadMapped,
         unit: Unit::PerByte,
-        subjects: &[PoolAround, PoolHuge, Tmpfs],
+        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -550,7 +593,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential read, read(2)",
         work: Work::ReadCalled,
         unit: Unit::PerByte,
-        subjects: &[PoolAround, PoolHuge, Tmpfs],
+        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -559,7 +602,7 @@ pub const ROWS: &[Row] = &[
         title: "byte by byte, through a buffer",
         work: Work::ReadBuffered,
         unit: Unit::PerByte,
-        subjects: &[PoolAround, PoolHuge, Tmpfs],
+        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
         points: None,
         targets: &[],
     },

@@ -28,22 +28,12 @@ pub const TWIN: &str = "/dev/mmap_pool_twin";
 
 /// A kind of memory to map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "String", try_from = "String")]
 pub enum Subject {
-    /// A pool that allocates each page at its first touch.
-    PoolPage,
-    /// A pool that allocates and maps 64 KiB at a time.
-    PoolAround,
-    /// A pool of huge pages.
-    PoolHuge,
-    /// A pool that allocates all pages when it is created.
-    PoolEager,
-    /// [`PoolPage`](Self::PoolPage), in C.
-    TwinPage,
-    /// [`PoolAround`](Self::PoolAround), in C.
-    TwinAround,
-    /// [`PoolHuge`](Self::PoolHuge), in C.
-    TwinHuge,
+    /// A created pool.
+    Pool(Strategy),
+    /// A pool of the C twin.
+    Twin(Strategy),
     /// A memfd.
     Memfd,
     /// A memfd of transparent huge pages.
@@ -60,7 +50,37 @@ pub enum Subject {
     Udmabuf,
 }
 
+/// Short names of the pools, for the table of rows.
+pub mod short {
+    use super::{Strategy, Subject};
+
+    pub const POOL_PAGE: Subject = Subject::Pool(Strategy::Page);
+    pub const POOL_AROUND: Subject = Subject::Pool(Strategy::Around);
+    pub const POOL_HUGE: Subject = Subject::Pool(Strategy::Huge);
+    pub const POOL_EAGER: Subject = Subject::Pool(Strategy::Eager);
+    pub const TWIN_PAGE: Subject = Subject::Twin(Strategy::Page);
+    pub const TWIN_AROUND: Subject = Subject::Twin(Strategy::Around);
+    pub const TWIN_HUGE: Subject = Subject::Twin(Strategy::Huge);
+}
+
 impl Subject {
+    /// The subjects that are no pools.
+    const OTHERS: [Self; 7] = [
+        Self::Memfd,
+        Self::MemfdHuge,
+        Self::Tmpfs,
+        Self::Hugetlb,
+        Self::Anon,
+        Self::AnonHuge,
+        Self::Udmabuf,
+    ];
+
+    fn all() -> impl Iterator<Item = Self> {
+        let pools = Strategy::ALL.into_iter().map(Self::Pool);
+        let twins = Strategy::ALL.into_iter().map(Self::Twin);
+        pools.chain(twins).chain(Self::OTHERS)
+    }
+
     /// Whether a kernel may lack it, so that its figures may be missing.
     #[must_use]
     pub fn may_be_absent(self) -> bool {
@@ -70,15 +90,10 @@ impl Subject {
         )
     }
 
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Self::PoolPage => "pool page",
-            Self::PoolAround => "pool around",
-            Self::PoolHuge => "pool huge",
-            Self::PoolEager => "pool eager",
-            Self::TwinPage => "C page",
-            Self::TwinAround => "C around",
-            Self::TwinHuge => "C huge",
+            Self::Pool(strategy) => return format!("pool {}", strategy.name()),
+            Self::Twin(strategy) => return format!("C {}", strategy.name()),
             Self::Memfd => "memfd",
             Self::MemfdHuge => "memfd huge",
             Self::Tmpfs => "tmpfs",
@@ -87,12 +102,41 @@ impl Subject {
             Self::AnonHuge => "anon huge",
             Self::Udmabuf => "udmabuf",
         }
+        .into()
+    }
+}
+
+/// The name in files of results.
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Pool(strategy) => return format!("pool-{}", strategy.name()),
+            Subject::Twin(strategy) => return format!("twin-{}", strategy.name()),
+            Subject::Memfd => "memfd",
+            Subject::MemfdHuge => "memfd-huge",
+            Subject::Tmpfs => "tmpfs",
+            Subject::Hugetlb => "hugetlb",
+            Subject::Anon => "anon",
+            Subject::AnonHuge => "anon-huge",
+            Subject::Udmabuf => "udmabuf",
+        }
+        .into()
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::all()
+            .find(|&subject| String::from(subject) == name)
+            .ok_or_else(|| format!("no such subject: {name}"))
     }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(&self.name())
     }
 }
 
@@ -127,13 +171,8 @@ impl Object {
             hugetlb: None,
         };
         let file = match subject {
-            Subject::PoolPage => pool(mmap_pool::DEFAULT_PATH, Strategy::Page, len)?,
-            Subject::PoolAround => pool(mmap_pool::DEFAULT_PATH, Strategy::Around, len)?,
-            Subject::PoolHuge => pool(mmap_pool::DEFAULT_PATH, Strategy::Huge, len)?,
-            Subject::PoolEager => pool(mmap_pool::DEFAULT_PATH, Strategy::Eager, len)?,
-            Subject::TwinPage => pool(TWIN, Strategy::Page, len)?,
-            Subject::TwinAround => pool(TWIN, Strategy::Around, len)?,
-            Subject::TwinHuge => pool(TWIN, Strategy::Huge, len)?,
+            Subject::Pool(strategy) => pool(mmap_pool::DEFAULT_PATH, strategy, len)?,
+            Subject::Twin(strategy) => pool(TWIN, strategy, len)?,
             Subject::Memfd | Subject::MemfdHuge => memfd(MemfdFlags::CLOEXEC, len)?,
             Subject::Tmpfs => {
                 let tmpfs = object.tmpfs.insert(Tmpfs::mount()?);

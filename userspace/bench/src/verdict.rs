@@ -95,6 +95,7 @@ fn reached(measured: &Measured, row: &Row, target: Target) -> Option<Reached> {
 mod tests {
     use super::*;
     use crate::results::tests::results;
+    use crate::subject::short::POOL_PAGE;
     use crate::subject::Subject;
 
     fn find(measured: &Measured, row: &str, bound: Bound) -> Verdict {
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn a_ratio_is_judged_where_it_is_worst() {
         let measured = results(|row, subject, point| match (row.name, subject, point) {
-            ("read-call", Subject::PoolPage, Some(256)) => 1.5,
+            ("read-call", POOL_PAGE, Some(256)) => 1.5,
             _ => 1.0,
         })
         .measured;

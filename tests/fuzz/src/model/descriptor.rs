@@ -4,6 +4,8 @@
 
 use libc::{EBADF, ENOENT};
 
+use mmap_pool::Strategy;
+
 use super::expected::Expected;
 use super::kind::Kind;
 use super::object::{Object, ObjectKind};
@@ -17,7 +19,7 @@ impl Model {
         self.slot(p, slot)?;
         let kind = match self.kind {
             Kind::Memfd => ObjectKind::Memfd,
-            Kind::Eager => ObjectKind::Eager,
+            Kind::Created(Strategy::Eager) => ObjectKind::Eager,
             _ => ObjectKind::Created,
         };
         self.objects.push(Object::new(kind, size));

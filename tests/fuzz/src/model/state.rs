@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use mmap_pool::Strategy;
+
 use super::kind::Kind;
 use super::object::{Bytes, Object, ObjectKind};
 use crate::cast::{SignCast, UnsignedCast};
@@ -62,8 +64,8 @@ impl Model {
     pub fn new(kind: Kind, size: u64) -> Self {
         let object = match kind {
             Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(PAGE)),
-            Kind::Created | Kind::Around | Kind::Huge => Object::new(ObjectKind::Created, size),
-            Kind::Eager => Object::new(ObjectKind::Eager, size),
+            Kind::Created(Strategy::Eager) => Object::new(ObjectKind::Eager, size),
+            Kind::Created(_) => Object::new(ObjectKind::Created, size),
             Kind::Memfd => Object::new(ObjectKind::Memfd, size),
         };
         let mut model = Self {

@@ -8,6 +8,7 @@ use crate::results::Measured;
 use crate::row::Row;
 use crate::subject::Subject;
 use crate::Failure;
+use mmap_pool::Strategy;
 
 /// A chart and the name of its file.
 pub struct Chart {
@@ -72,7 +73,7 @@ fn by_size(measured: &Measured, name: &str) -> Result<String, Failure> {
         .subjects
         .iter()
         .map(|&subject| {
-            let is_twin = matches!(subject, Subject::TwinPage | Subject::TwinHuge);
+            let is_twin = matches!(subject, Subject::Twin(Strategy::Page | Strategy::Huge));
             let mut series = series(measured, name, subject, "", is_twin);
             for (point, memfd) in series.points.iter_mut().zip(&memfd.points) {
                 point.1 /= memfd.1;
