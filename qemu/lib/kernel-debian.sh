@@ -21,7 +21,7 @@ resolve() {
 	step "package lists" "$build/log/apt.log" "${apt[@]}" update || return
 	local version release series
 	version=$("${apt[@]}" newest "$package") || return
-	[[ $version ]] || die "no package $package in the build root's sources"
+	[[ $version ]] || die "no package $package in the toolchain root's sources"
 	release=$("${apt[@]}" depends "$package=$version" |
 		sed -n 's/.*Depends: linux-image-\([0-9][^ ]*\).*/\1/p' | head -n 1)
 	[[ $release ]] || die "$package $version does not say which kernel it means"

@@ -18,7 +18,7 @@ resolve() {
 	step "package lists" "$build/log/apt.log" "${apt[@]}" update || return
 	local package version
 	package=$("${apt[@]}" sources) || return
-	[[ $package ]] || die "no kernel source in the build root's sources"
+	[[ $package ]] || die "no kernel source in the toolchain root's sources"
 	version=$("${apt[@]}" newest "$package") || return
 	printf '%s\n' "$version" "$package=$version"
 }

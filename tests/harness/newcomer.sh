@@ -124,7 +124,7 @@ test_missing_compiler_is_noticed() {
 	refused 125 "damaged: $root/usr/bin/rustc is not what it was; remove the folder: rm -rf $root\$"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/verbs/doctor"
 	expect_status 1
-	grep -q "^WRONG   build root: the cache is damaged: .* rm -rf $root\$" "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -q "^WRONG   toolchain root: the cache is damaged: .* rm -rf $root\$" "$tmp/out" || fail "$(cat "$tmp/out")"
 	# And a link to one.
 	mv "$tmp/rustc" "$root/usr/bin/rustc"
 	rm "$root/usr/bin/gcc"
@@ -146,7 +146,7 @@ test_garbage_instead_of_a_version_is_noticed() {
 test_doctor_looks_and_makes_nothing() {
 	mkdir "$tmp/cache"
 	XDG_CACHE_HOME=$tmp/cache BUILD=$tmp/made answer "$top/qemu/verbs/doctor"
-	grep -q '^ok      build root: not there yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -q '^ok      toolchain root: not there yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
 	[[ ! -e $tmp/cache/mmap_pool && ! -e $tmp/made ]] || fail 'something was made'
 	BUILD=/proc/1/nowhere answer "$top/qemu/verbs/doctor"
 	expect_status 1
