@@ -146,12 +146,12 @@ test_garbage_instead_of_a_version_is_noticed() {
 test_doctor_looks_and_makes_nothing() {
 	mkdir "$tmp/cache"
 	XDG_CACHE_HOME=$tmp/cache BUILD=$tmp/made answer "$top/qemu/verbs/doctor"
-	grep -q '^ok      toolchain root: not there yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -q '^ok      toolchain root: does not exist yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
 	[[ ! -e $tmp/cache/mmap_pool && ! -e $tmp/made ]] || fail 'something was made'
 	BUILD=/proc/1/nowhere answer "$top/qemu/verbs/doctor"
 	expect_status 1
 	grep -q "^ok      kernel $kernel_name: $kernel\$" "$tmp/out" || fail "$(cat "$tmp/out")"
-	grep -q '^WRONG   build folder: .* cannot be written; BUILD=DIR' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -q '^WRONG   build folder: cannot write to .*; set BUILD=DIR' "$tmp/out" || fail "$(cat "$tmp/out")"
 }
 
 # kernel_tree VERSION-CODE OPTION…: what looks like a prepared one, in $tmp/tree.
@@ -169,24 +169,24 @@ test_unfit_kernel_trees_are_refused_in_a_line() {
 	printf '#!/bin/sh\necho "rustc 1.99.0-nightly"\n' >"$tmp/other"
 	chmod +x "$tmp/rustc" "$tmp/other"
 	kernel_tree 459264 "${rust[@]}"
-	RUSTC=$tmp/rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	RUSTC=$tmp/rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
 	expect_status 0
-	RUSTC=no-rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'no-rustc is needed and is not on PATH'
-	RUSTC=$tmp/rustc CC=no-gcc answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'no-gcc is needed and is not on PATH'
-	RUSTC=$tmp/other CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	RUSTC=no-rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 'no-rustc is not on PATH; install it'
+	RUSTC=$tmp/rustc CC=no-gcc answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 'no-gcc is not on PATH; install it'
+	RUSTC=$tmp/other CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
 	refused 4 'built with rustc number 108501 .*, here is rustc 1.99.0-nightly'
 	kernel_tree 459264 "${rust[@]}" CONFIG_CC_IS_CLANG=y
-	RUSTC=$tmp/rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'was built by clang: say LLVM=1 too'
+	RUSTC=$tmp/rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 'was built by clang: add LLVM=1'
 	kernel_tree 459263 "${rust[@]}"
-	answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	answer "$top/qemu/lib/kdir" "$tmp/tree"
 	refused 5 'is Linux 7.1: the module needs 7.2 or newer'
 	mkdir "$tmp/a b"
 	touch "$tmp/a b/Makefile"
-	answer "$top/qemu/verbs/kdir" "$tmp/a b"
-	refused 2 'no path with a space'
+	answer "$top/qemu/lib/kdir" "$tmp/a b"
+	refused 2 'make cannot handle a space or colon in a path: move '
 }
 
 test_buildroot_where_paths_have_spaces_is_refused() {
@@ -199,8 +199,29 @@ test_buildroot_where_paths_have_spaces_is_refused() {
 test_empty_kernel_tree_is_refused() {
 	answer make -s -C "$top" KDIR=
 	expect_status 2
-	expect_said 'KDIR is empty: say KDIR=/path'
+	expect_said 'KDIR is empty: set KDIR=/path'
 	[[ ! -s $tmp/out ]] || fail 'a module'
+}
+
+# A verb of make is one file: nothing else names it.
+test_every_verb_of_make_is_run_and_listed() {
+	local verb
+	checkout "$tmp/copy"
+	printf '%s\n' '#!/bin/sh' '# A licence.' '#' '# make nothing  Do nothing.' '#' '# A detail.' 'echo done' \
+		>"$tmp/copy/qemu/verbs/nothing"
+	chmod +x "$tmp/copy/qemu/verbs/nothing"
+	answer make -s -C "$tmp/copy" nothing
+	expect_status 0
+	expect_out $'done\n'
+	answer make -s -C "$tmp/copy" help
+	expect_status 0
+	for verb in "$tmp"/copy/qemu/verbs/*; do
+		(($(grep -cE "^make ${verb##*/}( |\$)" "$tmp/out") == 1)) || fail "not listed once: ${verb##*/}"
+	done
+	! grep -q 'detail' "$tmp/out" || fail 'the list has more than the first paragraph'
+	[[ $(sed -nE 's/^make ([a-z-]*) .*/\1/p' "$tmp/out" | xargs) == \
+		'run test fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		fail "another order: $(grep '^make' "$tmp/out")"
 }
 
 # example WHERE: a folder with a module of one's own.

@@ -332,7 +332,7 @@ test_missing_symbol_is_named() {
 test_kernel_without_rust_is_refused() {
 	local status=0
 	kernel_tree 459264 '# CONFIG_RUST is not set'
-	"$top/qemu/verbs/kdir" "$tmp/tree" 2>"$tmp/said" || status=$?
+	"$top/qemu/lib/kdir" "$tmp/tree" 2>"$tmp/said" || status=$?
 	((status == 3)) || fail "status $status"
 	expect_said 'without Rust (CONFIG_RUST)'
 }
