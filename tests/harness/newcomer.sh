@@ -224,6 +224,20 @@ test_every_verb_of_make_is_run_and_listed() {
 		fail "another order: $(grep '^make' "$tmp/out")"
 }
 
+# The weekly list, with a make that only says what it is to do and fails once.
+test_weekly_list_goes_on_after_a_failure() {
+	mkdir "$tmp/bin"
+	# shellcheck disable=SC2016 # the script's own
+	printf '#!/bin/sh\necho "make $*"\n[ "$1" != coverage ]\n' >"$tmp/bin/make"
+	chmod +x "$tmp/bin/make"
+	PATH=$tmp/bin:$PATH answer "$top/.ci/weekly"
+	expect_status 1
+	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it does not begin with make coverage'
+	[[ $(tail -n 1 "$tmp/out") == 'failed: make coverage' ]] || fail "$(tail -n 1 "$tmp/out")"
+	(($(grep -c '^make fuzz ' "$tmp/out") > 1)) || fail 'it has ended early'
+	! grep -q SEED "$tmp/out" || fail 'the seed is not a fresh one'
+}
+
 # example WHERE: a folder with a module of one's own.
 example() { cp -r "$top/tests/modules/example" "$1"; }
 
