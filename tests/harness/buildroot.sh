@@ -13,7 +13,7 @@ test_missing_buildroot_is_said_in_a_line() {
 		[[ ! -s $tmp/out ]] || fail 'an answer'
 	done
 	BUILDROOT='' "$top/qemu/verbs/buildroot" >/dev/null 2>"$tmp/said" || true
-	expect_said 'BUILDROOT=/path/to/buildroot is wanted: unpack .*/buildroot-2026.05.1.tar.xz'
+	expect_said 'BUILDROOT is not set: unpack .*/buildroot-2026.05.1.tar.xz and set BUILDROOT=/path/to/buildroot$'
 }
 
 test_archives_that_cannot_be_had_are_listed() {
@@ -29,7 +29,7 @@ test_archives_that_cannot_be_had_are_listed() {
 	DEFCONFIG=mmap_pool_rootfs BUILDROOT=$tmp "$top/qemu/image" >"$tmp/out" 2>"$tmp/said" || status=$?
 	rm -rf "$made"-*
 	expect_status 125
-	expect_said "bring them to $cache/buildroot/dl: one/one-1.0.tar.xz two/two-1.0.tar.xz\$"
+	expect_said "put them into $cache/buildroot/dl: one/one-1.0.tar.xz two/two-1.0.tar.xz\$"
 	[[ ! -s $tmp/out ]] || fail 'an answer'
 }
 

@@ -79,7 +79,7 @@ test_read_only_checkout_is_said_in_a_line() {
 		# shellcheck disable=SC2016 # the inner shell's
 		answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
 			exec "$1/qemu/$2" -- true' sh "$tmp/copy" "$command"
-		refused 125 "$tmp/copy/build cannot be written: BUILD=DIR puts the build folder elsewhere"
+		refused 125 "cannot write to $tmp/copy/build: set BUILD=DIR to use another build folder"
 	done
 	# shellcheck disable=SC2016 # the inner shell's
 	BUILD=$tmp/made answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
@@ -108,7 +108,7 @@ test_cut_archive_of_the_guest_is_noticed() {
 	rm "$base"
 	cp "$tmp/cut" "$base"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/run" --kernel "$kernel_name" --no-module -- true
-	refused 125 "damaged: $base is not what it was; remove the folder: rm -rf ${base%/*}\$"
+	refused 125 "damaged: $base has changed; remove the folder: rm -rf ${base%/*}\$"
 	# As long, and something else.
 	truncate -s "$(awk '/base.cpio/ { print $1; exit }' "${base%/*}.contents")" "$base"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/run" --kernel "$kernel_name" --no-module -- true
@@ -121,7 +121,7 @@ test_missing_compiler_is_noticed() {
 	root=$(XDG_CACHE_HOME=$spoilt "$top/qemu/root/build") || fail 'not intact to begin with'
 	mv "$root/usr/bin/rustc" "$tmp/rustc"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/enter" true
-	refused 125 "damaged: $root/usr/bin/rustc is not what it was; remove the folder: rm -rf $root\$"
+	refused 125 "damaged: $root/usr/bin/rustc has changed; remove the folder: rm -rf $root\$"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/verbs/doctor"
 	expect_status 1
 	grep -q "^WRONG   toolchain root: the cache is damaged: .* rm -rf $root\$" "$tmp/out" || fail "$(cat "$tmp/out")"
@@ -129,7 +129,7 @@ test_missing_compiler_is_noticed() {
 	mv "$tmp/rustc" "$root/usr/bin/rustc"
 	rm "$root/usr/bin/gcc"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/enter" true
-	refused 125 "damaged: $root/usr/bin/gcc is not"
+	refused 125 "damaged: $root/usr/bin/gcc has changed"
 }
 
 test_garbage_instead_of_a_version_is_noticed() {
@@ -139,7 +139,7 @@ test_garbage_instead_of_a_version_is_noticed() {
 	found=${found##* }
 	head -c 300 "$kernel/image" | tail -c 200 >"$spoilt/mmap_pool/kernels/${found##*/}"
 	XDG_CACHE_HOME=$spoilt MMAP_POOL_LOOK=1 answer "$top/qemu/kernel" "$kernel_name"
-	refused 1 "${found##*/} is damaged: looking again"
+	refused 1 "${found##*/} is damaged: looking for the newest kernel again"
 	[[ ! -e $spoilt/mmap_pool/kernels/${found##*/} ]] || fail 'it stays'
 }
 
@@ -193,7 +193,7 @@ test_buildroot_where_paths_have_spaces_is_refused() {
 	mkdir -p "$tmp/a b/support/kconfig"
 	touch "$tmp/a b/Makefile"
 	BUILDROOT="$tmp/a b" answer "$top/qemu/image"
-	refused 2 "Buildroot takes no path with a space or colon: $tmp/a b"
+	refused 2 "Buildroot cannot handle a space or colon in a path: move $tmp/a b"
 }
 
 test_empty_kernel_tree_is_refused() {
@@ -262,12 +262,12 @@ test_module_folder_may_be_named_in_any_way() {
 		expect_out "$tmp/made/module/$kernel_name/example/example.ko"$'\n'
 	done
 	answer "$top/qemu/module" "$kernel_name" "$tmp/none" example
-	refused 125 "there is no folder $tmp/none"
+	refused 125 "there is no folder $tmp/none: name the folder with the module's Kbuild"
 	answer "$top/qemu/module" "$kernel_name" "$tmp/work" example
-	refused 125 "$tmp/work has no Kbuild"
+	refused 125 "$tmp/work has no Kbuild: name the folder that has it"
 	BUILD=$tmp/made answer "$top/qemu/module" "$kernel_name" "$tmp/outside" sample
 	expect_status 125
-	expect_said "$tmp/outside has no module sample; it has: example.ko"
+	expect_said "$tmp/outside builds no module sample: it builds example.ko"
 }
 
 test_module_build_writes_nothing_but_its_output() {
@@ -323,6 +323,6 @@ test_relative_cache_is_refused() {
 	local status=0
 	(cd "$tmp" && XDG_CACHE_HOME=cache "$top/qemu/run" --no-module -- true 2>said) || status=$?
 	((status == 125)) || fail "status $status"
-	expect_said 'an absolute path is wanted'
+	expect_said 'XDG_CACHE_HOME=cache is not an absolute path: set one that begins with /'
 	[[ ! -e $tmp/cache ]] || fail 'it was made'
 }

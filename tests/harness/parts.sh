@@ -326,7 +326,7 @@ test_missing_symbol_is_named() {
 	local status=0
 	"$top/qemu/module" "$kernel_name" "$top/tests/modules/needy" needy >/dev/null 2>"$tmp/said" || status=$?
 	((status == 5)) || fail "status $status"
-	expect_said "does not export what module needy needs: mmap_pool_nobody_exports_this"
+	expect_said "module needy needs symbols that kernel $kernel_name does not export: mmap_pool_nobody_exports_this"
 }
 
 test_kernel_without_rust_is_refused() {
