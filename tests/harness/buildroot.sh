@@ -36,7 +36,7 @@ test_archives_that_cannot_be_had_are_listed() {
 test_image_without_files_is_not_set_up() {
 	guest --image "$tmp" -- true
 	expect_status 125
-	expect_said 'no rootfs.cpio'
+	expect_said "there is no rootfs.cpio in $tmp, so qemu/image has not built it"
 }
 
 test_lost_option_is_named() {

@@ -19,5 +19,5 @@ test_disk_that_cannot_be_mounted_is_no_guest() {
 	truncate -s 1M "$tmp/disk"
 	guest --no-module --disk "$tmp/disk" -- true
 	expect_status 125
-	expect_said 'the disk cannot be mounted: mount:'
+	expect_said 'the guest cannot mount the disk: mount:'
 }

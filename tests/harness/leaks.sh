@@ -31,7 +31,7 @@ test_lost_page_is_a_complaint() {
 	want CONFIG_PAGE_OWNER
 	with_misbehaving page
 	expect_status 123
-	expect_said 'pages are left of a module that is gone'
+	expect_said 'pages of an unloaded module are still allocated'
 	expect_said 'Page allocated via order 0'
 }
 

@@ -32,5 +32,5 @@ test_a_guest_has_one_node_unless_asked() {
 test_a_number_of_nodes_is_a_number() {
 	guest --no-module --nodes two -- true
 	expect_status 125
-	expect_said 'a number is wanted'
+	expect_said '--nodes two is not a number of nodes'
 }

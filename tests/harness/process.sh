@@ -107,5 +107,5 @@ test_console_log_that_cannot_be_written_is_no_verdict() {
 	kill -KILL "$writer"
 	ended
 	expect_status 125
-	expect_said "no verdict: the console's log is not whole; the command's own status was 0"
+	expect_said "no verdict: the console log is incomplete; the command's own status was 0"
 }
