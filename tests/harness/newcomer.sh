@@ -176,7 +176,7 @@ test_unfit_kernel_trees_are_refused_in_a_line() {
 	RUSTC=$tmp/rustc CC=no-gcc answer "$top/qemu/lib/kdir" "$tmp/tree"
 	refused 4 'no-gcc is not on PATH; install it'
 	RUSTC=$tmp/other CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
-	refused 4 'built with rustc number 108501 .*, here is rustc 1.99.0-nightly'
+	refused 4 "built with rustc number 108501 .*, but this is rustc 1.99.0-nightly: use the kernel's compiler"
 	kernel_tree 459264 "${rust[@]}" CONFIG_CC_IS_CLANG=y
 	RUSTC=$tmp/rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
 	refused 4 'was built by clang: add LLVM=1'
