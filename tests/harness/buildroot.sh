@@ -65,7 +65,7 @@ test_buildroot_lint_finds_each_mistake() {
 	broken rm package/mmap_pool/mmap_pool.mk || fail 'not found: a package without its makefile'
 	expect_said 'no mmap_pool.mk'
 	broken sed -i /_tests/d Config.in || fail 'not found: a package without a menu entry'
-	expect_said 'nothing of package/mmap_pool_tests'
+	expect_said 'Config.in: nothing of package/mmap_pool_tests'
 	broken sed -i 's,/config/tests,/config/base,' configs/mmap_pool_full_defconfig || fail 'not found: another kernel configuration'
 	expect_said "configuration is 'base base', and 'base tests'"
 	broken sh -c 'echo CONFIG_FTRACE=y >board/mmap_pool/linux.config' || fail 'not found: kernel options of its own'
