@@ -8,8 +8,8 @@
 # shellcheck disable=SC2034
 readonly DIED=122 COMPLAINED=123 TIMED_OUT=124 NOT_SET_UP=125
 
-# Options of qemu/run for a guest whose kernel acts on the pages: it moves them to another node
-# and takes memory offline, which must be movable memory.
+# Options of qemu/run for a guest whose kernel is to do all that it can to pages: move them to
+# another node, and take memory out of use, which must be movable.
 # shellcheck disable=SC2034
 acting=(--nodes 2 --mem 2048M --append movablecore=1024M)
 

@@ -6,7 +6,7 @@
 //! minor version while the major one is 0, a line that comes is a new patch version.
 //!
 //! Only `make check` runs this: rustdoc's JSON and the crate that reads it fit together in one
-//! version, that of the toolchain root.
+//! version, that of the build root.
 
 use std::path::Path;
 use std::process::Command;
