@@ -34,7 +34,7 @@ tally() {
 # summary: prints the names of the failed tests and the numbers. The status is 0 if some tests
 # passed and none failed.
 summary() {
-	((passed + failed + skipped)) || say "no test has a name with '$filter' in it"
+	((passed + failed + skipped)) || say "no test has '$filter' in its name"
 	((!${#failures[@]})) || printf 'failed: %s\n' "${failures[@]}"
 	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 	((passed > 0 && failed == 0))
