@@ -36,7 +36,7 @@ test_archives_that_cannot_be_downloaded_are_listed() {
 test_image_without_files_is_no_verdict() {
 	guest --image "$tmp" -- true
 	expect_status 125
-	expect_said "there is no rootfs.cpio in $tmp, so qemu/image has not built it"
+	expect_said "there is no rootfs.cpio in $tmp; qemu/image builds one"
 }
 
 test_lost_option_is_named() {
