@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * Creates a pool, maps it, and reads through the descriptor what was written
- * through the mapping:
+ * Creates a pool, maps it, writes through the mapping, and reads the same bytes
+ * through the descriptor.
  *
  *	cc -o create_and_map create_and_map.c && sudo ./create_and_map
  *

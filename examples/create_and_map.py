@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR GPL-2.0
-"""Creates a pool, maps it, and reads through the descriptor what was written through the
-mapping. Python needs nothing but its own modules for that."""
+"""Creates a pool, maps it, writes through the mapping, and reads the same bytes through the
+descriptor. Python's standard modules are enough."""
 
 import ctypes
 import fcntl
@@ -47,7 +47,7 @@ MMAP_POOL_CREATE = ioc(1, 0x01, Create)
 
 node = os.open("/dev/mmap_pool", os.O_RDWR)
 pool = fcntl.ioctl(node, MMAP_POOL_CREATE, Create(size_bytes=1 << 20, name=b"example"))
-# The pool is a regular file, so its length need not be told.
+# The pool is a regular file. Length 0 maps all of it.
 with mmap.mmap(pool, 0) as memory:
     memory[4096:4101] = b"hello"
     text = os.pread(pool, 5, 4096).decode()

@@ -1,48 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files of pools, opened through `/dev/mmap_pool` or made by `MMAP_POOL_CREATE`: file operations
-//! and ioctls. Who may do what is decided here.
-
-#![forbid(unsafe_code)]
+//! File operations and ioctls of pools, with their permission checks. A file is opened through
+//! `/dev/mmap_pool`, or returned by `MMAP_POOL_CREATE`.
 
 use crate::{
     fs::{
         chardev,
-        file::{self, FileExt, InodeFile},
-        inode::{Inode, InodeGuard},
-        is_admin,
+        file::{
+            self,
+            FileExt,
+            InodeFile, //
+        },
+        inode::{
+            Inode,
+            InodeGuard, //
+        },
+        is_admin, //
     },
-    mm::{
-        folio::LockedFolio,
-        policy::MemPolicy,
-        vm_ops::{self, FaultError, FileObject, VmFault, VmOperations},
+    mm::vm_ops::{
+        self,
+        FileObject, //
     },
-    pool::{Pool, TOTALS},
-    uapi,
+    pool::{
+        Pool,
+        PoolVmOps,
+        TOTALS, //
+    },
+    uapi, //
 };
-use core::ops::Range;
 use kernel::{
     bindings,
     fs::{
-        file::{flags, FileDescriptorReservation},
-        File, Kiocb, LocalFile,
+        file::{
+            flags,
+            FileDescriptorReservation, //
+        },
+        File,
+        Kiocb,
+        LocalFile, //
     },
-    iov::{IovIterDest, IovIterSource},
-    miscdevice::{MiscDevice, MiscDeviceOptions, MiscDeviceRegistration},
-    mm::virt::{flags as vm_flags, VmaNew},
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::virt::{
+        flags as vm_flags,
+        VmaNew, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    str::{BStr, CString},
+    str::{
+        BStr,
+        CString, //
+    },
     sync::aref::ARef,
-    uaccess::{UserPtr, UserSlice},
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
 
 pub(crate) type Registration = chardev::Registration<PoolFile>;
 
-/// Creates the device node, which opens `pool`.
+/// Creates the device node, whose files are files of `pool`.
 pub(crate) fn register(pool: ARef<Inode<Pool>>) -> impl PinInit<Registration, Error> {
     let options = MiscDeviceOptions { name: c"mmap_pool" };
     Registration::new(options, pool)
@@ -52,7 +84,7 @@ pub(crate) fn register(pool: ARef<Inode<Pool>>) -> impl PinInit<Registration, Er
 pub(crate) struct PoolFile;
 
 impl PoolFile {
-    /// Returns the pool that `file` is one of.
+    /// Returns the pool behind `file`.
     fn pool(file: &LocalFile) -> Result<&Inode<Pool>> {
         Inode::of_file(file).ok_or(ENODEV)
     }
@@ -96,7 +128,7 @@ impl MiscDevice for PoolFile {
         let pool = Self::pool(file)?;
         pool.check_alive()?;
         if pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
-            // Refuses a mapping that can be written to, and keeps others from becoming one.
+            // Refuses a writable mapping, and a later `mprotect()` to one.
             vma.try_clear_maywrite().map_err(|_| EPERM)?;
         }
         file::accessed(file);
@@ -183,7 +215,7 @@ impl MiscDevice for PoolFile {
             return;
         };
         let info = pool.info();
-        // What is not printable is escaped.
+        // Bytes that are not printable are escaped.
         seq_print!(
             m,
             "pool-name:\t{}\n",
@@ -198,10 +230,10 @@ impl MiscDevice for PoolFile {
     }
 }
 
-/// Creates a pool beside that of the node, and returns a new descriptor for it.
+/// Creates a pool that shares the reserve of `node`, and returns a new descriptor for it.
 fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     check_reserved(create.flags == 0)?;
-    let strategy = create.strategy.try_into()?;
+    let strategy = uapi::Strategy::from_number(create.strategy).ok_or(EINVAL)?;
     let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
     let path = CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))?;
     let pool = Pool::created(create.name, strategy, node.reserve().clone());
@@ -214,8 +246,8 @@ fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     Ok(number as isize)
 }
 
-/// Does `what` to `pool` as the system call would that the ioctl stands for: with the inode's lock, and
-/// then a note in the file's times, and a word to those who watch it, by `notify`.
+/// Runs `what` on `pool`, as the system call does that the ioctl stands for: takes the inode's
+/// lock, updates the times of the file, and calls `notify` for its watchers.
 fn change(
     file: &LocalFile,
     pool: &Inode<Pool>,
@@ -224,14 +256,14 @@ fn change(
 ) -> Result<isize> {
     let guard = pool.lock()?;
     what(&guard)?;
-    // It is done, whatever a security module says.
+    // The change is made. An error of a security module comes too late.
     let _ = file::written(file, &guard);
     drop(guard);
     notify(file);
     Ok(0)
 }
 
-/// Changes the size of `pool`, within the limits of the running process.
+/// Changes the size of `pool`, within the resource limits of the process.
 fn resize_to(pool: &InodeGuard<'_, Pool>, len_bytes: u64) -> Result {
     pool.check_alive()?;
     pool.check_new_len(len_bytes)?;
@@ -263,8 +295,8 @@ fn check_reserved(is_zero: bool) -> Result {
     }
 }
 
-/// Checks that `pool` is that of the node, whose files are for what concerns all pools. A process that
-/// was handed one pool gets no others by it.
+/// Checks that `pool` is the default pool. Requests that concern all pools need a file of the node,
+/// so a process that received a single pool cannot make them.
 fn check_node(pool: &Inode<Pool>) -> Result {
     if pool.is_default() {
         Ok(())
@@ -281,8 +313,8 @@ fn check_writable(file: &File) -> Result {
     }
 }
 
-/// Checks whether the running task may do to `pool` what hurts its other users. A created pool has
-/// only users that its owner has let in.
+/// Checks whether the running task may disturb other users of `pool`. The owner of a created pool
+/// chose its users; the default pool needs `CAP_SYS_ADMIN`.
 fn check_may_disturb(pool: &Inode<Pool>) -> Result {
     if !pool.is_default() || is_admin() {
         Ok(())
@@ -291,7 +323,7 @@ fn check_may_disturb(pool: &Inode<Pool>) -> Result {
     }
 }
 
-/// Checks a new size of the default pool.
+/// Checks a new size for the default pool: whole pages, up to the machine's memory.
 fn check_default_len(len_bytes: u64) -> Result {
     if (PAGE_SIZE as u64..=Pool::max_default_len_bytes()).contains(&len_bytes)
         && len_bytes % PAGE_SIZE as u64 == 0
@@ -299,23 +331,5 @@ fn check_default_len(len_bytes: u64) -> Result {
         Ok(())
     } else {
         Err(EINVAL)
-    }
-}
-
-/// The page faults of a mapped pool.
-struct PoolVmOps;
-
-impl VmOperations for PoolVmOps {
-    type Object = Inode<Pool>;
-
-    const FAULT_AROUND: bool = true;
-
-    #[inline]
-    fn fault(pool: &Inode<Pool>, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError> {
-        Ok(pool.fault(vmf.pgoff())?)
-    }
-
-    fn set_policy(pool: &Inode<Pool>, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
-        pool.set_policy(pages, policy)
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files: what `kernel::fs` and `kernel::miscdevice` do not offer yet.
+//! Files and inodes: wrappers that `kernel::fs` and `kernel::miscdevice` lack.
+
+#![allow(unsafe_code)]
 
 pub(crate) mod address_space;
 pub(crate) mod chardev;
@@ -8,9 +10,13 @@ pub(crate) mod file;
 pub(crate) mod inode;
 pub(crate) mod pseudo;
 
-use kernel::{bindings, ffi::c_int, prelude::*};
+use kernel::{
+    bindings,
+    ffi::c_int,
+    prelude::*, //
+};
 
-/// Returns whether the running task has `CAP_SYS_ADMIN`, and notes that it used it.
+/// Returns whether the running task has `CAP_SYS_ADMIN`, and marks it as used.
 ///
 /// C: `capable()`.
 pub(crate) fn is_admin() -> bool {
@@ -18,10 +24,11 @@ pub(crate) fn is_admin() -> bool {
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
 }
 
-/// A reference to this module: it stays loaded as long as one exists.
+/// A reference to this module, which keeps it loaded.
 ///
-/// Code of the module still runs when it drops one. So the last one is dropped only where
-/// something else waits for that code: an inode's is, see [`pseudo::InternalMount`].
+/// The code that drops the reference is code of the module. So the last reference may be dropped
+/// only where the unload waits for that code. [`pseudo::InternalMount`] does so for the one of an
+/// inode.
 struct ModuleRef(());
 
 impl ModuleRef {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The static inline functions of the kernel's headers that src/mm and src/fs
- * need, one line each. src/helpers.rs declares them for Rust.
+ * Static inline functions of the kernel's headers, for src/mm and src/fs: one
+ * line each. src/helpers.rs declares them for Rust.
  */
 
 #include <linux/cpuset.h>
@@ -46,7 +46,7 @@ bool mmap_pool_has_mempolicy(void)
 }
 
 #ifdef CONFIG_NUMA
-/* The bindings do not know what is in struct mempolicy. */
+/* The bindings do not have the members of struct mempolicy. */
 unsigned short mmap_pool_mempolicy_mode(const struct mempolicy *policy)
 {
 	return policy->mode;
@@ -78,7 +78,7 @@ int mmap_pool_numa_mem_id(void)
 	return numa_mem_id();
 }
 
-/* A constant on machines with a single node. */
+/* A macro if the kernel supports a single node only. */
 unsigned int mmap_pool_nr_node_ids(void)
 {
 	return nr_node_ids;
@@ -99,7 +99,7 @@ gfp_t mmap_pool_gfp_this_node(gfp_t gfp)
 	return gfp | __GFP_THISNODE;
 }
 
-/* 0 if there are no large folios. */
+/* 0 if the kernel has no huge pages. */
 unsigned int mmap_pool_pmd_order(void)
 {
 	return IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ? PMD_ORDER : 0;
@@ -137,8 +137,8 @@ bool mmap_pool_folio_is_broken(struct folio *folio)
 }
 
 /*
- * Looks at each page: memory_failure() marks nothing else. The first one is
- * marked as well, since none is to be used.
+ * Checks each page, because memory_failure() marks the page only. Marks the
+ * first page too, so that folio_contain_hwpoisoned_page() sees it.
  */
 bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
 {
@@ -147,10 +147,10 @@ bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
 
 	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
 		return false;
-	/* A huge page has hundreds: one instruction and a half for each. */
+	/* A huge page has 512 pages. Unrolled, a page costs 1.5 instructions. */
 	unrolled_count(8)
 	for (const struct page *page = &folio->page; page != end; page++)
-		/* A page may break at any time: now or after this look. */
+		/* memory_failure() may set the flag at any time. */
 		flags |= data_race(page->flags.f);
 	if (likely(!(flags & __PG_HWPOISON)))
 		return false;
@@ -158,7 +158,7 @@ bool mmap_pool_folio_set_aside_if_broken(struct folio *folio)
 	return true;
 }
 
-/* A folio in no list of the kernel's uses its own link. */
+/* A folio that is on no list of the kernel may use its lru member. */
 void mmap_pool_folio_set_next(struct folio *folio, struct folio *next)
 {
 	folio->lru.next = (struct list_head *)next;
@@ -169,7 +169,7 @@ struct folio *mmap_pool_folio_next(const struct folio *folio)
 	return (struct folio *)folio->lru.next;
 }
 
-/* 0 if some of the memory is broken. */
+/* 0 if the folio has a hardware memory error. */
 size_t mmap_pool_folio_whole_size(struct folio *folio)
 {
 	return folio_contain_hwpoisoned_page(folio) ? 0 : folio_size(folio);
@@ -180,7 +180,7 @@ pgoff_t mmap_pool_folio_next_index(const struct folio *folio)
 	return folio_next_index(folio);
 }
 
-/* The size rounded up, as __folio_split() does. */
+/* Rounds the size up, as __folio_split() does. */
 bool mmap_pool_folio_ends_in_file(const struct folio *folio)
 {
 	loff_t size = i_size_read(folio->mapping->host);
@@ -188,7 +188,7 @@ bool mmap_pool_folio_ends_in_file(const struct folio *folio)
 	return folio_next_index(folio) <= DIV_ROUND_UP(size, PAGE_SIZE);
 }
 
-/* NULL if the folio does not hold that page of that page cache. */
+/* NULL if the folio does not hold that page of the page cache. */
 struct page *mmap_pool_folio_mapping_page(struct folio *folio,
 					  const struct address_space *mapping,
 					  pgoff_t index)
@@ -203,7 +203,7 @@ void mmap_pool_folio_mark_uptodate(struct folio *folio)
 	__folio_mark_uptodate(folio);
 }
 
-/* Of a folio that others may look at. */
+/* For a folio that is in a page cache. */
 void mmap_pool_folio_set_uptodate(struct folio *folio)
 {
 	folio_mark_uptodate(folio);
@@ -245,7 +245,7 @@ void mmap_pool_mapping_set_release_always(struct address_space *mapping)
 	mapping_set_release_always(mapping);
 }
 
-/* NULL rather than an error: for Rust to tell them apart is a call. */
+/* NULL instead of an error: checking for an error is a call in Rust. */
 struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,
 					  pgoff_t index)
 {
@@ -264,8 +264,8 @@ struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 }
 
 /*
- * Likewise. One function, since every fault calls it. A fault past the end is
- * refused, so it is no use of the folio.
+ * Likewise, and marks the folio as used. A single function, because every fault
+ * calls it. A fault past the end fails, so it does not use the folio.
  */
 struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
 					  pgoff_t index)
@@ -308,8 +308,8 @@ int mmap_pool_mapping_deny_writable(struct address_space *mapping)
 void mmap_pool_mapping_allow_writable(struct address_space *mapping)
 {
 	/*
-	 * Who makes a writable mapping from now on sees what was stored before.
-	 * Pairs with mapping_map_writable(), which orders what follows it.
+	 * A task that creates a writable mapping from now on sees earlier stores.
+	 * Pairs with mapping_map_writable(), which orders the accesses after it.
 	 */
 	smp_mb__before_atomic();
 	mapping_allow_writable(mapping);
@@ -355,7 +355,7 @@ void mmap_pool_file_accessed(struct file *file)
 	file_accessed(file);
 }
 
-/* What do_dentry_open() does for files that are opened by name. */
+/* As do_dentry_open() does for files that are opened by name. */
 void mmap_pool_file_set_seekable(struct file *file)
 {
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
@@ -367,7 +367,7 @@ int mmap_pool_setlease(struct file *file, int arg, struct file_lease **lease,
 	return generic_setlease(file, arg, lease, priv);
 }
 
-/* Not one line: struct pseudo_fs_context is unknown to the bindings. */
+/* More than a line: the bindings do not have struct pseudo_fs_context. */
 int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 			  const struct super_operations *ops)
 {
@@ -376,9 +376,9 @@ int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 	if (!ctx)
 		return -ENOMEM;
 	ctx->ops = ops;
-	/* A pool may hold code, as memfd may. */
+	/* A pool may contain code, as a memfd may. */
 	fc->s_iflags &= ~SB_I_NOEXEC;
-	/* No xattrs, so a write need not look for one to remove. */
+	/* There are no xattrs for a write to remove. */
 	fc->sb_flags |= SB_NOSEC;
 	return 0;
 }

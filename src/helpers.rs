@@ -9,10 +9,30 @@
 
 use kernel::{
     bindings::{
-        address_space, dentry, file, file_lease, folio, fs_context, gfp_t, inode, iov_iter, loff_t,
-        mempolicy, nodemask_t, page, shrinker, super_operations,
+        address_space,
+        dentry,
+        file,
+        file_lease,
+        folio,
+        fs_context,
+        gfp_t,
+        inode,
+        iov_iter,
+        loff_t,
+        mempolicy,
+        nodemask_t,
+        page,
+        shrinker,
+        super_operations, //
     },
-    ffi::{c_char, c_int, c_uint, c_ulong, c_ushort, c_void},
+    ffi::{
+        c_char,
+        c_int,
+        c_uint,
+        c_ulong,
+        c_ushort,
+        c_void, //
+    }, //
 };
 
 extern "C" {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory management: what `kernel::mm` does not offer yet.
+//! Memory management: wrappers that `kernel::mm` lacks.
+
+#![allow(unsafe_code)]
 
 pub(crate) mod folio;
-pub(crate) mod mapping;
 pub(crate) mod node;
+pub(crate) mod page_cache;
 pub(crate) mod policy;
 pub(crate) mod shrinker;
 pub(crate) mod vm_ops;
@@ -12,7 +14,7 @@ pub(crate) mod work;
 
 use crate::helpers;
 
-/// Returns the number of pages of memory the machine has.
+/// Returns the memory of the machine, in pages.
 ///
 /// C: `totalram_pages()`, `include/linux/mm.h`.
 pub(crate) fn totalram_pages() -> usize {
@@ -20,8 +22,8 @@ pub(crate) fn totalram_pages() -> usize {
     unsafe { helpers::mmap_pool_totalram_pages() }
 }
 
-/// Returns whether the running task is about to be killed. Whoever allocates in a loop asks, so
-/// that the OOM killer does not wait for its victim.
+/// Returns whether the running task is being killed. A loop that allocates has to check it, so that
+/// the OOM killer need not wait for its victim.
 ///
 /// C: `fatal_signal_pending()`, `include/linux/sched/signal.h`.
 pub(crate) fn fatal_signal_pending() -> bool {
@@ -29,7 +31,7 @@ pub(crate) fn fatal_signal_pending() -> bool {
     unsafe { helpers::mmap_pool_fatal_signal_pending() }
 }
 
-/// Lets others run, if it is time.
+/// Gives up the processor if another task needs it.
 ///
 /// # Context
 ///
@@ -37,6 +39,6 @@ pub(crate) fn fatal_signal_pending() -> bool {
 ///
 /// C: `cond_resched()`, `include/linux/sched.h`.
 pub(crate) fn cond_resched() {
-    // SAFETY: The function has no preconditions but to be allowed to sleep.
+    // SAFETY: No preconditions other than a context that may sleep.
     unsafe { helpers::mmap_pool_cond_resched() };
 }

@@ -2,16 +2,21 @@
 
 //! `/dev/mmap_pool`: a character device whose memory can be mapped.
 //!
-//! The layers, from policy to mechanism; each knows only those below it:
+//! The layers, from policy to mechanism. A layer uses the layers below it only:
 //!
-//! - [`device`]: file operations and ioctls; who may do what.
-//! - [`pool`]: which folio belongs where; [`strategy`]: when and in what pieces; [`totals`]: how
-//!   many there may be; [`reserve`]: those that wait to be used.
-//! - [`mm`]: safe `vm_operations_struct`, folios, the page cache.
-//! - [`fs`]: safe inodes of a pseudo file system, files of them, character devices backed by one.
+//! - [`device`]: file operations and ioctls, and their permission checks.
+//! - [`pool`]: page faults (`pool/fault.rs`), reads and writes (`pool/io.rs`), memory policies.
+//!   [`strategy`]: how large the folios of a pool are. [`totals`]: the limit for all pools.
+//!   [`reserve`]: folios that are zeroed in advance.
+//! - [`mm`]: safe wrappers of `vm_operations_struct`, of folios and of the page cache.
+//! - [`fs`]: safe wrappers of the inodes of a pseudo file system, of their files, and of character
+//!   devices backed by an inode.
 //!
-//! `unsafe` exists in [`mm`] and [`fs`] only. A fault goes through `mm/vm_ops.rs`, `device.rs`
-//! (`PoolVmOps`) and `pool/folios.rs` (`Inode<Pool>::fault`), in this order.
+//! Only [`mm`] and [`fs`] contain `unsafe`. A page fault enters at `mm/vm_ops.rs`; `pool/fault.rs`
+//! tells its story and handles it.
+
+// Only `mm.rs` and `fs.rs` allow it again, for their folders. `tests/lint/unsafe` checks that.
+#![deny(unsafe_code)]
 
 mod device;
 mod fs;
@@ -24,9 +29,17 @@ mod totals;
 pub mod uapi;
 
 use core::borrow::Borrow;
-use kernel::{page::PAGE_SHIFT, prelude::*, sync::Arc, warn_on};
-use reserve::{Reserve, Upkeep};
-use strategy::Strategy;
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::Arc,
+    warn_on, //
+};
+use reserve::{
+    Reserve,
+    Upkeep, //
+};
+use uapi::Strategy;
 
 module! {
     type: MmapPool,
@@ -56,7 +69,7 @@ module! {
 
 /// The loaded module: the device node and the file system its pool lives on.
 ///
-/// Fields are dropped in order: nobody can open the node any more when the mount goes.
+/// Fields are dropped in order: the node is gone before the mount.
 #[pin_data]
 struct MmapPool {
     #[pin]
@@ -67,7 +80,7 @@ struct MmapPool {
     _audit: Audit,
 }
 
-/// The last to be dropped: by then there is no pool, and no page of one.
+/// Checks at unload that no pool and no page is left. Dropped last.
 struct Audit;
 
 impl Drop for Audit {
@@ -107,8 +120,10 @@ impl kernel::InPlaceModule for MmapPool {
 /// - `EINVAL`: there is no such strategy; the kernel log says so.
 fn check_strategy(number: impl Borrow<u32>) -> Result<Strategy> {
     let number = *number.borrow();
-    Strategy::try_from(number).inspect_err(|_| {
-        pr_err!("strategy={number} refused: it must be from 0 to 3\n");
+    Strategy::from_number(number).ok_or_else(|| {
+        let max = Strategy::ALL.len() - 1;
+        pr_err!("strategy={number} refused: it must be from 0 to {max}\n");
+        EINVAL
     })
 }
 

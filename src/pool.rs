@@ -1,77 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pool: memory made of folios that appear when they are first needed.
+//! A pool: an inode whose page cache is its memory.
 //!
-//! A pool is an inode. Its folios are the inode's page cache, so there is no other table of them:
-//! page `pgoff` of the pool is page `pgoff` of the page cache, and a page that is not there is a
-//! hole that reads as zeroes.
+//! Page `pgoff` of the pool is page `pgoff` of the page cache. There is no other table of folios. A
+//! page that the page cache does not hold is a hole, and reads as zeroes.
+//!
+//! [`fault`]: page faults. [`io`]: `read`, `write`, `lseek`, `fallocate`. [`policies`]: NUMA memory
+//! policies. This file: size, seals, revocation, counts.
 //!
 //! # Locks
 //!
-//! In the order in which they are taken: the inode's lock (writers, changes of the size),
-//! `mmap_lock` or a VMA lock (page faults), the page cache's invalidate lock (exclusive to take pages
-//! away, shared to add one), the lock of one folio.
+//! In the order of locking:
 //!
-//! A write copies while it holds the inode's lock and that of the folio, with page faults disabled,
-//! since a fault may be about this very folio (`generic_perform_write()`). A read copies with no lock.
-//! Revoking a pool takes the invalidate lock alone, so a writer that waits for a page of its own cannot
-//! hold it up.
+//! 1. the inode's lock: writers, and changes of the size;
+//! 2. `mmap_lock` or a VMA lock: page faults;
+//! 3. the invalidate lock of the page cache: exclusive to remove pages, shared to add one;
+//! 4. the lock of a folio.
+//!
+//! A write copies under the inode's lock and the folio's lock, with page faults disabled: a fault
+//! might need the same folio (`generic_perform_write()`). A read copies without a lock. Revocation
+//! takes only the invalidate lock, so a writer that waits for a page of userspace does not block
+//! it.
 
-#![forbid(unsafe_code)]
-
-mod copy;
-mod folios;
+mod fault;
+mod io;
 mod policies;
 
-use self::{folios::Bounds, policies::Policies};
+pub(crate) use self::fault::PoolVmOps;
+use self::{
+    fault::Bounds,
+    policies::Policies, //
+};
 use crate::{
     fs::{
-        inode::{Inode, InodeData, InodeGuard},
-        pseudo::{FileSystemType, Mount},
+        inode::{
+            Inode,
+            InodeData,
+            InodeGuard, //
+        },
+        pseudo::{
+            FileSystemType,
+            Mount, //
+        }, //
     },
     mm::{
-        folio::{pmd_order, LockedFolio},
-        totalram_pages,
+        folio::{
+            pmd_order,
+            LockedFolio, //
+        },
+        totalram_pages, //
     },
     reserve::Reserve,
-    strategy::Strategy,
-    totals::{CountedPool, Totals},
-    uapi,
+    totals::{
+        CountedPool,
+        Totals, //
+    },
+    uapi::{
+        self,
+        Strategy, //
+    }, //
 };
 use core::ops::Range;
 use kernel::{
-    page::{PAGE_SHIFT, PAGE_SIZE},
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{Atomic, Relaxed},
-        Arc,
-    },
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
 };
 
 static FILE_SYSTEM_TYPE: FileSystemType<Pool> = FileSystemType::new(c"mmap_pool");
 
-/// What all pools hold together.
+/// The counts over all pools.
 pub(crate) static TOTALS: Totals = Totals::new();
 
-/// The part of a pool that is not the inode's.
+/// The driver's data in the inode of a pool.
 #[pin_data]
 pub(crate) struct Pool {
     _counted: CountedPool<'static>,
     kind: Kind,
     strategy: Strategy,
-    /// Pages of a folio that one page-table entry can map; 0 if there are none in this pool.
+    /// Pages of a huge page, or 0 if this pool has no huge pages.
     nr_huge_pages: usize,
     reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.
     seals: Atomic<u32>,
-    /// Faults that found the page, those that allocated it, and those that got none.
+    /// Faults that found the page in the page cache, that allocated it, and that failed.
     nr_fault_hits: Atomic<u64>,
     nr_fault_misses: Atomic<u64>,
     nr_fault_refusals: Atomic<u64>,
-    /// Pages that came with the one that a fault was about.
+    /// Extra pages of the folios that faults allocated.
     nr_batched_pages: Atomic<u64>,
-    /// Faults resolved to a folio that one page-table entry can map.
+    /// Faults that returned a huge page.
     nr_huge_faults: Atomic<u64>,
     nr_allocated_pages: Atomic<u64>,
     #[pin]
@@ -79,9 +107,9 @@ pub(crate) struct Pool {
 }
 
 enum Kind {
-    /// The pool of the device node: a write past its end finds no space, as on a block device.
+    /// The pool of the device node. A write past its end fails with `ENOSPC`, as on a block device.
     Default,
-    /// A pool with files of its own: a write past its end makes it larger, as with any file.
+    /// A pool with files of its own. A write past its end grows it, as with any file.
     Created { name: [u8; uapi::NAME_LEN] },
 }
 
@@ -101,7 +129,7 @@ impl InodeData for Pool {
         pool.resize(len_bytes)
     }
 
-    // By itself the compiler makes a call of it.
+    // Without the attribute the compiler emits a call.
     #[inline(always)]
     fn check_write(pool: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize> {
         pool.check_write(pos, len)
@@ -144,7 +172,7 @@ impl Pool {
         })
     }
 
-    /// Returns the largest size of the default pool: the machine's memory, in whole MiB.
+    /// Returns the largest size of the default pool: the machine's memory, rounded down to MiB.
     pub(crate) fn max_default_len_bytes() -> u64 {
         ((totalram_pages() as u64) << PAGE_SHIFT) & !((1 << 20) - 1)
     }
@@ -166,7 +194,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Returns a pool for files of its own.
+    /// Returns the data of a pool with files of its own.
     pub(crate) fn created(
         name: [u8; uapi::NAME_LEN],
         strategy: Strategy,
@@ -186,7 +214,7 @@ impl Inode<Pool> {
         matches!(self.data().kind, Kind::Default)
     }
 
-    /// Returns the name that the pool was created with.
+    /// Returns the name given to `CREATE`.
     pub(crate) fn name(&self) -> &CStr {
         match &self.data().kind {
             Kind::Default => c"",
@@ -194,6 +222,8 @@ impl Inode<Pool> {
         }
     }
 
+    /// Checks that the pool was not revoked.
+    ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
@@ -205,7 +235,7 @@ impl Inode<Pool> {
         }
     }
 
-    /// Returns where the pool's folios come from.
+    /// Returns the reserve that the pool takes folios from.
     pub(crate) fn reserve(&self) -> &Arc<Reserve> {
         &self.data().reserve
     }
@@ -215,31 +245,8 @@ impl Inode<Pool> {
         self.data().is_sealed(uapi::SEAL_WRITE)
     }
 
-    /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`. The
-    /// end of the pool counts as a hole.
-    ///
-    /// # Errors
-    ///
-    /// - `ENXIO`: there is none, or `offset` is at or past the end.
-    pub(crate) fn seek(&self, offset: u64, is_hole: bool) -> Result<u64> {
-        let len_bytes = self.len_bytes();
-        if offset >= len_bytes {
-            return Err(ENXIO);
-        }
-        let end = self.nr_pages();
-        let start = (offset >> PAGE_SHIFT) as usize;
-        let found = if is_hole {
-            (start..end)
-                .find(|&pgoff| self.mapping().next_page(pgoff, pgoff + 1).is_none())
-                .unwrap_or(end)
-        } else {
-            self.mapping().next_page(start, end).ok_or(ENXIO)?
-        };
-        Ok(((found as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
-    }
-
-    /// Returns how page faults were resolved: each count with its name. The sum of hits and misses is
-    /// smaller than the number of all faults by those that were refused.
+    /// Returns the counts of page faults, with their names. `faults` is the sum of hits, misses and
+    /// failed faults.
     pub(crate) fn fault_counts(&self) -> [(&CStr, u64); 5] {
         let pool = self.data();
         [
@@ -263,7 +270,8 @@ impl Inode<Pool> {
         .sum()
     }
 
-    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Waits for no writer.
+    /// Revokes the pool: every later access fails with `ENODEV` or `SIGBUS`. Does not wait for
+    /// writers.
     ///
     /// # Context
     ///
@@ -271,8 +279,8 @@ impl Inode<Pool> {
     ///
     /// # Errors
     ///
-    /// - `ENODEV`: it was revoked before.
-    /// - `EPERM`: it keeps its pages.
+    /// - `ENODEV`: the pool was revoked before.
+    /// - `EPERM`: the strategy keeps the pages.
     pub(crate) fn revoke_pool(&self) -> Result {
         self.check_alive()?;
         if self.data().strategy.keeps_pages() {
@@ -296,7 +304,7 @@ impl Inode<Pool> {
         }
         uapi::Info {
             size_bytes: self.len_bytes(),
-            nr_resident_pages: self.mapping().nr_pages() as u64,
+            nr_resident_pages: self.page_cache().nr_pages() as u64,
             nr_faults: self.nr_faults(),
             nr_allocated_pages: self.data().nr_allocated_pages.load(Relaxed),
             page_size_bytes: PAGE_SIZE as u32,
@@ -308,7 +316,7 @@ impl Inode<Pool> {
         }
     }
 
-    /// Returns the number of pages that can be mapped.
+    /// Returns the size in pages, rounded up.
     pub(crate) fn nr_pages(&self) -> usize {
         pages(0, self.len_bytes()).end
     }
@@ -325,7 +333,7 @@ impl InodeGuard<'_, Pool> {
     ///
     /// - `ENODEV`: the pool was revoked.
     /// - `EPERM`: a seal forbids it.
-    /// - `EINVAL`: more bytes than a file can have.
+    /// - `EINVAL`: the size is beyond a file's bounds.
     /// - Otherwise as [`Self::fill_up_to`].
     pub(crate) fn resize(&self, len_bytes: u64) -> Result {
         self.check_alive()?;
@@ -341,8 +349,8 @@ impl InodeGuard<'_, Pool> {
         self.set_len(len_bytes)
     }
 
-    /// Allocates the pages from the end of the pool to `len_bytes`, for a caller that is about to
-    /// resize it to that, if the pool is one that always has all its pages.
+    /// If the strategy keeps pages, allocates those from the end of the pool to `len_bytes`. The
+    /// caller is about to resize the pool to `len_bytes`.
     ///
     /// # Context
     ///
@@ -350,45 +358,26 @@ impl InodeGuard<'_, Pool> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: more bytes than a file can have.
+    /// - `EINVAL`: the size is beyond a file's bounds.
     /// - Otherwise as [`Self::allocate_all`].
     #[inline(never)]
     fn fill_up_to(&self, len_bytes: u64) -> Result {
         if !self.data().strategy.keeps_pages() || len_bytes <= self.len_bytes() {
             return Ok(());
         }
-        // Before memory is spent on it.
+        // Check before memory is allocated.
         i64::try_from(len_bytes)?;
         self.allocate_all(pages(self.len_bytes(), len_bytes), Bounds::up_to(len_bytes))
     }
 
-    /// Makes a hole of `len_bytes` bytes from byte `offset`.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// - `ENODEV`: the pool was revoked.
-    /// - `EPERM`: the pool is sealed against writing, or keeps its pages.
-    /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
-    pub(crate) fn punch_hole(&self, offset: u64, len_bytes: u64) -> Result {
-        self.check_alive()?;
-        if self.is_write_sealed() || self.data().strategy.keeps_pages() {
-            return Err(EPERM);
-        }
-        self.punch(offset, len_bytes)
-    }
-
-    /// Adds `seals`, for good.
+    /// Adds `seals`. Seals are never removed.
     ///
     /// # Errors
     ///
     /// - `ENODEV`: the pool was revoked.
     /// - `EINVAL`: an unknown seal.
-    /// - `EPERM`: the pool is sealed against seals.
-    /// - `EBUSY`: a seal against writing, and there is a shared mapping that can be written to.
+    /// - `EPERM`: the pool is sealed against more seals.
+    /// - `EBUSY`: a seal against writing, while a writable shared mapping exists.
     pub(crate) fn seal(&self, seals: u32) -> Result {
         const ALL: u32 = uapi::SEAL_SEAL | uapi::SEAL_SHRINK | uapi::SEAL_GROW | uapi::SEAL_WRITE;
 
@@ -400,7 +389,7 @@ impl InodeGuard<'_, Pool> {
             return Err(EPERM);
         }
         let _guard = if seals & uapi::SEAL_WRITE != 0 {
-            Some(self.mapping().deny_writable()?)
+            Some(self.page_cache().deny_writable()?)
         } else {
             None
         };
@@ -410,7 +399,7 @@ impl InodeGuard<'_, Pool> {
     }
 }
 
-/// Returns the pages that the bytes from `start` to `end` lie in.
+/// Returns the pages that contain the bytes from `start` to `end`.
 fn pages(start: u64, end: u64) -> Range<usize> {
     let end = end.div_ceil(PAGE_SIZE as u64);
     (start >> PAGE_SHIFT) as usize..end as usize
@@ -421,7 +410,7 @@ mod tests {
     use super::*;
     use crate::fs::pseudo::InternalMount;
 
-    /// A mount, which waits for what is on it when it is dropped, and a pool on it.
+    /// Returns a pool and its mount. Dropping the mount waits for the pool.
     fn pool(
         len_bytes: u64,
         strategy: Strategy,

@@ -1,56 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The reserve: folios that were zeroed in advance, so that a page fault need not.
+//! The reserve: free lists of folios that are zeroed in advance, so that a page fault does not
+//! zero.
 //!
-//! A worker fills it, with memory that nothing else asks for; it gives all of it back when memory gets
+//! There is one set of free lists per NUMA node, with one list per order. A worker fills them with
+//! folios that the page allocator gives without reclaim. A shrinker frees them when memory gets
 //! short. An empty reserve is not an error: the caller zeroes a folio itself.
 //!
-//! Only folios that come zeroed from the page allocator get in, and what leaves a pool goes to the
-//! page allocator, never back in here. So no program sees what was in a pool before, and a page that
-//! is still pinned is not used again.
+//! Folios come from the page allocator, zeroed. A folio that leaves a pool goes back to the page
+//! allocator, never to the reserve. So a program cannot see what a pool held before, and a page
+//! that is still pinned is not used again.
 //!
-//! What waits here belongs to no pool, is not counted against the limit of the pools, and charged to
-//! no memory cgroup: that of the task that faults pays when the folio enters a pool.
+//! A folio in the reserve belongs to no pool. It counts neither against the limit of the pools nor
+//! against a memory cgroup. When it enters a pool, the memory cgroup of the faulting task is
+//! charged.
 //!
 //! # Locks
 //!
-//! Each node has one, a spinlock, which is taken after all others. Nothing is allocated or freed
-//! under it.
-
-#![forbid(unsafe_code)]
+//! Each node has a spinlock for its free lists. It is the innermost lock: no memory is allocated or
+//! freed under it.
 
 use crate::{
     mm::{
         cond_resched,
-        folio::{NewFolio, NewFolioList},
+        folio::{
+            NewFolio,
+            NewFolioList, //
+        },
         node::Node,
         policy::MemPolicy,
-        shrinker::{self, Shrinker},
-        work::{system_dfl, DisableOnDrop},
+        shrinker::{
+            self,
+            Shrinker, //
+        },
+        work::{
+            system_dfl,
+            DisableOnDrop, //
+        }, //
     },
-    strategy::Strategy,
-    uapi,
+    uapi::{
+        self,
+        Strategy, //
+    }, //
 };
 use kernel::{
     alloc::AllocError,
     bindings::gfp_t,
-    impl_has_work, new_spinlock, new_work,
+    impl_has_work,
+    new_spinlock,
+    new_work,
     page::PAGE_SHIFT,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
-        Arc, SpinLock,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        SpinLock, //
     },
-    workqueue::{Work, WorkItem},
+    workqueue::{
+        Work,
+        WorkItem, //
+    }, //
 };
 
-/// Folios that were zeroed in advance, for all pools.
+/// The free lists of all nodes.
 #[pin_data]
 pub(crate) struct Reserve {
     nodes: KVec<Pin<KBox<NodeReserve>>>,
-    /// Pages.
+    /// Pages that the page allocator had to give at once.
     nr_misses: Atomic<u64>,
-    /// Whether the worker is to stop.
+    /// Tells the worker to stop.
     is_closed: Atomic<bool>,
     #[pin]
     work: Work<Self>,
@@ -60,7 +81,7 @@ impl_has_work! {
     impl HasWork<Self> for Reserve { self.work }
 }
 
-/// The folios of one node.
+/// The free lists of one node, and their lock.
 #[pin_data]
 struct NodeReserve {
     node: Node,
@@ -68,11 +89,11 @@ struct NodeReserve {
     free: SpinLock<FreeLists>,
 }
 
-/// The folios of one node, by order.
+/// The free lists of one node, by order.
 struct FreeLists {
-    /// The largest folios come first.
+    /// In descending order.
     lists: [FreeList; 3],
-    /// Pages.
+    /// Pages that were taken from the lists.
     nr_hits: u64,
 }
 
@@ -82,7 +103,7 @@ impl FreeLists {
     }
 }
 
-/// Folios of one order.
+/// Free folios of one order.
 struct FreeList {
     order: u32,
     folios: NewFolioList,
@@ -90,7 +111,7 @@ struct FreeList {
 }
 
 impl FreeList {
-    /// Returns an empty list for as many folios as fit into `len_bytes` bytes.
+    /// Returns an empty list for folios of `len_bytes` bytes in total.
     fn new(order: u32, len_bytes: u64) -> Self {
         Self {
             order,
@@ -103,7 +124,7 @@ impl FreeList {
         self.folios.len() >= self.max_folios
     }
 
-    /// Returns whether it is time to fill the list up: half of it is gone.
+    /// Returns whether half of the list is gone, so that the worker should run.
     fn is_due(&self) -> bool {
         self.folios.len() <= self.max_folios / 2 && !self.is_full()
     }
@@ -114,8 +135,8 @@ impl FreeList {
 }
 
 impl NodeReserve {
-    /// Returns an empty reserve of at most `len_bytes` bytes: half of it for huge folios, a quarter for
-    /// windows, a quarter for single pages.
+    /// Returns empty free lists for `len_bytes` bytes: half for huge pages, a quarter for folios of
+    /// 64 KiB, a quarter for single pages.
     fn new(node: Node, len_bytes: u64) -> Result<Pin<KBox<Self>>> {
         let free = FreeLists {
             lists: [
@@ -134,10 +155,10 @@ impl NodeReserve {
         )
     }
 
-    /// Takes a folio of `1 << order` pages, if there is one. Returns with it whether it is time to
-    /// fill its list up.
+    /// Takes a folio of `1 << order` pages, if there is one. Also returns whether the worker should
+    /// run.
     ///
-    /// A folio whose memory broke while it waited is not used.
+    /// Skips folios with a hardware memory error.
     fn take(&self, order: u32) -> (Option<NewFolio>, bool) {
         loop {
             let mut free = self.free.lock();
@@ -162,7 +183,7 @@ impl NodeReserve {
         }
     }
 
-    /// Fills up all lists, as long as `goes_on` and there is memory that nothing else asks for.
+    /// Fills all lists, until `goes_on` returns false or the page allocator has no free memory.
     fn fill(&self, goes_on: impl Fn() -> bool) {
         let missing = || {
             let free = self.free.lock();
@@ -179,7 +200,7 @@ impl NodeReserve {
         }
     }
 
-    /// Takes a folio, the largest there is.
+    /// Takes a folio of the highest order that is not empty.
     fn take_any(&self) -> Option<NewFolio> {
         let mut free = self.free.lock();
         free.lists.iter_mut().find_map(|list| list.folios.pop())
@@ -187,11 +208,11 @@ impl NodeReserve {
 }
 
 impl Reserve {
-    /// Returns a reserve of at most `len_bytes` bytes. It is empty before it has [`Upkeep`].
+    /// Returns an empty reserve for `len_bytes` bytes. [`Upkeep`] fills it.
     ///
     /// # Errors
     ///
-    /// - `ENOMEM`: no memory for its tables.
+    /// - `ENOMEM`: no memory.
     pub(crate) fn new(len_bytes: u64) -> Result<Arc<Self>> {
         let len_bytes = len_bytes / Node::all().count().max(1) as u64;
         let mut nodes = KVec::new();
@@ -209,9 +230,10 @@ impl Reserve {
         )
     }
 
-    /// Returns a zeroed folio of `1 << order` pages that is to hold page `pgoff` of a pool: from the
-    /// reserve if it has one on the right node, else from the page allocator. `policy` says which node
-    /// is right, or without one, what the running task asks for.
+    /// Returns a zeroed folio of `1 << order` pages for page `pgoff` of a pool.
+    ///
+    /// It comes from the free list of the node that `policy` chooses, or from the page allocator if
+    /// that list is empty. Without `policy` the policy of the running task chooses.
     ///
     /// # Context
     ///
@@ -250,11 +272,11 @@ impl Reserve {
     }
 
     fn fill_later(this: &Arc<Self>) {
-        // It may be queued already.
+        // An error means that it is queued already.
         let _ = system_dfl().enqueue(this.clone());
     }
 
-    /// Adds what there is to say of the reserve to `stat`.
+    /// Fills in the members of `stat` that concern the reserve.
     pub(crate) fn describe(&self, stat: &mut uapi::Stat) {
         stat.nr_reserve_misses = self.nr_misses.load(Relaxed);
         for reserve in &self.nodes {
@@ -275,7 +297,7 @@ impl WorkItem for Reserve {
     }
 }
 
-/// The objects are pages.
+/// An object is a page.
 impl Shrinker for Reserve {
     fn count(&self, node: Node) -> usize {
         let reserve = self.of_node(node);
@@ -294,15 +316,15 @@ impl Shrinker for Reserve {
     }
 }
 
-/// What fills a reserve, and makes it shrink. Without it a reserve is a list that is freed with its last
-/// user.
+/// The worker and the shrinker of a reserve. Dropping it stops both; the last pool then frees the
+/// reserve.
 pub(crate) struct Upkeep {
     _shrinker: shrinker::Registration<Reserve>,
     worker: DisableOnDrop<Reserve>,
 }
 
 impl Drop for Upkeep {
-    /// Waits for one folio to be zeroed at most.
+    /// Waits for the worker, which zeroes one more folio at most.
     fn drop(&mut self) {
         self.worker.0.is_closed.store(true, Relaxed);
     }

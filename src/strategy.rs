@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! When a pool gets its pages, and in what pieces.
+//! The module's side of [`Strategy`]: how large the folios of a pool are.
 
-#![forbid(unsafe_code)]
-
-use crate::{mm::folio::pmd_order, uapi};
-use kernel::{page::PAGE_SIZE, prelude::*};
-
-/// When a pool gets its pages, and in what pieces.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Strategy {
-    /// A page fault allocates the page that was touched, no other.
-    Page = uapi::STRATEGY_PAGE,
-    /// A page fault allocates the aligned 64 KiB around the page that was touched.
-    Around = uapi::STRATEGY_AROUND,
-    /// Memory comes in the largest pieces there are, up to a huge page.
-    Huge = uapi::STRATEGY_HUGE,
-    /// All of the pool is allocated when it is created or grows. Nothing is taken away as long as it
-    /// lives.
-    Eager = uapi::STRATEGY_EAGER,
-}
+use crate::{
+    mm::folio::pmd_order,
+    uapi::Strategy, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*, //
+};
 
 impl Strategy {
-    /// Bytes that [`Strategy::Around`] allocates together: as many as fault-around maps together.
+    /// Bytes of a folio of [`Strategy::Around`]: as many as fault-around maps at once.
     const WINDOW_BYTES: usize = 1 << 16;
 
     /// Returns the number of pages, as a power of two, of the largest folio that is allocated.
@@ -35,26 +24,9 @@ impl Strategy {
         }
     }
 
-    /// Returns whether pages that a pool has got stay in it as long as it exists.
+    /// Returns whether a pool keeps its pages until it is freed.
     pub(crate) fn keeps_pages(self) -> bool {
         self == Self::Eager
-    }
-}
-
-impl TryFrom<u32> for Strategy {
-    type Error = Error;
-
-    /// # Errors
-    ///
-    /// - `EINVAL`: there is no such strategy.
-    fn try_from(number: u32) -> Result<Self> {
-        match number {
-            uapi::STRATEGY_PAGE => Ok(Self::Page),
-            uapi::STRATEGY_AROUND => Ok(Self::Around),
-            uapi::STRATEGY_HUGE => Ok(Self::Huge),
-            uapi::STRATEGY_EAGER => Ok(Self::Eager),
-            _ => Err(EINVAL),
-        }
     }
 }
 
@@ -63,14 +35,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_a_strategy_of_that_number_or_einval() {
+    fn every_number_is_a_strategy_of_that_number_or_none() {
         for number in 0..16 {
-            match Strategy::try_from(number) {
-                Ok(strategy) => assert_eq!(strategy as u32, number),
-                Err(error) => assert!(number > uapi::STRATEGY_EAGER && error == EINVAL),
-            }
+            let strategy = Strategy::from_number(number);
+            assert_eq!(strategy.is_some(), (number as usize) < Strategy::ALL.len());
+            assert!(strategy.is_none_or(|strategy| strategy as u32 == number));
         }
-        assert!(Strategy::try_from(u32::MAX).is_err());
+        assert!(Strategy::from_number(u32::MAX).is_none());
     }
 
     #[test]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What all pools hold together, and the limit to it.
-
-#![forbid(unsafe_code)]
+//! Counts over all pools, and the limit for their pages.
 
 use crate::uapi;
-use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
 
-/// Counts of all pools together.
+/// Counts over all pools.
 pub(crate) struct Totals {
     nr_pools: Atomic<u64>,
     nr_resident_pages: Atomic<u64>,
@@ -25,17 +26,17 @@ impl Totals {
         }
     }
 
-    /// Sets the most pages that all pools together may hold.
+    /// Sets the limit: the number of pages that all pools together may hold.
     pub(crate) fn set_limit(&self, nr_pages: u64) {
         self.nr_limit_pages.store(nr_pages, Relaxed);
     }
 
-    /// Counts `nr_pages` pages that are about to enter a pool, if there may be that many more.
+    /// Charges `nr_pages` pages that are about to enter a pool, unless the limit forbids it.
     pub(crate) fn charge(&self, nr_pages: usize) -> Option<Charge<'_>> {
         let limit = self.nr_limit_pages.load(Relaxed);
         let mut before = self.nr_resident_pages.load(Relaxed);
         loop {
-            // Not even for a moment more than is granted, or others would be refused.
+            // The count never exceeds the limit, not even briefly: other callers would be refused.
             let after = before.checked_add(nr_pages as u64)?;
             if after > limit {
                 return None;
@@ -47,12 +48,12 @@ impl Totals {
         }
     }
 
-    /// Counts a page that was refused because of the limit.
+    /// Counts a page that the limit has refused.
     pub(crate) fn refused(&self) {
         self.nr_refused_pages.add(1, Relaxed);
     }
 
-    /// Counts `nr_pages` pages out that have left a pool.
+    /// Uncharges `nr_pages` pages that have left a pool.
     pub(crate) fn uncharge(&self, nr_pages: usize) {
         let before = self
             .nr_resident_pages
@@ -60,13 +61,13 @@ impl Totals {
         debug_assert!(before >= nr_pages as u64);
     }
 
-    /// Counts a pool as long as what is returned exists.
+    /// Counts a pool until the returned value is dropped.
     pub(crate) fn count_pool(&self) -> CountedPool<'_> {
         self.nr_pools.add(1, Relaxed);
         CountedPool(self)
     }
 
-    /// Returns whether nothing is counted.
+    /// Returns whether there is no pool and no page.
     pub(crate) fn is_empty(&self) -> bool {
         self.nr_pools.load(Relaxed) == 0 && self.nr_resident_pages.load(Relaxed) == 0
     }
@@ -83,11 +84,11 @@ impl Totals {
     }
 }
 
-/// Pages that are counted, and counted out again when this is dropped.
+/// Charged pages. Dropping it uncharges them.
 pub(crate) struct Charge<'a>(&'a Totals, usize);
 
 impl Charge<'_> {
-    /// Leaves the pages counted.
+    /// Keeps the pages charged.
     pub(crate) fn keep(self) {
         core::mem::forget(self);
     }
@@ -99,7 +100,7 @@ impl Drop for Charge<'_> {
     }
 }
 
-/// A pool that is counted, and counted out when this is dropped.
+/// A counted pool. Dropping it counts one pool less.
 pub(crate) struct CountedPool<'a>(&'a Totals);
 
 impl Drop for CountedPool<'_> {

@@ -2,136 +2,169 @@
 
 //! Userspace interface of `/dev/mmap_pool`: ioctl numbers and structures.
 //!
-//! The module and the userspace library both compile this file, so it uses nothing but `core`.
-//! `include/uapi/linux/mmap_pool.h` states the same for C; a test compares the two.
+//! The module and the userspace library both compile this file, so it uses only `core`.
+//! `include/uapi/linux/mmap_pool.h` defines the same interface for C. A test compares the two.
 //!
-//! No structure has padding or pointers, so 32-bit programs use the same ones. Members called
-//! `reserved` are zero in answers and must be zero in arguments, else `EINVAL`. An argument that
-//! does not point to accessible memory is `EFAULT`, an unknown number `ENOTTY`, and a pool that
-//! was revoked `ENODEV`.
+//! No structure contains padding or pointers, so 32-bit programs use the same structures. Members
+//! called `reserved` are zero in answers, and must be zero in arguments, else the request fails
+//! with `EINVAL`. If the argument does not point to accessible memory, the request fails with
+//! `EFAULT`. If the number is unknown, it fails with `ENOTTY`. If the pool was revoked, it fails
+//! with `ENODEV`; [`INFO`] works on a revoked pool as well.
 
 #[cfg(CONFIG_RUST)]
-use zerocopy_derive::{FromBytes, Immutable, IntoBytes};
+use zerocopy_derive::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
 
-/// Version of this interface, reported in [`Info::abi_version`].
-pub const ABI_VERSION: u32 = 1;
+/// Defines the structures of the interface. Userspace also gets a list of them, [`STRUCTURES`], to
+/// compare other descriptions of the interface with.
+macro_rules! structures {
+    ($(
+        $(#[$attribute:meta])*
+        pub struct $name:ident {
+            $($(#[$field_attribute:meta])* pub $field:ident: $type:ty,)*
+        }
+    )*) => {
+        $(
+            $(#[$attribute])*
+            #[repr(C)]
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            #[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
+            pub struct $name {
+                $($(#[$field_attribute])* pub $field: $type,)*
+            }
+        )*
 
-/// Type byte of every ioctl of the device.
-pub const IOC_MAGIC: u8 = 0xBC;
-
-/// Bytes of [`Create::name`], the terminating zero included.
-pub const NAME_LEN: usize = 64;
-
-/// Size and statistics of a pool, the answer to [`INFO`].
-///
-/// C: `struct mmap_pool_info`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
-pub struct Info {
-    /// Bytes that can be mapped and read.
-    pub size_bytes: u64,
-    /// Pages that hold memory now.
-    pub nr_resident_pages: u64,
-    /// Page faults the pool has resolved or refused since it was made. Faults served from
-    /// resident neighbours (fault-around) are not among them.
-    pub nr_faults: u64,
-    /// Pages allocated since the pool was made.
-    pub nr_allocated_pages: u64,
-    /// Size of a page.
-    pub page_size_bytes: u32,
-    /// [`ABI_VERSION`] of the module.
-    pub abi_version: u32,
-    /// The `SEAL_` bits that were added.
-    pub seals: u32,
-    /// `FLAG_` bits.
-    pub flags: u32,
-    /// One of the `STRATEGY_` constants.
-    pub strategy: u32,
-    /// Zero.
-    pub reserved: [u32; 3],
+        /// Name, size and alignment of each structure; name, offset and size of each field.
+        #[cfg(not(CONFIG_RUST))]
+        #[doc(hidden)]
+        #[allow(clippy::type_complexity)]
+        pub const STRUCTURES: &[(&str, usize, usize, &[(&str, usize, usize)])] = &[$((
+            stringify!($name),
+            core::mem::size_of::<$name>(),
+            core::mem::align_of::<$name>(),
+            &[$((
+                stringify!($field),
+                core::mem::offset_of!($name, $field),
+                core::mem::size_of::<$type>(),
+            )),*],
+        )),*];
+    };
 }
 
-/// The new pool that [`CREATE`] is to make.
-///
-/// C: `struct mmap_pool_create`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
-pub struct Create {
-    /// Size of the pool, any number of bytes.
-    pub size_bytes: u64,
-    /// Zero.
-    pub flags: u32,
-    /// One of the `STRATEGY_` constants.
-    pub strategy: u32,
-    /// What `/proc` calls the pool; ends with a zero byte.
-    pub name: [u8; NAME_LEN],
+/// Defines the constants of the interface, and likewise [`CONSTANTS`].
+macro_rules! constants {
+    ($($(#[$attribute:meta])* pub const $name:ident: $type:ty = $value:expr;)*) => {
+        $($(#[$attribute])* pub const $name: $type = $value;)*
+
+        /// Name and value of each constant.
+        #[cfg(not(CONFIG_RUST))]
+        #[doc(hidden)]
+        pub const CONSTANTS: &[(&str, u64)] = &[$((stringify!($name), $name as u64)),*];
+    };
 }
 
-/// The new size for [`RESIZE`].
-///
-/// C: `struct mmap_pool_resize`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
-pub struct Resize {
-    /// Size in bytes; of the default pool, a multiple of the page size.
-    pub size_bytes: u64,
-    /// Zero.
-    pub reserved: u64,
-}
+structures! {
+    /// Size and statistics of a pool, the answer to [`INFO`].
+    ///
+    /// C: `struct mmap_pool_info`.
+    #[derive(Default)]
+    pub struct Info {
+        /// Size of the pool: the bytes that can be mapped and read.
+        pub size_bytes: u64,
+        /// Pages that hold memory now.
+        pub nr_resident_pages: u64,
+        /// Page faults that the pool has resolved or refused since it was created, without those
+        /// that the kernel served from resident neighbours (fault-around).
+        pub nr_faults: u64,
+        /// Pages allocated since the pool was created.
+        pub nr_allocated_pages: u64,
+        /// Size of a page.
+        pub page_size_bytes: u32,
+        /// [`ABI_VERSION`] of the module.
+        pub abi_version: u32,
+        /// `SEAL_` bits of the seals that were added.
+        pub seals: u32,
+        /// `FLAG_` bits.
+        pub flags: u32,
+        /// A [`Strategy`], as its number.
+        pub strategy: u32,
+        /// Zero.
+        pub reserved: [u32; 3],
+    }
 
-/// The bytes that [`PUNCH`] and [`PREFAULT`] are about.
-///
-/// C: `struct mmap_pool_range`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
-pub struct Range {
-    /// First byte.
-    pub offset_bytes: u64,
-    /// Number of bytes, not zero.
-    pub len_bytes: u64,
-}
+    /// Description of the pool that [`CREATE`] creates.
+    ///
+    /// C: `struct mmap_pool_create`.
+    pub struct Create {
+        /// Size of the pool, any number of bytes.
+        pub size_bytes: u64,
+        /// Zero.
+        pub flags: u32,
+        /// A [`Strategy`], as its number.
+        pub strategy: u32,
+        /// Name of the pool in `/proc`; ends with a zero byte.
+        pub name: [u8; NAME_LEN],
+    }
 
-/// The seals that [`SEAL`] is to add.
-///
-/// C: `struct mmap_pool_seal`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
-pub struct Seal {
-    /// `SEAL_` bits.
-    pub seals: u32,
-    /// Zero.
-    pub reserved: u32,
-}
+    /// New size for [`RESIZE`].
+    ///
+    /// C: `struct mmap_pool_resize`.
+    #[derive(Default)]
+    pub struct Resize {
+        /// Size in bytes; for the default pool, a multiple of the page size.
+        pub size_bytes: u64,
+        /// Zero.
+        pub reserved: u64,
+    }
 
-/// Statistics of all pools together, the answer to [`STAT`].
-///
-/// C: `struct mmap_pool_stat`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(CONFIG_RUST, derive(FromBytes, Immutable, IntoBytes))]
-pub struct Stat {
-    /// Pools that exist, the default pool included.
-    pub nr_pools: u64,
-    /// Pages of all pools that hold memory now.
-    pub nr_resident_pages: u64,
-    /// The most pages that all pools together may hold: module parameter `limit_mb`.
-    pub nr_limit_pages: u64,
-    /// Times that a page was refused because of that limit.
-    pub nr_refused_pages: u64,
-    /// Zeroed pages that wait in the reserve to enter a pool. They are in no pool, so
-    /// [`nr_resident_pages`](Self::nr_resident_pages) and the limit do not count them.
-    pub nr_reserve_pages: u64,
-    /// Pages that came from the reserve, since the module was loaded.
-    pub nr_reserve_hits: u64,
-    /// Pages that had to be zeroed when they were needed, since the module was loaded.
-    pub nr_reserve_misses: u64,
-    /// Zero.
-    pub reserved: u64,
+    /// Byte range for [`PUNCH`] and [`PREFAULT`].
+    ///
+    /// C: `struct mmap_pool_range`.
+    #[derive(Default)]
+    pub struct Range {
+        /// First byte.
+        pub offset_bytes: u64,
+        /// Number of bytes, not zero.
+        pub len_bytes: u64,
+    }
+
+    /// Seals that [`SEAL`] adds.
+    ///
+    /// C: `struct mmap_pool_seal`.
+    #[derive(Default)]
+    pub struct Seal {
+        /// `SEAL_` bits.
+        pub seals: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+
+    /// Statistics of all pools together, the answer to [`STAT`].
+    ///
+    /// C: `struct mmap_pool_stat`.
+    #[derive(Default)]
+    pub struct Stat {
+        /// Number of pools, with the default pool.
+        pub nr_pools: u64,
+        /// Pages of all pools that hold memory now.
+        pub nr_resident_pages: u64,
+        /// Most pages that all pools together can hold: module parameter `limit_mb`.
+        pub nr_limit_pages: u64,
+        /// Number of times that this limit refused a page.
+        pub nr_refused_pages: u64,
+        /// Zeroed pages in the reserve. They are in no pool yet, so
+        /// [`nr_resident_pages`](Self::nr_resident_pages) and the limit do not count them.
+        pub nr_reserve_pages: u64,
+        /// Pages that came from the reserve, since the module was loaded.
+        pub nr_reserve_hits: u64,
+        /// Pages that were zeroed when they were needed, since the module was loaded.
+        pub nr_reserve_misses: u64,
+        /// Zero.
+        pub reserved: u64,
+    }
 }
 
 impl Default for Create {
@@ -139,143 +172,212 @@ impl Default for Create {
         Self {
             size_bytes: 0,
             flags: 0,
-            strategy: STRATEGY_PAGE,
+            strategy: Strategy::Page as u32,
             name: [0; NAME_LEN],
         }
     }
 }
 
-/// No more seals can be added. The bits are those of `F_ADD_SEALS`.
-pub const SEAL_SEAL: u32 = 0x1;
-/// The pool cannot shrink.
-pub const SEAL_SHRINK: u32 = 0x2;
-/// The pool cannot grow.
-pub const SEAL_GROW: u32 = 0x4;
-/// The pool cannot be written to, nor mapped shared and writable.
-pub const SEAL_WRITE: u32 = 0x8;
+/// When a pool allocates its pages, and how many at once. It is chosen when the pool is created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum Strategy {
+    /// A page fault allocates only the touched page.
+    #[default]
+    Page = 0,
+    /// A page fault allocates and maps the aligned 64 KiB that contain the touched page.
+    Around = 1,
+    /// The pool allocates the largest blocks that fit and are available, up to a huge page (2 MiB
+    /// on x86-64). A single page-table entry maps a huge page.
+    Huge = 2,
+    /// The pool allocates all its pages when it is created or grows, so touching it never allocates
+    /// memory. Such a pool never gives pages back. It has [`SEAL_SHRINK`] from the start, and
+    /// making a hole in it or revoking it fails with `EPERM`.
+    Eager = 3,
+}
 
-/// The pool is the one that the device node opens.
-pub const FLAG_DEFAULT: u32 = 0x1;
-/// The pool was revoked.
-pub const FLAG_REVOKED: u32 = 0x2;
+impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Self; 4] = [Self::Page, Self::Around, Self::Huge, Self::Eager];
 
-/// A page fault allocates the page that was touched, no other.
-pub const STRATEGY_PAGE: u32 = 0;
-/// A page fault allocates and maps the aligned 64 KiB around the page that was touched.
-pub const STRATEGY_AROUND: u32 = 1;
-/// Memory comes in the largest pieces there are, up to a huge page (2 MiB on x86-64), which a
-/// single entry of the page table maps.
-pub const STRATEGY_HUGE: u32 = 2;
-/// All of the pool is allocated when it is created or grows, so that touching it never allocates. In
-/// return nothing is ever taken away: the pool has [`SEAL_SHRINK`] from the start, and making a hole or
-/// revoking it is `EPERM`.
-pub const STRATEGY_EAGER: u32 = 3;
+    /// Returns the strategy with this number, or `None` if this version does not know it.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|&strategy| strategy as u32 == number)
+    }
 
-/// Describes the pool behind a descriptor, which may be open for anything. The pool may be revoked.
-///
-/// C: `MMAP_POOL_INFO`.
-pub const INFO: u32 = ioc::<Info>(DIR_READ, 0x00);
+    /// Returns the name of the strategy, in lower case. C: `MMAP_POOL_STRATEGY_`, and the name in
+    /// upper case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Around => "around",
+            Self::Huge => "huge",
+            Self::Eager => "eager",
+        }
+    }
+}
 
-/// Creates a pool and returns a new descriptor for it, open for reading and writing, `O_CLOEXEC`.
-///
-/// The request is for the node `/dev/mmap_pool`, open for writing: a process that was handed a pool gets
-/// no others by it. The new descriptor is one of a regular file: `fstat`, `ftruncate`, `fallocate` work
-/// on it, and `/proc/self/fd/N` opens it again. The pool lives as long as a descriptor or a mapping of it.
-///
-/// # Errors
-///
-/// - `EBADF`: the node is not open for writing.
-/// - `ENOTTY`: the descriptor is one of a created pool.
-/// - `EINVAL`: flags that are not zero, an unknown strategy, a name that does not end, a size
-///   beyond a file's bounds.
-/// - `EFBIG`: the size is past `RLIMIT_FSIZE`; the process gets `SIGXFSZ`.
-/// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
-/// - `EINTR`: the task is being killed.
-/// - `EMFILE`, `ENFILE`: too many open files.
-/// - `ENOMEM`: no memory.
-///
-/// C: `MMAP_POOL_CREATE`.
-pub const CREATE: u32 = ioc::<Create>(DIR_WRITE, 0x01);
+constants! {
+    /// Version of this interface, reported in [`Info::abi_version`].
+    pub const ABI_VERSION: u32 = 1;
 
-/// Changes the size of the pool. What lies past a smaller size goes: pages, mappings of them
-/// (`SIGBUS`), private copies.
-///
-/// # Errors
-///
-/// - `EBADF`: the descriptor is not open for writing.
-/// - `EPERM`: a seal forbids it; the default pool, without `CAP_SYS_ADMIN`.
-/// - `ENOSPC`: the pool has [`STRATEGY_EAGER`], and the limit for all pools is reached.
-/// - `EFBIG`: the pool is to grow past `RLIMIT_FSIZE`; the process gets `SIGXFSZ`.
-/// - `EINTR`: the task is being killed.
-/// - `EINVAL`: the size is beyond a file's bounds; for the default pool, not one that `size_mb`
-///   allows, in pages.
-///
-/// C: `MMAP_POOL_RESIZE`.
-pub const RESIZE: u32 = ioc::<Resize>(DIR_WRITE, 0x02);
+    /// Type byte of every ioctl of the device.
+    pub const IOC_MAGIC: u8 = 0xBC;
 
-/// Makes a hole: frees whole pages, zeroes parts of pages. Private copies stay.
-///
-/// # Errors
-///
-/// - `EBADF`: the descriptor is not open for writing.
-/// - `EPERM`: the pool is sealed against writing, or has [`STRATEGY_EAGER`].
-/// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
-///
-/// C: `MMAP_POOL_PUNCH`.
-pub const PUNCH: u32 = ioc::<Range>(DIR_WRITE, 0x03);
+    /// Length of [`Create::name`] in bytes, with the terminating zero.
+    pub const NAME_LEN: usize = 64;
 
-/// Allocates the pages of a range that have no memory yet, in the pieces of the pool's strategy, which
-/// may reach beyond the range. After an error some may have it.
-///
-/// # Errors
-///
-/// - `EBADF`: the descriptor is not open for writing.
-/// - `EINVAL`: the range is empty or not within the pool.
-/// - `ENOSPC`: the limit for all pools is reached.
-/// - `ENOMEM`: no memory.
-/// - `EINTR`: the task is being killed.
-///
-/// C: `MMAP_POOL_PREFAULT`.
-pub const PREFAULT: u32 = ioc::<Range>(DIR_WRITE, 0x04);
+    /// No more seals can be added. The bits are those of `F_ADD_SEALS`.
+    pub const SEAL_SEAL: u32 = 0x1;
+    /// The pool cannot shrink.
+    pub const SEAL_SHRINK: u32 = 0x2;
+    /// The pool cannot grow.
+    pub const SEAL_GROW: u32 = 0x4;
+    /// The pool cannot be written to. It has no writable shared mappings.
+    pub const SEAL_WRITE: u32 = 0x8;
 
-/// Adds seals, for good.
-///
-/// # Errors
-///
-/// - `EBADF`: the descriptor is not open for writing.
-/// - `EPERM`: [`SEAL_SEAL`] was added before; the default pool, without `CAP_SYS_ADMIN`.
-/// - `EBUSY`: [`SEAL_WRITE`], and there is a shared mapping that can be written to.
-/// - `EINVAL`: an unknown seal.
-///
-/// C: `MMAP_POOL_SEAL`.
-pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
+    /// The pool of the device node.
+    pub const FLAG_DEFAULT: u32 = 0x1;
+    /// The pool was revoked.
+    pub const FLAG_REVOKED: u32 = 0x2;
 
-/// Revokes the pool: its memory is freed, touching a mapping of it is `SIGBUS` from then on, reading,
-/// writing and mapping it is `ENODEV`. It waits for no other call on the pool. The descriptor may be
-/// open for anything.
-///
-/// # Errors
-///
-/// - `EPERM`: neither the pool's owner nor `CAP_SYS_ADMIN`; the default pool, without
-///   `CAP_SYS_ADMIN`; a pool with [`STRATEGY_EAGER`].
-///
-/// C: `MMAP_POOL_REVOKE`.
-pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);
+    /// Describes the pool behind a descriptor.
+    ///
+    /// The descriptor may be open for reading, for writing, or for both. The request works on a
+    /// revoked pool as well.
+    ///
+    /// C: `MMAP_POOL_INFO`.
+    pub const INFO: u32 = ioc::<Info>(DIR_READ, 0x00);
 
-/// Describes all pools together. The request is for the node `/dev/mmap_pool`, open for anything.
-///
-/// # Errors
-///
-/// - `ENOTTY`: the descriptor is one of a created pool.
-///
-/// C: `MMAP_POOL_STAT`.
-pub const STAT: u32 = ioc::<Stat>(DIR_READ, 0x07);
+    /// Creates a pool and returns a new descriptor for it.
+    ///
+    /// Needs the node `/dev/mmap_pool`, open for writing. A descriptor of a created pool cannot
+    /// create more pools. The new descriptor is open for reading and writing, and has `O_CLOEXEC`
+    /// set. It refers to a regular file: `fstat`, `ftruncate` and `fallocate` work on it, and
+    /// `/proc/self/fd/N` opens it again. The pool exists as long as a descriptor or a mapping of it
+    /// exists.
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the node is not open for writing.
+    /// - `ENOTTY`: the descriptor is one of a created pool.
+    /// - `EINVAL`: `flags` is not zero, the strategy is unknown, the name has no zero byte, or the
+    ///   size is larger than a file can be.
+    /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.
+    /// - `ENOSPC`: the pool has [`Strategy::Eager`], and all pools together have reached their
+    ///   limit.
+    /// - `EINTR`: a signal kills the task.
+    /// - `EMFILE`, `ENFILE`: too many open files.
+    /// - `ENOMEM`: out of memory.
+    ///
+    /// C: `MMAP_POOL_CREATE`.
+    pub const CREATE: u32 = ioc::<Create>(DIR_WRITE, 0x01);
+
+    /// Changes the size of the pool.
+    ///
+    /// Needs a descriptor that is open for writing. A smaller size frees the pages past the new
+    /// end. Private copies of these pages are freed as well. Touching a mapping past the new end is
+    /// `SIGBUS`.
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the descriptor is not open for writing.
+    /// - `EPERM`: a seal forbids the change, or the pool is the default pool and the task does not
+    ///   have `CAP_SYS_ADMIN`.
+    /// - `ENOSPC`: the pool has [`Strategy::Eager`], and all pools together have reached their
+    ///   limit.
+    /// - `EFBIG`: the new size is larger than the old one and than `RLIMIT_FSIZE`; the process also
+    ///   gets `SIGXFSZ`.
+    /// - `EINTR`: a signal kills the task.
+    /// - `EINVAL`: the size is larger than a file can be. For the default pool, also: the size is
+    ///   zero, not a multiple of the page size, or larger than the machine's memory.
+    ///
+    /// C: `MMAP_POOL_RESIZE`.
+    pub const RESIZE: u32 = ioc::<Resize>(DIR_WRITE, 0x02);
+
+    /// Makes a hole: frees whole pages, zeroes parts of pages.
+    ///
+    /// Needs a descriptor that is open for writing. Private copies stay.
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the descriptor is not open for writing.
+    /// - `EPERM`: the pool is sealed against writing, or has [`Strategy::Eager`].
+    /// - `EINVAL`: the range is empty, or ends past the largest size of a file.
+    ///
+    /// C: `MMAP_POOL_PUNCH`.
+    pub const PUNCH: u32 = ioc::<Range>(DIR_WRITE, 0x03);
+
+    /// Allocates the pages of a range that have no memory yet.
+    ///
+    /// Needs a descriptor that is open for writing. The strategy of the pool decides how many pages
+    /// are allocated at a time, so the pages may extend beyond the range. After an error, some of
+    /// the pages may be allocated.
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the descriptor is not open for writing.
+    /// - `EINVAL`: the range is empty or not inside the pool.
+    /// - `ENOSPC`: all pools together have reached their limit.
+    /// - `ENOMEM`: out of memory.
+    /// - `EINTR`: a signal kills the task.
+    ///
+    /// C: `MMAP_POOL_PREFAULT`.
+    pub const PREFAULT: u32 = ioc::<Range>(DIR_WRITE, 0x04);
+
+    /// Adds seals permanently.
+    ///
+    /// Needs a descriptor that is open for writing.
+    ///
+    /// # Errors
+    ///
+    /// - `EBADF`: the descriptor is not open for writing.
+    /// - `EPERM`: the pool has [`SEAL_SEAL`], or it is the default pool and the task does not have
+    ///   `CAP_SYS_ADMIN`.
+    /// - `EBUSY`: [`SEAL_WRITE`] was asked for, and a writable shared mapping exists.
+    /// - `EINVAL`: a seal is unknown.
+    ///
+    /// C: `MMAP_POOL_SEAL`.
+    pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
+
+    /// Revokes the pool.
+    ///
+    /// The task must own the pool. The descriptor may be open for reading, for writing, or for
+    /// both. The request frees the pool's memory. From then on, touching a mapping of the pool is
+    /// `SIGBUS`, and reading, writing and mapping the pool fail with `ENODEV`. The request does not
+    /// wait for other calls on the pool.
+    ///
+    /// # Errors
+    ///
+    /// - `EPERM`: the task does not own the pool and does not have `CAP_FOWNER`, the pool is the
+    ///   default pool and the task does not have `CAP_SYS_ADMIN`, or the pool has
+    ///   [`Strategy::Eager`].
+    ///
+    /// C: `MMAP_POOL_REVOKE`.
+    pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);
+
+    /// Describes all pools together.
+    ///
+    /// Needs the node `/dev/mmap_pool`, open for reading, for writing, or for both.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOTTY`: the descriptor is one of a created pool.
+    ///
+    /// C: `MMAP_POOL_STAT`.
+    pub const STAT: u32 = ioc::<Stat>(DIR_READ, 0x07);
+}
 
 const DIR_NONE: u32 = 0;
 const DIR_WRITE: u32 = 1;
 const DIR_READ: u32 = 2;
 
-/// `_IOC()` of `<linux/ioctl.h>` as on every architecture that uses `asm-generic/ioctl.h`.
+/// `_IOC()` of `<linux/ioctl.h>`, for every architecture that uses `asm-generic/ioctl.h`.
 const fn ioc<T>(dir: u32, nr: u8) -> u32 {
     let size = core::mem::size_of::<T>();
     assert!(size < 1 << 14);

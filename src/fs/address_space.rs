@@ -1,27 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel asks of an inode about its page cache.
+//! The operations on the page cache of an inode.
 //!
 //! C header: `struct address_space_operations`, `include/linux/fs.h`.
 
-use super::inode::{Inode, InodeData, InodeGuard};
+use super::inode::{
+    Inode,
+    InodeData,
+    InodeGuard, //
+};
 use crate::{
     helpers,
-    mm::folio::{Folio, LockedFolio},
+    mm::folio::{
+        Folio,
+        LockedFolio, //
+    }, //
 };
-use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_result,
-    ffi::{c_int, c_uint, c_void},
-    prelude::*,
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    },
+    prelude::*, //
 };
 
-/// The `struct address_space_operations` of the inodes that carry a `T`.
+/// The `struct address_space_operations` of inodes with a `T`.
 pub(super) struct AddressSpaceOperations<T>(PhantomData<T>);
 
 impl<T: InodeData> AddressSpaceOperations<T> {
-    /// Memory is all there is behind the page cache: nothing is read in, nothing is written back.
+    /// The page cache has no backing storage: nothing is read in, nothing is written back.
     pub(super) const TABLE: bindings::address_space_operations =
         bindings::address_space_operations {
             dirty_folio: Some(bindings::noop_dirty_folio),
@@ -30,20 +45,20 @@ impl<T: InodeData> AddressSpaceOperations<T> {
             release_folio: Some(Self::release_folio),
             free_folio: Some(Self::free_folio),
             migrate_folio: Some(bindings::filemap_migrate_folio),
-            // Lets files be opened with O_DIRECT, as on tmpfs; it is never called.
+            // Allows `open()` with `O_DIRECT`, as on tmpfs. It is never called.
             direct_IO: Some(bindings::noop_direct_IO),
             ..pin_init::zeroed()
         };
 
-    /// Finds the folio that the next bytes of a write go to.
+    /// Finds the folio for the next bytes of a write.
     ///
-    /// The kernel copies the bytes while the folio is locked. Migration copies a folio first and
-    /// freezes it afterwards (`__migrate_folio()`, `mm/migrate.c`); the lock is what keeps it from
-    /// losing what is written in between.
+    /// The kernel copies the bytes while the folio is locked. Migration copies a folio before it
+    /// freezes the reference count (`__migrate_folio()`, `mm/migrate.c`). Without the lock, a write
+    /// in between would be lost.
     ///
     /// # Safety
     ///
-    /// Called by `generic_perform_write()` for a page cache with this table, whose inode is locked.
+    /// Called by `generic_perform_write()` for a page cache with this table. The inode is locked.
     unsafe extern "C" fn write_begin(
         _kiocb: *const bindings::kiocb,
         mapping: *mut bindings::address_space,
@@ -57,7 +72,7 @@ impl<T: InodeData> AddressSpaceOperations<T> {
             let guard = unsafe { Self::guard(mapping) };
             // CAST: A position to write at is never negative.
             let folio = T::write_begin(&guard, pos as u64, len as usize)?;
-            // SAFETY: The caller takes the folio there, with its lock and reference.
+            // SAFETY: `foliop` is valid. The caller takes over the lock and the reference.
             unsafe { *foliop = folio.into_raw().as_ptr() };
             Ok(0)
         })
@@ -65,8 +80,8 @@ impl<T: InodeData> AddressSpaceOperations<T> {
 
     /// # Safety
     ///
-    /// Called by `generic_perform_write()` with the folio of [`Self::write_begin`], to which `copied`
-    /// bytes were copied.
+    /// Called by `generic_perform_write()` with the folio of [`Self::write_begin`], after it copied
+    /// `copied` bytes.
     unsafe extern "C" fn write_end(
         _kiocb: *const bindings::kiocb,
         mapping: *mut bindings::address_space,
@@ -77,7 +92,8 @@ impl<T: InodeData> AddressSpaceOperations<T> {
         _fsdata: *mut c_void,
     ) -> c_int {
         if let Some(folio) = NonNull::new(folio) {
-            // SAFETY: The lock and the reference were handed out by `write_begin`.
+            // SAFETY: `write_begin` passed the lock and the reference to the caller, which returns
+            // them.
             drop(unsafe { LockedFolio::from_raw(folio) });
         }
         if copied > 0 {
@@ -85,7 +101,7 @@ impl<T: InodeData> AddressSpaceOperations<T> {
             let guard = unsafe { Self::guard(mapping) };
             guard.grow_to(pos as u64 + u64::from(copied));
         }
-        // CAST: At most a folio.
+        // CAST: At most the size of a folio.
         copied as c_int
     }
 
@@ -93,43 +109,44 @@ impl<T: InodeData> AddressSpaceOperations<T> {
     ///
     /// `mapping` has this table, and its inode is locked for `'a`.
     unsafe fn guard<'a>(mapping: *mut bindings::address_space) -> ManuallyDrop<InodeGuard<'a, T>> {
-        // SAFETY: The host of a page cache with this table is an inode that carries a `T`.
+        // SAFETY: The host of a page cache with this table is an inode with a `T`.
         let inode = unsafe { &*(*mapping).host.cast::<Inode<T>>() };
-        // SAFETY: The caller's promise. The lock is not ours to release.
+        // SAFETY: The caller's promise. The guard is not dropped, so the caller keeps the lock.
         ManuallyDrop::new(unsafe { InodeGuard::assume_locked(inode) })
     }
 
-    /// Says whether a folio may be split, for in a page cache of large folios it is asked before that.
+    /// Returns whether the kernel may split a folio. It calls this before each split of a large
+    /// folio.
     ///
-    /// A split drops what is past the end of the file from the page cache itself: `free_folio` never
-    /// hears of it, and the statistics of dirty pages, which do not count folios of ours, are told
-    /// that some are clean. So a folio that reaches past the end stays as it is.
+    /// A split removes the pages past the end of the file from the page cache. It does not call
+    /// `free_folio` for them, and it decrements the count of dirty pages, which does not include
+    /// folios of this page cache. So a folio that reaches past the end is not split.
     ///
     /// # Safety
     ///
-    /// Called by the kernel for a valid folio of a page cache of ours, locked.
+    /// Called by the kernel for a valid, locked folio of a page cache with this table.
     unsafe extern "C" fn release_folio(folio: *mut bindings::folio, _: bindings::gfp_t) -> bool {
-        // SAFETY: The caller holds a reference, and the lock keeps the folio in its page cache.
+        // SAFETY: The caller holds a reference. The lock keeps the folio in its page cache.
         unsafe { helpers::mmap_pool_folio_ends_in_file(folio) }
     }
 
     /// # Safety
     ///
-    /// Called by the kernel for a valid folio that has just left the page cache.
+    /// Called by the kernel for a valid folio that was removed from a page cache with this table.
     unsafe extern "C" fn free_folio(folio: *mut bindings::folio) {
-        // SAFETY: The caller holds a reference. The bytes were initialised before the folio
-        // entered the page cache.
+        // SAFETY: The caller holds a reference. Folios enter the page cache initialised.
         T::pages_removed(unsafe { &*folio.cast::<Folio>() }.nr_pages());
     }
 }
 
-/// Lets the kernel copy `iov` to the inode of `kiocb`, folio by folio.
+/// Copies `iov` to the inode of `kiocb`, folio by folio.
 ///
-/// Returns how many bytes were copied.
+/// Returns the number of bytes copied.
 ///
 /// # Safety
 ///
-/// Both are valid. The page cache of the file has [`AddressSpaceOperations`], and its inode is locked.
+/// Both pointers are valid. The page cache of the file has [`AddressSpaceOperations`], and its
+/// inode is locked.
 ///
 /// C: `generic_perform_write()`, `mm/filemap.c`.
 #[inline]

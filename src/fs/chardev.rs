@@ -2,20 +2,28 @@
 
 //! Character devices whose files give access to one inode.
 //!
-//! Each file that is opened maps, seeks and syncs the inode of the registration rather than the
-//! device node's own, so the page cache is the same whichever node was opened.
-//! `drivers/dax/device.c` does so in C.
+//! An open file of the device has the page cache of the registration's inode, not that of the
+//! device node's inode. So all device nodes give access to the same page cache.
+//! `drivers/dax/device.c` does the same in C.
 //!
 //! C header: `include/linux/miscdevice.h`.
 
 use super::{
-    file::{FileOperations, InodeFile},
-    inode::Inode,
+    file::{
+        FileOperations,
+        InodeFile, //
+    },
+    inode::Inode, //
 };
 use core::ptr::NonNull;
 use kernel::{
-    bindings, error::to_result, ffi::c_int, miscdevice::MiscDeviceOptions, prelude::*,
-    sync::aref::ARef, types::Opaque,
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    miscdevice::MiscDeviceOptions,
+    prelude::*,
+    sync::aref::ARef,
+    types::Opaque, //
 };
 
 /// A registered device.
@@ -26,15 +34,15 @@ use kernel::{
 #[pin_data(PinnedDrop)]
 #[repr(C)]
 pub(crate) struct Registration<T: InodeFile> {
-    // First, so that a pointer to it is one to the registration.
+    // The first field: `open` casts a pointer to it to one to the registration.
     #[pin]
     misc: Opaque<bindings::miscdevice>,
     inode: ARef<Inode<T::Data>>,
 }
 
-// SAFETY: A device may be deregistered by another thread than the one that registered it.
+// SAFETY: Any thread may deregister a device.
 unsafe impl<T: InodeFile> Send for Registration<T> {}
-// SAFETY: `&Registration` gives no access to anything.
+// SAFETY: `&Registration` has no methods.
 unsafe impl<T: InodeFile> Sync for Registration<T> {}
 
 impl<T: InodeFile> Registration<T> {
@@ -42,8 +50,8 @@ impl<T: InodeFile> Registration<T> {
     ///
     /// # Errors
     ///
-    /// - `EBUSY`: there is no minor number left.
-    /// - `EEXIST`: there is a device of that name.
+    /// - `EBUSY`: no minor number is left.
+    /// - `EEXIST`: a device with that name exists.
     ///
     /// C: `misc_register()`.
     pub(crate) fn new(
@@ -57,8 +65,9 @@ impl<T: InodeFile> Registration<T> {
                 misc.fops = &DeviceOperations::<T>::TABLE;
                 // SAFETY: The slot is valid for writes.
                 unsafe { slot.write(misc) };
-                // SAFETY: The slot is complete, pinned, and deregistered before it is freed. Files
-                // can be opened from here on, and the inode is already in its place.
+                // SAFETY: The slot is complete and pinned, and it is deregistered before it is
+                // freed. From here on files can be opened; the `inode` field is initialised
+                // already.
                 to_result(unsafe { bindings::misc_register(slot) })
             }),
         })
@@ -68,7 +77,7 @@ impl<T: InodeFile> Registration<T> {
 #[pinned_drop]
 impl<T: InodeFile> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the device is registered.
         unsafe { bindings::misc_deregister(self.misc.get()) };
     }
 }
@@ -85,24 +94,24 @@ impl<T: InodeFile> DeviceOperations<T> {
 
     /// # Safety
     ///
-    /// Called by `misc_open()` for a device that was registered with this table.
+    /// Called by `misc_open()` for a device with this table.
     unsafe extern "C" fn open(node: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: `misc_open()` has put the `miscdevice` there, the first field of a registration,
-        // and holds off its deregistration for the call.
+        // SAFETY: `misc_open()` has set `private_data` to the `miscdevice`, the first field of a
+        // registration. It holds a lock that prevents deregistration.
         let registration = unsafe { &*(*file).private_data.cast::<Registration<T>>() };
         let inode = registration.inode.clone();
-        // SAFETY: The file is being opened, nobody else uses it. From here on it owns the
-        // reference to the inode.
-        unsafe { (*file).f_mapping = inode.mapping().as_ptr() };
+        // SAFETY: The file is being opened and not shared yet. From here on it owns a reference to
+        // the inode.
+        unsafe { (*file).f_mapping = inode.page_cache().as_ptr() };
         let inode = ARef::into_raw(inode);
 
         let ret = match FileOperations::<T>::MISC.open {
-            // SAFETY: The arguments are those of this call.
+            // SAFETY: The arguments of this call are passed on.
             Some(open) => unsafe { open(node, file) },
             None => 0,
         };
         if ret != 0 {
-            // SAFETY: Nobody will use the file, so it gives back the reference.
+            // SAFETY: The open fails, so the file is not used. It gives up its reference.
             unsafe {
                 (*file).f_mapping = (*node).i_mapping;
                 drop(ARef::from_raw(inode));
@@ -113,18 +122,18 @@ impl<T: InodeFile> DeviceOperations<T> {
 
     /// # Safety
     ///
-    /// Called by the VFS for a file that was opened by [`Self::open`], once nobody uses it.
+    /// Called by the VFS when the last user of a file that [`Self::open`] opened is gone.
     unsafe extern "C" fn release(node: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: `open` has set the mapping; its host is an `Inode<T::Data>`, whose reference the
-        // file owns.
+        // SAFETY: `open` has set `f_mapping`. Its host is an `Inode<T::Data>`, and the file owns a
+        // reference to it.
         let inode: NonNull<Inode<T::Data>> =
             unsafe { NonNull::new_unchecked((*(*file).f_mapping).host.cast()) };
         let ret = match FileOperations::<T>::MISC.release {
-            // SAFETY: The arguments are those of this call.
+            // SAFETY: The arguments of this call are passed on.
             Some(release) => unsafe { release(node, file) },
             None => 0,
         };
-        // SAFETY: No mapping is left of a file that is released: the reference can be put.
+        // SAFETY: A file is released when it has no mapping left, so the reference is not needed.
         unsafe {
             (*file).f_mapping = (*node).i_mapping;
             drop(ARef::from_raw(inode));

@@ -1,43 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files of an inode: one table of operations, whether the file was opened through a device node
-//! or is one of the inode itself.
+//! Files of an inode: those opened through a device node, and those of the inode itself. Both have
+//! nearly the same table of operations.
 //!
-//! [`kernel::miscdevice`] makes most of the table. This adds what it lacks.
+//! [`kernel::miscdevice`] makes most of the table. This module adds the rest.
 //!
 //! C header: `struct file_operations`, `include/linux/fs.h`.
 
 use super::{
     address_space::perform_write,
-    inode::{Inode, InodeData, InodeGuard},
+    inode::{
+        Inode,
+        InodeData,
+        InodeGuard, //
+    },
     pseudo::Mount,
-    this_module,
+    this_module, //
 };
-use crate::{helpers, mm::vm_ops::FileObject};
-use core::{marker::PhantomData, ptr::NonNull};
+use crate::{
+    helpers,
+    mm::vm_ops::FileObject, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_err_ptr,
-    ffi::{c_int, c_long},
-    fs::{File, Kiocb, LocalFile},
+    ffi::{
+        c_int,
+        c_long, //
+    },
+    fs::{
+        File,
+        Kiocb,
+        LocalFile, //
+    },
     iov::IovIterSource,
-    miscdevice::{MiscDevice, MiscDeviceOptions},
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions, //
+    },
     prelude::*,
     sync::aref::ARef,
-    types::ForeignOwnable,
+    types::ForeignOwnable, //
 };
 
 /// The operations on the files of an `Inode<Data>`, beyond those of [`MiscDevice`].
 ///
-/// In all of them, and in those of [`MiscDevice`], [`Inode::of_file`] finds the inode. So a file needs
-/// no data of its own.
+/// [`Inode::of_file`] finds the inode of a file in all operations. So a file has no private data.
 ///
 /// [`Inode::of_file`]: FileObject::of_file
 pub(crate) trait InodeFile: MiscDevice<Ptr = ()> {
-    /// What the inode carries.
+    /// The data of the inode.
     type Data: InodeData;
 
-    /// Returns the first byte of data (or of a hole, if `is_hole`) at or after byte `offset`.
+    /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole.
     ///
     /// C: `SEEK_DATA` and `SEEK_HOLE` of `file_operations::llseek`.
     fn seek(inode: &Inode<Self::Data>, offset: u64, is_hole: bool) -> Result<u64>;
@@ -53,25 +72,25 @@ pub(crate) trait InodeFile: MiscDevice<Ptr = ()> {
     ) -> Result;
 }
 
-/// The two `struct file_operations` of an [`InodeFile`]; they differ in `open` and `release`.
+/// The two `struct file_operations` of an [`InodeFile`], which differ in `open` and `release`.
 pub(super) struct FileOperations<T>(PhantomData<T>);
 
 impl<T: InodeFile> FileOperations<T> {
-    /// The operations that [`MiscDevice`] makes of `T`.
+    /// The operations that [`MiscDevice`] provides for `T`.
     pub(super) const MISC: &'static bindings::file_operations = {
         let misc = MiscDeviceOptions { name: c"" }.into_raw::<T>();
-        // SAFETY: `into_raw()` points it to a static table.
+        // SAFETY: `into_raw()` sets `fops` to a static table.
         unsafe { &*misc.fops }
     };
 
-    /// What both tables have in common.
+    /// The common part of both tables.
     pub(super) const COMMON: bindings::file_operations = bindings::file_operations {
         // An open file keeps the module loaded.
         owner: this_module(),
         llseek: Some(Self::llseek),
         fsync: Some(bindings::noop_fsync),
-        // Where a huge page can be mapped, if the mapping is large enough for one. Only of files with
-        // this very function, and of its own, does the kernel move several VMAs at once.
+        // Aligns mappings to huge pages. `mremap()` of several VMAs at once also requires this very
+        // function (`vma_multi_allowed()`, `mm/mremap.c`).
         #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
         get_unmapped_area: Some(bindings::thp_get_unmapped_area),
         splice_read: Some(bindings::copy_splice_read),
@@ -79,7 +98,8 @@ impl<T: InodeFile> FileOperations<T> {
         ..*Self::MISC
     };
 
-    /// The operations on files of the inode itself, which keeps the module loaded.
+    /// The operations on files of the inode itself. The inode keeps the module loaded, so there is
+    /// no owner.
     const REGULAR: bindings::file_operations = bindings::file_operations {
         owner: core::ptr::null_mut(),
         open: Some(bindings::generic_file_open),
@@ -103,8 +123,8 @@ impl<T: InodeFile> FileOperations<T> {
             // SAFETY: The VFS passes valid arguments.
             return unsafe { bindings::generic_file_llseek(file, offset, whence) };
         }
-        // SAFETY: The file is open for the call, on a thread without an `fdget_pos` section other
-        // than the one of this call, in which only this function changes the position.
+        // SAFETY: The file is open for the call. The only `fdget_pos` section of this thread is the
+        // one of this call, and in it only this function changes the position.
         let rust_file = unsafe { File::from_raw_file(file) };
         let seek = || {
             let inode = Inode::<T::Data>::of_file(rust_file).ok_or(ENODEV)?;
@@ -121,8 +141,8 @@ impl<T: InodeFile> FileOperations<T> {
 
     /// # Safety
     ///
-    /// Called by the VFS for an open file with one of these tables, and a range that it has found
-    /// to be within a file's bounds.
+    /// Called by the VFS for an open file with one of these tables. It has checked that the range
+    /// is within a file's bounds.
     unsafe extern "C" fn fallocate(
         file: *mut bindings::file,
         mode: c_int,
@@ -139,7 +159,7 @@ impl<T: InodeFile> FileOperations<T> {
                 offset.try_into()?,
                 len_bytes.try_into()?,
             )?;
-            // It is done, whatever a security module says.
+            // The change is made. An error of a security module comes too late.
             let _ = written(rust_file, &guard);
             Ok::<_, Error>(())
         };
@@ -150,15 +170,15 @@ impl<T: InodeFile> FileOperations<T> {
     }
 }
 
-/// Creates an empty inode and returns a file of it, open for reading and writing. It is called `name`
-/// in `/proc`.
+/// Creates an empty inode, and returns a file of it that is open for reading and writing. `/proc`
+/// shows the file as `name`.
 ///
 /// # Errors
 ///
 /// - `ENFILE`: too many open files.
 /// - `ENODEV`: the module is being unloaded.
 /// - `ENOMEM`: no memory.
-/// - Otherwise those of `data`.
+/// - Otherwise the errors of `data`.
 ///
 /// C: `alloc_file_pseudo()`, `include/linux/file.h`.
 pub(crate) fn create<T: InodeFile>(
@@ -167,9 +187,9 @@ pub(crate) fn create<T: InodeFile>(
     name: &CStr,
 ) -> Result<ARef<File>> {
     let inode = Inode::new_for_files(mount, data)?;
-    // SAFETY: Nobody else knows the inode yet; the table is static and fits it.
+    // SAFETY: The inode is not shared yet. The table is static and fits it.
     unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
-    // SAFETY: The inode and its mount are valid; the name is copied.
+    // SAFETY: The inode and its mount are valid. The name is copied.
     let file = unsafe {
         bindings::alloc_file_pseudo(
             inode.as_ptr(),
@@ -180,17 +200,17 @@ pub(crate) fn create<T: InodeFile>(
         )
     };
     let file = NonNull::new(from_err_ptr(file)?).ok_or(ENOMEM)?;
-    // SAFETY: Nobody else uses the file yet.
+    // SAFETY: The file is not shared yet.
     unsafe { helpers::mmap_pool_file_set_seekable(file.as_ptr()) };
-    // The file has taken over our reference to the inode, but has its own to the mount.
+    // The file takes over the reference to the inode. It has its own reference to the mount.
     let _ = ARef::into_raw(inode);
-    // SAFETY: The mount's half of our reference; the file keeps the mount.
+    // SAFETY: The reference to the inode came with one to the mount. The file keeps the mount.
     unsafe { bindings::mntput(mount.as_ptr()) };
-    // SAFETY: The file comes with one reference, handed over here. It is in no descriptor table.
+    // SAFETY: A new file has one reference, and is in no descriptor table.
     Ok(unsafe { ARef::from_raw(file.cast()) })
 }
 
-/// How a file was opened.
+/// The open mode of a file.
 pub(crate) trait FileExt {
     /// Returns whether the file was opened for writing.
     fn is_writable(&self) -> bool;
@@ -202,11 +222,12 @@ impl FileExt for LocalFile {
     }
 }
 
-/// Writes `iov` to the file of `kiocb` at its position, which moves on by what was written.
+/// Writes `iov` to the file of `kiocb` at its position, and advances the position.
 ///
-/// Other writers, and changes of the size, wait. Readers and mappings do not.
+/// Holds the inode's lock: other writers and changes of the size wait, readers and page faults do
+/// not.
 ///
-/// Returns how many bytes were written.
+/// Returns the number of bytes written.
 ///
 /// # Context
 ///
@@ -214,12 +235,12 @@ impl FileExt for LocalFile {
 ///
 /// # Errors
 ///
-/// Only if not one byte was written:
-/// - `ENODEV`: the file is of another kind.
-/// - `EFBIG`: the position is past a limit of the process or of the file system.
+/// Only if no byte was written:
+/// - `ENODEV`: the file is not a file of such an inode.
+/// - `EFBIG`: the position is past `RLIMIT_FSIZE` or past the limit of the file system.
 /// - `EFAULT`: `iov` cannot be read.
 /// - `EINTR`: the task is being killed.
-/// - Otherwise those of [`InodeData::check_write`] and [`InodeData::write_begin`].
+/// - Otherwise the errors of [`InodeData::check_write`] and [`InodeData::write_begin`].
 ///
 /// C: `generic_file_write_iter()`, `mm/filemap.c`.
 #[inline]
@@ -229,7 +250,7 @@ pub(crate) fn write<T: InodeFile>(
 ) -> Result<usize> {
     let file = of_kiocb(kiocb);
     let guard = Inode::<T::Data>::of_file(file).ok_or(ENODEV)?.lock()?;
-    // SAFETY: Both are valid, and the inode of the file is locked.
+    // SAFETY: Both pointers are valid, and the inode of the file is locked.
     let len = unsafe { bindings::generic_write_checks(kiocb.as_raw(), iov.as_raw()) };
     let len = usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))?;
     if len == 0 {
@@ -241,23 +262,22 @@ pub(crate) fn write<T: InodeFile>(
         // SAFETY: `iov` is valid.
         unsafe { helpers::mmap_pool_iov_iter_truncate(iov.as_raw(), allowed as u64) };
     }
-    // SAFETY: Both are valid. All inodes that carry a `T::Data` have the operations that this asks
-    // for, and this one is locked.
+    // SAFETY: Both pointers are valid. Every inode with a `T::Data` has the required operations,
+    // and this one is locked.
     let written = unsafe { perform_write(kiocb.as_raw(), iov.as_raw()) };
     if written != Ok(allowed) {
-        // A folio that was added for the rest may be past the end, where it would never be found. A
-        // large one that reaches past it stays: it cannot be split there.
-        // Only a revoked inode refuses, and that has no pages.
+        // Remove a folio that was added for the rest and is past the end. A large folio that
+        // reaches past the end stays: it cannot be split there. The call fails for a revoked inode
+        // only, which has no pages.
         let _ = guard.set_len(guard.len_bytes());
     }
     written
 }
 
-/// Notes in the times and the mode of `file` that its inode, which is locked, is written: nobody can
-/// use it with the rights of its owner any more.
+/// Updates the times of `file` for a write, and removes the set-user-ID and set-group-ID bits of
+/// its inode, which is locked.
 ///
-/// A device node has times that nobody asks for, perhaps on a read-only file system, and no such
-/// rights: it stays as it is.
+/// Does nothing for a device node: its times are of no use, and its file system may be read-only.
 ///
 /// # Context
 ///
@@ -265,7 +285,7 @@ pub(crate) fn write<T: InodeFile>(
 ///
 /// # Errors
 ///
-/// - `EPERM` and others: a security module forbids to change the mode.
+/// - `EPERM` and others: a security module forbids the change of the mode.
 ///
 /// C: `file_modified()`, `fs/inode.c`.
 #[inline]
@@ -275,7 +295,7 @@ pub(crate) fn written<T: InodeData>(file: &LocalFile, _guard: &InodeGuard<'_, T>
     if mode & bindings::S_IFMT == bindings::S_IFREG {
         // SAFETY: The file is open, and its inode is locked.
         let ret = unsafe { bindings::file_modified(file.as_ptr()) };
-        // Asked here, since to ask in `to_result()` is a call.
+        // Checked here, because the compiler does not inline `to_result()`.
         if ret != 0 {
             return Err(Error::from_errno(ret));
         }
@@ -283,7 +303,7 @@ pub(crate) fn written<T: InodeData>(file: &LocalFile, _guard: &InodeGuard<'_, T>
     Ok(())
 }
 
-/// Tells those who watch `file` that it was written, where the VFS does not.
+/// Notifies the watchers of `file` of a write that the VFS does not see.
 ///
 /// # Context
 ///
@@ -295,8 +315,8 @@ pub(crate) fn notify_written(file: &LocalFile) {
     unsafe { helpers::mmap_pool_fsnotify_modify(file.as_ptr()) };
 }
 
-/// Tells those who watch the inode of `file` that its size was set, where the VFS does not. They hear of
-/// it even if the file was made by [`create`], whose other events the VFS keeps to itself.
+/// Notifies the watchers of the inode of `file` of a change of its size that the VFS does not see.
+/// This includes files made by [`create`], for which the VFS suppresses other events.
 ///
 /// # Context
 ///
@@ -304,17 +324,17 @@ pub(crate) fn notify_written(file: &LocalFile) {
 ///
 /// C: `fsnotify_change()`, `include/linux/fsnotify.h`, as `ftruncate()` calls it.
 pub(crate) fn notify_resized(file: &LocalFile) {
-    // SAFETY: The file is open, and so has a dentry.
+    // SAFETY: An open file has a dentry.
     unsafe { helpers::mmap_pool_fsnotify_resize(file.as_ptr()) };
 }
 
-/// Returns the file that is read or written.
+/// Returns the file of `kiocb`.
 pub(crate) fn of_kiocb<'a, T: ForeignOwnable>(kiocb: &Kiocb<'a, T>) -> &'a LocalFile {
     // SAFETY: The file of a `kiocb` is open.
     unsafe { LocalFile::from_raw_file((*kiocb.as_raw()).ki_filp) }
 }
 
-/// Notes in the times of a file that it was read.
+/// Updates the access time of `file`.
 ///
 /// C: `file_accessed()`.
 pub(crate) fn accessed(file: &LocalFile) {

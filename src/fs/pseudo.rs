@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pseudo file systems: what inodes without a name live on.
+//! Pseudo file systems: file systems for inodes without a name.
 //!
-//! Such a file system is never mounted by users and shows up nowhere. It exists because memory that
-//! belongs to an inode gets the kernel's whole machinery for mapped files: truncation, reverse
-//! mapping, migration, `mincore`, futexes, and more.
+//! Users cannot mount such a file system. It exists because the kernel handles mapped files
+//! completely: truncation, reverse mapping, migration, `mincore`, futexes, and more. Memory of an
+//! inode gets all of that.
 //!
 //! C header: `include/linux/pseudo_fs.h`.
 
 use super::inode::InodeData;
 use crate::helpers;
-use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::from_err_ptr,
-    ffi::{c_int, c_ulong},
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     prelude::*,
     str::as_char_ptr_in_const_context,
-    types::Opaque,
+    types::Opaque, //
 };
 
 /// A type of pseudo file system whose inodes carry a `T`.
 ///
-/// It has no owner, so a mount does not keep the module loaded: the module itself owns the only one.
+/// It has no owner: the module owns the only mount, so the mount must not keep the module loaded.
 ///
 /// C: `struct file_system_type`, `include/linux/fs.h`.
 pub(crate) struct FileSystemType<T>(Opaque<bindings::file_system_type>, PhantomData<fn() -> T>);
@@ -37,7 +44,7 @@ impl<T: InodeData> FileSystemType<T> {
         ..pin_init::zeroed()
     };
 
-    /// Creates the type, to be kept in a `static`.
+    /// Creates the type, for a `static`.
     pub(crate) const fn new(name: &'static CStr) -> Self {
         let fs_type = bindings::file_system_type {
             name: as_char_ptr_in_const_context(name),
@@ -48,7 +55,7 @@ impl<T: InodeData> FileSystemType<T> {
         Self(Opaque::new(fs_type), PhantomData)
     }
 
-    /// Returns whether `s_type` is this one.
+    /// Returns whether `s_type` is this type.
     pub(super) fn is(&self, s_type: *const bindings::file_system_type) -> bool {
         s_type == self.0.get()
     }
@@ -57,12 +64,12 @@ impl<T: InodeData> FileSystemType<T> {
     ///
     /// Called by the VFS with a new `fc` of this type.
     unsafe extern "C" fn init_fs_context(fc: *mut bindings::fs_context) -> c_int {
-        // SAFETY: `fc` is valid and new; the operations are static.
+        // SAFETY: `fc` is valid and new. The operations are static.
         unsafe { helpers::mmap_pool_init_pseudo(fc, T::MAGIC as c_ulong, &Self::SUPER_OPERATIONS) }
     }
 }
 
-/// A mount that inodes can be created on.
+/// A mount for new inodes.
 ///
 /// # Invariants
 ///
@@ -84,24 +91,25 @@ impl<T: InodeData> Mount<T> {
     }
 }
 
-/// The mount that exists as long as the module is loaded.
+/// The mount that exists while the module is loaded.
 ///
-/// Nothing is torn down while a pool goes: the last mount takes its super block along, which waits
-/// for whoever still holds an inode without a mount (`fsnotify_sb_delete()`, `fs/notify/fsnotify.c`),
-/// and that may be the task that evicts the inode (`fsnotify_put_inode_ref()`, `fs/notify/mark.c`).
+/// It must not be dropped in `evict`. The last mount destroys its super block, and that waits for
+/// tasks that hold an inode without a mount (`fsnotify_sb_delete()`, `fs/notify/fsnotify.c`). The
+/// task in `evict` may be such a task (`fsnotify_put_inode_ref()`, `fs/notify/mark.c`), and would
+/// wait for itself.
 ///
 /// # Invariants
 ///
 /// Owns one reference to the `vfsmount`, which is one of the type of `T`.
 pub(crate) struct InternalMount<T: InodeData>(NonNull<bindings::vfsmount>, PhantomData<fn() -> T>);
 
-// SAFETY: A mount may be used and dropped on any thread.
+// SAFETY: Any thread may use and drop a mount.
 unsafe impl<T: InodeData> Send for InternalMount<T> {}
-// SAFETY: Creating inodes is the VFS's business, which has its own locks.
+// SAFETY: A shared mount is only used to create inodes, for which the VFS has its own locks.
 unsafe impl<T: InodeData> Sync for InternalMount<T> {}
 
 impl<T: InodeData> InternalMount<T> {
-    /// Mounts the file system, for the module's own use.
+    /// Mounts the file system internally.
     ///
     /// # Errors
     ///
@@ -111,7 +119,7 @@ impl<T: InodeData> InternalMount<T> {
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: The file system type is static and complete.
         let mnt = unsafe { bindings::kern_mount(T::file_system_type().0.get()) };
-        // INVARIANT: The reference is handed over by the call.
+        // INVARIANT: `kern_mount()` returns a reference.
         Ok(Self(
             NonNull::new(from_err_ptr(mnt)?).ok_or(ENOMEM)?,
             PhantomData,
@@ -120,13 +128,14 @@ impl<T: InodeData> InternalMount<T> {
 
     /// Waits until the mount has no other reference.
     ///
-    /// An inode with files holds a [`ModuleRef`](super::ModuleRef), so the module is not unloaded
-    /// before it is evicted. What can still be under way then is the end of `path_put()`: the code of
-    /// the module that evicts the inode runs in its `dput()`, and its `mntput()` comes after that.
+    /// An inode with files holds a [`ModuleRef`](super::ModuleRef), so the module is unloaded after
+    /// the inode is evicted. `path_put()` evicts the inode in its `dput()`, with code of the
+    /// module, and then calls `mntput()`. So that code has returned when the mount has no other
+    /// reference.
     fn wait_until_unused(&self) {
         let mnt = self.0.as_ptr();
-        // SAFETY: The mount is valid. `may_umount()` wants two references, ours are the only ones
-        // when it says yes.
+        // SAFETY: The mount is valid. `may_umount()` returns true if there are no references other
+        // than the two that this function knows of.
         unsafe {
             bindings::mntget(mnt);
             while bindings::may_umount(mnt) == 0 {
@@ -141,7 +150,7 @@ impl<T: InodeData> Deref for InternalMount<T> {
     type Target = Mount<T>;
 
     fn deref(&self) -> &Mount<T> {
-        // SAFETY: By the type invariants, as long as `self` exists.
+        // SAFETY: By the type invariants the mount is valid while `self` exists.
         unsafe { Mount::from_raw(self.0) }
     }
 }
@@ -149,8 +158,8 @@ impl<T: InodeData> Deref for InternalMount<T> {
 impl<T: InodeData> Drop for InternalMount<T> {
     fn drop(&mut self) {
         self.wait_until_unused();
-        // SAFETY: By the type invariants the reference is ours. It is the last, so the super block
-        // is gone when this returns.
+        // SAFETY: By the type invariants `self` owns a reference. It is the last, so the super
+        // block is destroyed when this returns.
         unsafe { bindings::kern_unmount(self.0.as_ptr()) };
     }
 }

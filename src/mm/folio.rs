@@ -2,27 +2,40 @@
 
 //! Folios: physically contiguous runs of pages, the unit of the page cache.
 //!
-//! The state of a folio is its type: [`NewFolio`] belongs to nobody else, [`Folio`] is in a page
-//! cache and others may use it, [`LockedFolio`] is in a page cache and its lock is held.
+//! The type tells the state of a folio. A [`NewFolio`] is in no page cache and has one owner. A
+//! [`Folio`] is in a page cache and shared. A [`LockedFolio`] is in a page cache, with its lock
+//! held.
 //!
-//! Userspace may write to a mapped folio at any time. Its bytes are therefore never behind a Rust
-//! reference: they are only copied, by the kernel's own functions.
+//! Userspace may write to a mapped folio at any time. So its bytes are never behind a Rust
+//! reference: the kernel's own functions copy them.
 //!
 //! C header: `include/linux/pagemap.h`.
 
 use super::{
-    node::{Node, Nodes},
-    policy::{Allowed, MemPolicy},
+    node::{
+        Node,
+        Nodes, //
+    },
+    policy::{
+        Allowed,
+        MemPolicy, //
+    }, //
 };
 use crate::helpers;
-use core::{ops::Deref, ptr::NonNull};
+use core::{
+    ops::Deref,
+    ptr::NonNull, //
+};
 use kernel::{
     alloc::AllocError,
     bindings,
     iov::IovIterDest,
     prelude::*,
-    sync::aref::{ARef, AlwaysRefCounted},
-    types::Opaque,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::Opaque, //
 };
 
 /// A folio in a page cache.
@@ -33,13 +46,13 @@ use kernel::{
 #[repr(transparent)]
 pub(crate) struct Folio(Opaque<bindings::folio>);
 
-// SAFETY: A folio may be used and freed by any thread; its lock belongs to none.
+// SAFETY: Any thread may use and free a folio. Its lock has no owner.
 unsafe impl Send for Folio {}
-// SAFETY: The functions below leave what needs a lock to the kernel, which takes it.
+// SAFETY: The methods call kernel functions that take the locks they need.
 unsafe impl Sync for Folio {}
 
-// SAFETY: The functions below use the folio's own reference count, and a folio is freed when its
-// last reference is put.
+// SAFETY: The methods use the folio's own reference count. A folio is freed with its last
+// reference.
 unsafe impl AlwaysRefCounted for Folio {
     fn inc_ref(&self) {
         // SAFETY: By the type invariants the count is not zero.
@@ -57,18 +70,18 @@ impl Folio {
         self.0.get()
     }
 
-    /// Returns the part of the folio that holds the `len` bytes from byte `pos` of the page cache, or
-    /// the first of them. Byte `pos` has to be in the folio.
+    /// Returns the bytes from byte `pos` of the page cache on, at most `len` and not past the end
+    /// of the folio. The folio has to hold byte `pos`.
     ///
     /// # Errors
     ///
-    /// - `EIO`: some of the folio's memory is known to be broken. (Who maps it is told by the core.)
+    /// - `EIO`: the folio has a hardware memory error.
     ///
     /// C: `folio_size()`, `offset_in_folio()`, `include/linux/mm.h`.
     pub(crate) fn part(&self, pos: u64, len: usize) -> Result<Part<'_>> {
         // SAFETY: By the type invariants the folio is valid.
         let len_bytes = unsafe { helpers::mmap_pool_folio_whole_size(self.as_ptr()) };
-        // A folio begins at a multiple of its size, which is a power of two.
+        // The size of a folio is a power of two, and its offset in the page cache a multiple of it.
         let mask = len_bytes.checked_sub(1).ok_or(EIO)?;
         let offset = pos as usize & mask;
         // INVARIANT: Clipped to the folio.
@@ -79,8 +92,8 @@ impl Folio {
         })
     }
 
-    /// Returns the page of the page cache that follows the folio. It stays, even when the folio
-    /// leaves the page cache: a reference keeps it from being split.
+    /// Returns the index of the page after the folio. It does not change: a reference prevents a
+    /// split, and the index stays when the folio leaves the page cache.
     ///
     /// C: `folio_next_index()`.
     pub(crate) fn end(&self) -> usize {
@@ -88,15 +101,17 @@ impl Folio {
         unsafe { helpers::mmap_pool_folio_next_index(self.as_ptr()) }
     }
 
-    /// Returns the number of pages. It stays: a reference keeps the folio from being split.
+    /// Returns the number of pages. It does not change: a reference prevents a split.
     pub(crate) fn nr_pages(&self) -> usize {
         // SAFETY: By the type invariants the folio is valid.
         unsafe { helpers::mmap_pool_folio_nr_pages(self.as_ptr()) }
     }
 
+    /// Checks for a hardware memory error.
+    ///
     /// # Errors
     ///
-    /// - `EIO`: some of the folio's memory is known to be broken.
+    /// - `EIO`: the folio has a hardware memory error.
     ///
     /// C: `folio_contain_hwpoisoned_page()`, `include/linux/page-flags.h`.
     pub(crate) fn check_intact(&self) -> Result {
@@ -109,7 +124,7 @@ impl Folio {
     }
 
     fn head_page(&self) -> *mut bindings::page {
-        // CAST: `struct folio` begins with the `struct page` of its first page.
+        // CAST: The first member of `struct folio` is the `struct page` of its first page.
         self.as_ptr().cast()
     }
 }
@@ -118,7 +133,7 @@ impl Folio {
 ///
 /// # Invariants
 ///
-/// They are within the folio.
+/// The bytes are within the folio.
 pub(crate) struct Part<'a> {
     folio: &'a Folio,
     offset: usize,
@@ -131,8 +146,8 @@ impl Part<'_> {
         self.len
     }
 
-    /// Copies the bytes into `iov` and returns how many it copied: fewer if a fault on the other side
-    /// could not be resolved.
+    /// Copies the bytes into `iov`. Returns the number of bytes copied: fewer if `iov` is not
+    /// writable.
     ///
     /// # Context
     ///
@@ -142,14 +157,14 @@ impl Part<'_> {
     #[inline]
     pub(crate) fn copy_to_iter(&self, iov: &mut IovIterDest<'_>) -> usize {
         let page = self.folio.head_page();
-        // SAFETY: The reference keeps the folio; the bytes are within it. They are read as plain
-        // memory, racing with userspace at most, which C permits here.
+        // SAFETY: The reference keeps the folio, and the bytes are within it. Userspace may write
+        // them at the same time; `copy_page_to_iter()` allows that.
         unsafe { bindings::copy_page_to_iter(page, self.offset, self.len, iov.as_raw()) }
     }
 }
 
-/// Returns `gfp` as it is for a single page, and without what makes an allocation wait or disturb
-/// others for more: those are a bonus.
+/// Returns the flags to allocate `nr_pages` pages: `gfp` for a single page, and without reclaim for
+/// more, because extra pages are optional.
 pub(super) fn gfp_for(nr_pages: usize, gfp: bindings::gfp_t) -> bindings::gfp_t {
     if nr_pages > 1 {
         light(gfp)
@@ -158,7 +173,7 @@ pub(super) fn gfp_for(nr_pages: usize, gfp: bindings::gfp_t) -> bindings::gfp_t 
     }
 }
 
-/// Takes from `gfp` whatever makes an allocation wait or disturb others.
+/// Removes reclaim and access to memory reserves from `gfp`.
 ///
 /// C: `GFP_TRANSHUGE_LIGHT`, `include/linux/gfp_types.h`.
 fn light(gfp: bindings::gfp_t) -> bindings::gfp_t {
@@ -166,7 +181,7 @@ fn light(gfp: bindings::gfp_t) -> bindings::gfp_t {
     unsafe { helpers::mmap_pool_gfp_light(gfp) }
 }
 
-/// Makes an allocation with `gfp` fail where the first node it asks has no memory.
+/// Restricts `gfp` to the first node: the allocation fails if it has no free memory.
 ///
 /// C: `__GFP_THISNODE`.
 fn this_node(gfp: bindings::gfp_t) -> bindings::gfp_t {
@@ -174,8 +189,7 @@ fn this_node(gfp: bindings::gfp_t) -> bindings::gfp_t {
     unsafe { helpers::mmap_pool_gfp_this_node(gfp) }
 }
 
-/// Returns the number of pages, as a power of two, of a huge page: what an entry maps that is one
-/// level above those of pages. 0 if the kernel has no such pages.
+/// Returns the order of a huge page, which one PMD entry maps. 0 if the kernel has no huge pages.
 ///
 /// C: `PMD_ORDER`, `include/linux/pgtable.h`.
 pub(crate) fn pmd_order() -> u32 {
@@ -183,7 +197,7 @@ pub(crate) fn pmd_order() -> u32 {
     unsafe { helpers::mmap_pool_pmd_order() }
 }
 
-/// Writes `len` zero bytes into `iov` and returns how many it wrote.
+/// Writes `len` zero bytes into `iov`. Returns the number of bytes written.
 ///
 /// # Context
 ///
@@ -195,19 +209,18 @@ pub(crate) fn copy_zeroes_to_iter(len: usize, iov: &mut IovIterDest<'_>) -> usiz
     unsafe { bindings::iov_iter_zero(len, iov.as_raw()) }
 }
 
-/// A zeroed folio that nobody else knows yet.
+/// A zeroed folio with a single owner.
 ///
 /// # Invariants
 ///
-/// Owns the only reference; the folio is zeroed, uptodate, unlocked, charged to no memory cgroup and
-/// in no page cache.
+/// Owns the only reference. The folio is zeroed, uptodate, unlocked, charged to no memory cgroup
+/// and in no page cache.
 pub(crate) struct NewFolio(ARef<Folio>);
 
 impl NewFolio {
     /// Allocates a folio of `1 << order` pages.
     ///
-    /// A large one is taken if there is one: nothing is reclaimed or compacted for it, as in
-    /// `GFP_TRANSHUGE_LIGHT`.
+    /// A large folio is allocated without reclaim and compaction, as with `GFP_TRANSHUGE_LIGHT`.
     ///
     /// # Context
     ///
@@ -218,12 +231,12 @@ impl NewFolio {
         let gfp = gfp_for(1 << order, gfp) | bindings::__GFP_ZERO;
         // SAFETY: The function has no preconditions.
         let folio = unsafe { helpers::mmap_pool_folio_alloc(gfp, order) };
-        // SAFETY: The allocation has just succeeded or failed, with `__GFP_ZERO`.
+        // SAFETY: The pointer is a new allocation with `__GFP_ZERO`, or null.
         unsafe { Self::from_raw(folio) }
     }
 
-    /// Allocates a folio of `1 << order` pages that is to hold page `pgoff`, from the nodes that `policy`
-    /// says. Otherwise as [`Self::zeroed`].
+    /// Allocates a folio of `1 << order` pages for page `pgoff`, on the nodes of `policy`.
+    /// Otherwise as [`Self::zeroed`].
     ///
     /// # Context
     ///
@@ -249,7 +262,8 @@ impl NewFolio {
         }
     }
 
-    /// Allocates a folio of `1 << order` pages from the nearest to `node` of `nodes`, or of all.
+    /// Allocates a folio of `1 << order` pages on the node of `nodes` that is nearest to `node`.
+    /// Without `nodes` any node will do.
     fn zeroed_on(
         node: Node,
         nodes: Option<&Nodes>,
@@ -258,17 +272,17 @@ impl NewFolio {
     ) -> Result<Self, AllocError> {
         let nodes = nodes.map_or(core::ptr::null(), Nodes::as_ptr).cast_mut();
         let gfp = gfp | bindings::__GFP_ZERO;
-        // SAFETY: The node is a valid one. The set is null or valid, and only read.
+        // SAFETY: The node is valid. The set is null or valid, and only read.
         let folio = unsafe { helpers::mmap_pool_folio_alloc_nodes(gfp, order, node.id(), nodes) };
-        // SAFETY: The allocation has just succeeded or failed, with `__GFP_ZERO`.
+        // SAFETY: The pointer is a new allocation with `__GFP_ZERO`, or null.
         unsafe { Self::from_raw(folio) }
     }
 
-    /// Allocates a folio of `1 << order` pages on `node` that is to wait for its use. It is taken if
-    /// there is one: nothing is reclaimed or compacted for it.
+    /// Allocates a folio of `1 << order` pages on `node` for later use, without reclaim and
+    /// compaction.
     ///
-    /// While it waits nothing can move it, so it does not come from where everything has to be
-    /// movable.
+    /// The kernel cannot migrate a folio that is in no page cache. So the folio is not allocated in
+    /// a zone of movable memory.
     ///
     /// # Context
     ///
@@ -282,13 +296,13 @@ impl NewFolio {
 
     /// # Safety
     ///
-    /// `folio` is a new allocation with `__GFP_ZERO`, handed over, or null.
+    /// `folio` is null or a new allocation with `__GFP_ZERO`. The caller gives up its reference.
     unsafe fn from_raw(folio: *mut bindings::folio) -> Result<Self, AllocError> {
         let folio = NonNull::new(folio).ok_or(AllocError)?;
-        // SAFETY: The folio is ours alone and `__GFP_ZERO` has initialised all of it.
+        // SAFETY: This is the only reference, and `__GFP_ZERO` has initialised the folio.
         unsafe { helpers::mmap_pool_folio_mark_uptodate(folio.as_ptr()) };
-        // INVARIANT: As the allocation's only owner, all of the above holds.
-        // SAFETY: The allocation comes with one reference, handed over here.
+        // INVARIANT: The allocation is new, zeroed and marked uptodate.
+        // SAFETY: The caller gives up the reference of the allocation.
         Self(unsafe { ARef::from_raw(folio.cast()) })
             .intact()
             .ok_or(AllocError)
@@ -299,14 +313,14 @@ impl NewFolio {
         self.0.nr_pages()
     }
 
-    /// Returns the folio unless some of its memory is known to be broken.
+    /// Returns the folio, or `None` if it has a hardware memory error.
     ///
-    /// Of a folio that is in no page cache nothing is told when its memory breaks: the page is marked,
-    /// and that is all (`memory_failure()`, `mm/memory-failure.c`). When the page is freed by itself,
-    /// the page allocator keeps it out of use. A page of a large folio would come back from there
-    /// (`free_pages_prepare()`, `mm/page_alloc.c`), so such a folio is never freed.
+    /// For a folio in no page cache, `memory_failure()` (`mm/memory-failure.c`) sets the page flag
+    /// and does nothing else. The page allocator does not reuse a single page with that flag. It
+    /// would reuse such a page of a large folio (`free_pages_prepare()`, `mm/page_alloc.c`), so a
+    /// large folio is never freed.
     pub(crate) fn intact(self) -> Option<Self> {
-        // SAFETY: By the type invariants the folio is ours alone.
+        // SAFETY: By the type invariants this is the only reference.
         if unsafe { helpers::mmap_pool_folio_set_aside_if_broken(self.as_ptr()) } {
             if self.nr_pages() > 1 {
                 core::mem::forget(self);
@@ -321,34 +335,34 @@ impl NewFolio {
         self.0.as_ptr()
     }
 
-    /// Declares the folio to be in a page cache and locked.
+    /// Returns the folio as one that is in a page cache, with its lock held.
     ///
     /// # Safety
     ///
-    /// `filemap_add_folio()` has succeeded on it.
+    /// `filemap_add_folio()` has added the folio.
     pub(super) unsafe fn assume_added(self) -> LockedFolio {
         // INVARIANT: `filemap_add_folio()` returns the folio locked.
         LockedFolio(self.0)
     }
 }
 
-/// New folios, linked through themselves: a list of any length takes no memory of its own.
+/// A list of new folios. The links are in the folios, so the list allocates nothing.
 ///
 /// # Invariants
 ///
-/// `top` is null or the first of `len` folios, each of which has the next in its `lru`. The list owns
-/// what a [`NewFolio`] owns of each.
+/// `top` is null or the first of `len` folios. The `lru` member of each folio points to the next.
+/// The list owns each folio as a [`NewFolio`] does.
 pub(crate) struct NewFolioList {
     top: *mut bindings::folio,
     len: usize,
 }
 
-// SAFETY: The list owns its folios, which any thread may use and free.
+// SAFETY: The list owns its folios, and any thread may use and free a folio.
 unsafe impl Send for NewFolioList {}
 
 impl NewFolioList {
     pub(crate) const fn new() -> Self {
-        // INVARIANT: An empty list.
+        // INVARIANT: The list is empty.
         Self {
             top: core::ptr::null_mut(),
             len: 0,
@@ -361,9 +375,9 @@ impl NewFolioList {
     }
 
     pub(crate) fn push(&mut self, folio: NewFolio) {
-        // INVARIANT: The folio is the first now, and has the one before it as its next.
+        // INVARIANT: The folio becomes the first, and its next is the former first.
         let folio = ARef::into_raw(folio.0).cast().as_ptr();
-        // SAFETY: The list owns the folio, so nobody else uses its `lru`.
+        // SAFETY: The list owns the folio, so its `lru` member is unused.
         unsafe { helpers::mmap_pool_folio_set_next(folio, self.top) };
         self.top = folio;
         self.len += 1;
@@ -371,11 +385,11 @@ impl NewFolioList {
 
     pub(crate) fn pop(&mut self) -> Option<NewFolio> {
         let folio = NonNull::new(self.top)?;
-        // INVARIANT: The next folio is the first now.
-        // SAFETY: By the type invariants the folio is ours, and has the next in its `lru`.
+        // INVARIANT: The next folio becomes the first.
+        // SAFETY: By the type invariants the folio is valid, and `lru` points to the next.
         self.top = unsafe { helpers::mmap_pool_folio_next(folio.as_ptr()) };
         self.len -= 1;
-        // INVARIANT: What the list owned of the folio is handed over.
+        // INVARIANT: The list gives up its ownership of the folio.
         // SAFETY: By the type invariants the list owns a reference.
         Some(NewFolio(unsafe { ARef::from_raw(folio.cast()) }))
     }
@@ -387,7 +401,7 @@ impl Drop for NewFolioList {
     }
 }
 
-/// A folio of a page cache whose lock is held: it cannot be truncated.
+/// A folio in a page cache, with its lock held. Truncation waits for the lock.
 ///
 /// # Invariants
 ///
@@ -397,32 +411,32 @@ pub(crate) struct LockedFolio(ARef<Folio>);
 impl LockedFolio {
     /// # Safety
     ///
-    /// `folio` is in a page cache and locked; the caller hands over the lock and a reference.
+    /// `folio` is in a page cache and locked. The caller gives up the lock and a reference.
     pub(crate) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
-        // INVARIANT: As the caller promises.
-        // SAFETY: The caller hands over a reference.
+        // INVARIANT: The caller's promise.
+        // SAFETY: The caller gives up a reference.
         Self(unsafe { ARef::from_raw(folio.cast()) })
     }
 
-    /// Declares that nobody has used the folio, which is new, so that it may be taken away again. It
-    /// counts as used from the next [`Mapping::lock_folio`] on that is about a page of the file, and
-    /// cannot be mapped before.
+    /// Marks the folio, which is new, as unused. The call that allocated it may remove it again.
+    /// The next [`PageCache::lock_folio`] for a page below the end of the file marks it as used. It
+    /// is not mapped before that.
     ///
-    /// [`Mapping::lock_folio`]: super::mapping::Mapping::lock_folio
+    /// [`PageCache::lock_folio`]: super::page_cache::PageCache::lock_folio
     ///
-    /// C: `folio_clear_uptodate()`: that is how `shmem_fallocate()` tells its own folios.
+    /// C: `folio_clear_uptodate()`. `shmem_fallocate()` marks its new folios in the same way.
     pub(crate) fn set_unused(&self) {
         // SAFETY: By the type invariants the folio is locked.
         unsafe { helpers::mmap_pool_folio_clear_uptodate(self.as_ptr()) };
     }
 
-    /// Declares the folio to be used.
+    /// Marks the folio as used.
     pub(super) fn set_used(&self) {
         // SAFETY: By the type invariants the folio is locked.
         unsafe { helpers::mmap_pool_folio_set_uptodate(self.as_ptr()) };
     }
 
-    /// Returns whether nobody has used the folio since [`Self::set_unused`].
+    /// Returns whether the folio is marked as unused.
     pub(super) fn is_unused(&self) -> bool {
         // SAFETY: By the type invariants the folio is locked.
         unsafe { !helpers::mmap_pool_folio_test_uptodate(self.as_ptr()) }

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory nodes of a NUMA machine; any other has one.
+//! NUMA nodes. A machine without NUMA has one node.
 //!
 //! C headers: `include/linux/nodemask.h`, `include/linux/topology.h`.
 
 use crate::helpers;
-use kernel::{bindings, ffi::c_int};
+use kernel::{
+    bindings,
+    ffi::c_int, //
+};
 
 /// A node.
 ///
 /// # Invariants
 ///
-/// The node is below `nr_node_ids`.
+/// The number is below `nr_node_ids`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node(c_int);
 
 impl Node {
-    /// Returns the nodes that have memory now.
+    /// Returns the nodes with memory.
     ///
     /// C: `for_each_node_state(…, N_MEMORY)`.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
@@ -29,18 +32,18 @@ impl Node {
             .map(Self)
     }
 
-    /// Returns the node that the running task gets its memory from when it has no wishes and there
-    /// is some. The next moment it may run elsewhere, so this is a hint.
+    /// Returns the node nearest to the running processor. The task may run on another processor a
+    /// moment later, so this is a hint.
     ///
     /// C: `numa_mem_id()`.
     pub(crate) fn nearest() -> Self {
-        // INVARIANT: A node that a processor gets its memory from is a valid one.
+        // INVARIANT: The nearest node is a valid node.
         // SAFETY: The function has no preconditions.
         Self(unsafe { helpers::mmap_pool_numa_mem_id() })
     }
 
-    /// Returns [`Self::nearest`], or `None` if a memory policy or a cpuset of the running task says
-    /// otherwise.
+    /// Returns [`Self::nearest`], or `None` if the running task has a memory policy or its cpuset
+    /// forbids that node.
     pub(crate) fn preferred() -> Option<Self> {
         // SAFETY: The function has no preconditions.
         if unsafe { helpers::mmap_pool_has_mempolicy() } {
@@ -49,11 +52,11 @@ impl Node {
         Some(Self::nearest()).filter(|node| node.is_allowed())
     }
 
-    /// Returns whether the cpuset of the running task lets it have memory of the node.
+    /// Returns whether the cpuset of the running task allows memory of the node.
     ///
     /// C: `cpuset_current_mems_allowed`.
     pub(crate) fn is_allowed(self) -> bool {
-        // SAFETY: By the type invariants the node is a valid one.
+        // SAFETY: By the type invariants the node is valid.
         unsafe { helpers::mmap_pool_node_allowed(self.0) }
     }
 
@@ -92,13 +95,13 @@ impl Nodes {
         &raw const self.0
     }
 
-    /// Returns those of the nodes that have memory now, in the order of their numbers.
+    /// Returns the nodes of the set that have memory, in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Node> + '_ {
-        // SAFETY: The node is a valid one, so it has a bit.
+        // SAFETY: The node is valid, so it has a bit.
         Node::all().filter(|node| unsafe { helpers::mmap_pool_node_isset(node.0, &self.0) })
     }
 
-    /// Returns that of the nodes that is the nearest to `node`, or `None` if there are none.
+    /// Returns the node of the set that is nearest to `node`, or `None` if the set is empty.
     ///
     /// C: `nearest_node_nodemask()`.
     pub(crate) fn nearest_to(&self, node: Node) -> Option<Node> {
@@ -107,9 +110,9 @@ impl Nodes {
         }
         #[cfg(CONFIG_NUMA)]
         {
-            // SAFETY: The node is a valid one; the set is only read.
+            // SAFETY: The node is valid. The set is only read.
             let id = unsafe { bindings::nearest_node_nodemask(node.0, self.as_ptr().cast_mut()) };
-            // INVARIANT: As checked.
+            // INVARIANT: `iter()` returns valid nodes only.
             return self
                 .iter()
                 .map(|node| node.0)

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory policies: from which nodes of a NUMA machine memory comes.
+//! NUMA memory policies: on which nodes memory is allocated.
 //!
-//! What a policy means is decided in `policy_nodemask()` and `alloc_pages_mpol()` of
-//! `mm/mempolicy.c`, which modules cannot call. This says the same of a copy of a policy.
+//! The kernel applies a policy in `policy_nodemask()` and `alloc_pages_mpol()` (`mm/mempolicy.c`).
+//! They are not exported, so [`MemPolicy`] is a copy of a policy with the same rules.
 //!
 //! C header: `struct mempolicy`, `include/linux/mempolicy.h`.
 
 #![cfg_attr(not(CONFIG_NUMA), allow(dead_code))]
 
-use super::node::{Node, Nodes};
+use super::node::{
+    Node,
+    Nodes, //
+};
 #[cfg(CONFIG_NUMA)]
-use {crate::helpers, kernel::bindings};
+use {
+    crate::helpers,
+    kernel::bindings, //
+};
 
 /// A memory policy.
 #[derive(Clone, PartialEq)]
@@ -21,25 +27,25 @@ pub(crate) struct MemPolicy {
     home: Option<Node>,
 }
 
-/// What the nodes of a policy are for.
+/// How a policy uses its nodes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// The first of them, if it has memory.
+    /// The first node, else any node.
     Preferred,
-    /// One of them, if one has memory.
+    /// One of the nodes, else any node.
     PreferredMany,
-    /// One of them.
+    /// One of the nodes, never another.
     Bind,
-    /// Each in turn.
+    /// The nodes in turn.
     Interleave,
-    /// Nothing: memory comes from where the task runs.
+    /// No nodes: the node nearest to the running processor.
     Local,
 }
 
-/// Which nodes may serve an allocation.
+/// The nodes that may serve an allocation.
 pub(crate) enum Allowed<'a> {
     Any,
-    /// These, and without memory there any.
+    /// These, and any other if they have no free memory.
     Rather(&'a Nodes),
     Only(&'a Nodes),
 }
@@ -47,12 +53,12 @@ pub(crate) enum Allowed<'a> {
 impl MemPolicy {
     /// Returns a copy of `policy`.
     ///
-    /// The weights of `MPOL_WEIGHTED_INTERLEAVE` are not known to modules: it is taken for
+    /// Modules cannot read the weights of `MPOL_WEIGHTED_INTERLEAVE`, so it counts as
     /// `MPOL_INTERLEAVE`.
     ///
     /// # Safety
     ///
-    /// `policy` is valid, and nobody changes it.
+    /// `policy` is valid and does not change during the call.
     #[cfg(CONFIG_NUMA)]
     pub(super) unsafe fn copy_of(policy: *const bindings::mempolicy) -> Self {
         // SAFETY: The caller's promise.
@@ -81,7 +87,7 @@ impl MemPolicy {
         }
     }
 
-    /// Returns the node to ask first for a folio of `1 << order` pages that is to hold page `pgoff`.
+    /// Returns the first node to try for a folio of `1 << order` pages that holds page `pgoff`.
     pub(crate) fn node(&self, pgoff: usize, order: u32) -> Node {
         match self.mode {
             Mode::Preferred => self.nodes.iter().next(),
@@ -100,17 +106,17 @@ impl MemPolicy {
         .unwrap_or_else(Node::nearest)
     }
 
-    /// Returns which nodes may serve an allocation of the running task.
+    /// Returns the nodes that may serve an allocation of the running task.
     pub(crate) fn allowed(&self) -> Allowed<'_> {
         match self.mode {
-            // The task may have been moved to other nodes since.
+            // The cpuset of the task may have changed since `mbind()`.
             Mode::Bind if self.nodes.iter().any(Node::is_allowed) => Allowed::Only(&self.nodes),
             Mode::PreferredMany => Allowed::Rather(&self.nodes),
             _ => Allowed::Any,
         }
     }
 
-    /// Returns whether a folio of several pages may come from another node than the first. If not,
+    /// Returns whether a large folio may come from another node than [`Self::node`]. Otherwise
     /// single pages of that node are better.
     pub(crate) fn is_interleaved(&self) -> bool {
         self.mode == Mode::Interleave

@@ -6,26 +6,32 @@
 
 use super::node::Node;
 use crate::helpers;
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
-    ffi::{c_int, c_ulong},
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     prelude::*,
-    sync::Arc,
+    sync::Arc, //
 };
 
-/// A cache that can give memory back.
+/// A cache whose objects the kernel may ask to free.
 pub(crate) trait Shrinker: Send + Sync + 'static {
-    /// Returns how many objects of `node` could be freed.
+    /// Returns the number of objects on `node` that can be freed.
     ///
     /// # Context
     ///
-    /// Reclaim: whoever allocates memory may be waiting. Must not allocate.
+    /// Memory reclaim. Must not allocate, nor take a lock under which memory is allocated.
     ///
     /// C: `shrinker::count_objects`.
     fn count(&self, node: Node) -> usize;
 
-    /// Frees about `nr_objects` objects of `node` and returns how many it did free.
+    /// Frees about `nr_objects` objects of `node`. Returns the number of freed objects.
     ///
     /// # Context
     ///
@@ -35,7 +41,7 @@ pub(crate) trait Shrinker: Send + Sync + 'static {
     fn scan(&self, node: Node, nr_objects: usize) -> usize;
 }
 
-/// The registration of a [`Shrinker`]; the kernel asks it until this is dropped.
+/// The registration of a [`Shrinker`]. Dropping it unregisters the shrinker.
 ///
 /// # Invariants
 ///
@@ -59,7 +65,8 @@ impl<T: Shrinker> Registration<T> {
         // SAFETY: The name is copied.
         let shrinker = unsafe { helpers::mmap_pool_shrinker_alloc(name.as_char_ptr()) };
         let shrinker = NonNull::new(shrinker).ok_or(ENOMEM)?;
-        // SAFETY: The shrinker is ours alone until it is registered, and complete then.
+        // SAFETY: Only this function uses the shrinker until it is registered, and all fields that
+        // the kernel needs are set by then.
         unsafe {
             let raw = shrinker.as_ptr();
             (*raw).count_objects = Some(Self::count_objects);
@@ -74,7 +81,7 @@ impl<T: Shrinker> Registration<T> {
 
     /// # Safety
     ///
-    /// `shrinker` is registered by [`Registration::new`], and stays so for `'a`.
+    /// `shrinker` was registered by [`Registration::new`] and stays registered for `'a`.
     unsafe fn cache<'a>(shrinker: *mut bindings::shrinker) -> &'a T {
         // SAFETY: By the type invariants the registration owns a reference.
         unsafe { &*(*shrinker).private_data.cast::<T>() }
@@ -87,7 +94,7 @@ impl<T: Shrinker> Registration<T> {
         shrinker: *mut bindings::shrinker,
         sc: *mut bindings::shrink_control,
     ) -> c_ulong {
-        // SAFETY: The caller's promise; the node is one.
+        // SAFETY: The caller's promise. `nid` is the number of a node.
         let node = unsafe { Node::from_raw((*sc).nid) };
         // SAFETY: The caller's promise.
         match unsafe { Self::cache(shrinker) }.count(node) {

@@ -1,48 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations on a mapping: a driver's page-fault handler.
+//! Page-fault handlers that return folios of a page cache.
 //!
-//! A driver implements [`VmOperations`] and calls [`install`] from its `mmap` file operation. From
-//! then on the handler resolves the faults of that VMA.
+//! A driver implements [`VmOperations`] and calls [`install`] from its `mmap` file operation. The
+//! handler then resolves the page faults of that VMA.
 //!
-//! What the types rule out:
+//! This is for drivers whose pages are in a page cache: those of an inode, as here. Other kinds of
+//! handlers are not supported yet: ones that return a page outside of a page cache (`vmf->page`
+//! without a lock), and ones that insert a page or a PFN themselves (`vmf_insert_page()`,
+//! `vmf_insert_pfn()`, `VM_FAULT_NOPAGE`).
 //!
-//! - A handler that claims to have mapped a page itself, but has not (`VM_FAULT_NOPAGE` without an
-//!   insertion), makes the task fault for ever. The only success here is a folio to map.
-//! - An errno is not a `vm_fault_t`. [`FaultError`] is the only error, and converts from
-//!   [`Error`] in one place, by the rule of `vmf_error()`.
-//! - A folio that is truncated while its fault is under way would leave a stale page-table entry.
-//!   A [`LockedFolio`] cannot be truncated until the core has mapped it.
-//! - A folio of another page cache, or of another place in this one, is not mapped: it is looked at
-//!   before the core gets it.
-//! - A [`VmFault`] cannot outlive the call, and a handler runs on VMAs that were set up by
-//!   [`install`] alone.
+//! The types rule out these mistakes:
+//!
+//! - `VM_FAULT_NOPAGE` without an inserted page makes the task fault for ever. Here a handler
+//!   succeeds only with a folio.
+//! - An errno is not a `vm_fault_t`. [`FaultError`] is the only error type. It converts from
+//!   [`Error`] by the rule of `vmf_error()`.
+//! - A folio that is truncated during the fault leaves a stale page-table entry. Truncation waits
+//!   for the lock of a [`LockedFolio`], which is held until the core has mapped the folio.
+//! - A folio of another page cache, or of another index, must not be mapped. [`VmFault::finish`]
+//!   checks both before the core gets the folio.
+//! - A [`VmFault`] cannot outlive the call.
+//! - A handler runs only for VMAs that [`install`] has set up.
 //!
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
-use super::{folio::LockedFolio, policy::MemPolicy};
+use super::{
+    folio::LockedFolio,
+    policy::MemPolicy, //
+};
 use crate::helpers;
-use core::{marker::PhantomData, ops::Range};
+use core::{
+    marker::PhantomData,
+    ops::Range, //
+};
 use kernel::{
     bindings,
     ffi::c_int,
-    fs::{File, LocalFile},
-    mm::virt::{flags, VmaNew},
+    fs::{
+        File,
+        LocalFile, //
+    },
+    mm::virt::{
+        flags,
+        VmaNew, //
+    },
     page::PAGE_SHIFT,
     prelude::*,
     types::NotThreadSafe,
-    warn_on,
+    warn_on, //
 };
 #[cfg(CONFIG_NUMA)]
-use kernel::{error::from_result, mm::virt::VmaRef};
+use kernel::{
+    error::from_result,
+    mm::virt::VmaRef, //
+};
 
-/// An object that files give access to, and that can be mapped through them.
+/// An object that can be mapped through its files.
 ///
 /// # Safety
 ///
-/// For one file, `of_file` must always give the same answer, from the end of its `open` on.
+/// `of_file` must always return the same object for a file, from the end of its `open` on.
 pub(crate) unsafe trait FileObject: Sync {
-    /// Returns the object behind `file`, or `None` if `file` belongs to somebody else.
+    /// Returns the object behind `file`, or `None` if `file` is not a file of such an object.
     fn of_file(file: &LocalFile) -> Option<&Self>;
 }
 
@@ -50,34 +70,35 @@ pub(crate) unsafe trait FileObject: Sync {
 ///
 /// C: `struct vm_operations_struct`, `include/linux/mm.h`.
 pub(crate) trait VmOperations {
-    /// What the VMAs map.
+    /// The object that the VMAs map.
     type Object: FileObject;
 
-    /// Whether a read fault also maps the resident neighbours of the page, from the page cache
-    /// behind the file. It is also what lets the core call [`fault`](Self::fault) under the VMA
-    /// lock (`vmf_can_call_fault()`, `mm/memory.c`).
+    /// Whether a read fault also maps the pages around the page that the page cache holds. With it,
+    /// the core also calls [`fault`](Self::fault) under the VMA lock (`vmf_can_call_fault()`,
+    /// `mm/memory.c`).
     ///
     /// C: `vm_operations_struct::map_pages` is `filemap_map_pages()`.
     const FAULT_AROUND: bool;
 
-    /// Returns the folio that holds page `vmf.pgoff()` of `object`, locked, for the core to map.
+    /// Returns the folio that holds page `vmf.pgoff()` of `object`, locked. The core maps and
+    /// unlocks it.
     ///
     /// # Context
     ///
-    /// Process context, may sleep. Holds `mmap_lock` for read or the VMA lock.
+    /// Process context, may sleep. The core holds `mmap_lock` for read, or the VMA lock.
     ///
     /// C: `vm_operations_struct::fault`.
     fn fault(object: &Self::Object, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError>;
 
-    /// Makes `policy` decide from which nodes the pages of `object` come that `pages`, in pages from its
-    /// start, get from now on. Without one, the policy of the task decides.
+    /// Sets the memory policy for later allocations of `pages` of `object`. Without `policy`, that
+    /// of the task decides.
     ///
-    /// A shared mapping was given it, by `mbind()`. The policy of a private mapping concerns its copies
-    /// alone, which the core makes.
+    /// Called for `mbind()` on a shared mapping. The policy of a private mapping is for its private
+    /// copies, which the core allocates.
     ///
     /// # Context
     ///
-    /// May sleep. Holds `mmap_lock` for write.
+    /// May sleep. The core holds `mmap_lock` for write.
     ///
     /// C: `vm_operations_struct::set_policy`.
     #[cfg_attr(not(CONFIG_NUMA), allow(dead_code))]
@@ -88,30 +109,30 @@ pub(crate) trait VmOperations {
 ///
 /// # Errors
 ///
-/// - `EINVAL`: the VMA does not map a `T::Object`, or is marked as one without ordinary pages
+/// - `EINVAL`: the VMA does not map a `T::Object`, or has a flag for memory without ordinary pages
 ///   (`VM_PFNMAP`, `VM_MIXEDMAP`).
-/// - `EOVERFLOW`: the VMA reaches beyond what a file offset can say. The core checks that for
-///   regular files, and lets devices do as they like (`file_mmap_ok()`, `mm/mmap.c`).
+/// - `EOVERFLOW`: the end of the VMA is not a valid file offset. The core checks this for regular
+///   files only (`file_mmap_ok()`, `mm/mmap.c`).
 pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
     if vma.flags() & (flags::PFNMAP | flags::MIXEDMAP) != 0 {
         return Err(EINVAL);
     }
-    // SAFETY: In an `mmap` file operation `vm_file` is the file being mapped. The VMA holds a
-    // reference to it, and `mmap` is called outside of any `fdget_pos` section.
+    // SAFETY: In an `mmap` file operation `vm_file` is the mapped file, and the VMA holds a
+    // reference to it. `mmap` is called outside of any `fdget_pos` section.
     let file = unsafe { File::from_raw_file((*vma.as_ptr()).vm_file) };
     T::Object::of_file(file).ok_or(EINVAL)?;
-    // SAFETY: The VMA is being set up, so nobody else accesses it.
+    // SAFETY: The VMA is being set up and not shared yet.
     let pgoff = unsafe { (*vma.as_ptr()).vm_pgoff };
     if pgoff > (bindings::loff_t::MAX as usize - (vma.end() - vma.start())) >> PAGE_SHIFT {
         return Err(EOVERFLOW);
     }
-    // SAFETY: The VMA is being set up, so nobody else accesses it. The table is static, and its
-    // functions fit any VMA whose file has a `T::Object`: this one does, as checked above.
+    // SAFETY: The VMA is being set up and not shared yet. The table is static. Its functions fit
+    // every VMA whose file has a `T::Object`, which was checked above.
     unsafe { (*vma.as_ptr()).vm_ops = &VmOperationsVTable::<T>::TABLE };
     Ok(())
 }
 
-/// A page fault under way.
+/// A page fault that is being handled.
 ///
 /// # Invariants
 ///
@@ -124,26 +145,26 @@ pub(crate) struct VmFault<'a>(
 );
 
 impl<'a> VmFault<'a> {
-    /// Returns the page of the object that is wanted: an offset in pages from its start.
+    /// Returns the index of the faulting page in the object.
     pub(crate) fn pgoff(&self) -> usize {
-        // SAFETY: The pointer is valid by the type invariants, and the core does not write to the
-        // field while a handler runs.
+        // SAFETY: The pointer is valid by the type invariants. The core does not change the field
+        // while a handler runs.
         unsafe { (*self.0).__bindgen_anon_1.pgoff }
     }
 
-    /// Returns the file that is mapped.
+    /// Returns the mapped file.
     fn file(&self) -> &'a File {
-        // SAFETY: By the type invariants the VMA is valid and locked for `'a`; it holds a
-        // reference to its file. A fault from within a `fdget_pos` section does not touch the
-        // file position.
+        // SAFETY: By the type invariants the VMA is valid and locked for `'a`, and it holds a
+        // reference to its file. A fault inside a `fdget_pos` section does not use the file
+        // position.
         unsafe { File::from_raw_file((*(*self.0).__bindgen_anon_1.vma).vm_file) }
     }
 
-    /// Hands `folio` to the core, which maps it, unlocks it, and keeps its reference.
+    /// Passes `folio` to the core, with its lock and its reference.
     ///
-    /// A folio that does not hold the page is a mistake of the handler. It is not mapped.
+    /// A folio that does not hold the page is a bug of the handler: warns, and sends `SIGBUS`.
     fn finish(self, folio: LockedFolio) -> bindings::vm_fault_t {
-        // SAFETY: The file is valid, and its page cache never changes while it is open.
+        // SAFETY: The file is valid, and `f_mapping` does not change while it is open.
         let mapping = unsafe { (*self.file().as_ptr()).f_mapping };
         // SAFETY: The lock keeps the folio in its page cache.
         let page =
@@ -151,22 +172,22 @@ impl<'a> VmFault<'a> {
         if warn_on!(page.is_null()) {
             return FaultError::Sigbus.into_vm_fault();
         }
-        // The reference and the lock now belong to the core.
+        // The core takes over the reference and the lock.
         let _ = folio.into_raw();
-        // SAFETY: The pointer is valid by the type invariants; the field is ours to set.
+        // SAFETY: The pointer is valid by the type invariants. The handler sets the field.
         unsafe { (*self.0).page = page };
         bindings::vm_fault_reason_VM_FAULT_LOCKED
     }
 }
 
-/// Why a page fault could not be resolved.
+/// The error of a page fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultError {
-    /// There is no such page: the task gets `SIGBUS`, or the system call `EFAULT`.
+    /// There is no such page. The task gets `SIGBUS`; a system call fails with `EFAULT`.
     Sigbus,
-    /// Out of memory: the task retries, or the OOM killer picks one.
+    /// Out of memory. The core invokes the OOM killer and repeats the fault.
     Oom,
-    /// The page is lost to a hardware error: `SIGBUS` with `BUS_MCEERR_AR`.
+    /// A hardware memory error. The task gets `SIGBUS` with `BUS_MCEERR_AR`.
     HwPoison,
 }
 
@@ -198,8 +219,8 @@ impl FaultError {
 struct VmOperationsVTable<T>(PhantomData<T>);
 
 impl<T: VmOperations> VmOperationsVTable<T> {
-    // No `open` and no `close`: a VMA holds a reference to its file, which is all there is to keep,
-    // and VMAs with a `close` operation never merge.
+    // No `open` and no `close`: the VMA keeps its file, and the file keeps the object. The core
+    // does not merge VMAs with a `close` operation.
     const TABLE: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(Self::fault),
         map_pages: if T::FAULT_AROUND {
@@ -212,13 +233,13 @@ impl<T: VmOperations> VmOperationsVTable<T> {
         ..pin_init::zeroed()
     };
 
-    /// There is no `get_policy`: it would have to return a `struct mempolicy`, and a module can neither
-    /// make nor free one. So `get_mempolicy()` tells what was set on the mapping that it asks about.
+    /// There is no `get_policy`: it has to return a `struct mempolicy`, which a module cannot
+    /// allocate. So `get_mempolicy()` returns the policy that was set on the same mapping.
     ///
     /// # Safety
     ///
-    /// Called by the core for a VMA that was set up by [`install`], with `mmap_lock` held for write.
-    /// `policy` is valid or null.
+    /// Called by the core for a VMA that was set up by [`install`], with `mmap_lock` held for
+    /// write. `policy` is valid or null.
     #[cfg(CONFIG_NUMA)]
     unsafe extern "C" fn set_policy(
         vma: *mut bindings::vm_area_struct,
@@ -230,10 +251,10 @@ impl<T: VmOperations> VmOperationsVTable<T> {
             if vma.flags() & flags::MAYSHARE == 0 {
                 return Ok(0);
             }
-            // SAFETY: The VMA holds a reference to its file. Nothing here touches the file position.
+            // SAFETY: The VMA holds a reference to its file. The file position is not used.
             let file = unsafe { File::from_raw_file((*vma.as_ptr()).vm_file) };
             let object = T::Object::of_file(file).ok_or(EINVAL)?;
-            // SAFETY: The VMA is valid, and `mmap_lock` keeps it as it is.
+            // SAFETY: The VMA is valid, and `mmap_lock` prevents changes.
             let start = unsafe { (*vma.as_ptr()).vm_pgoff };
             let pages = start..start + ((vma.end() - vma.start()) >> PAGE_SHIFT);
             let policy = (!policy.is_null()).then(|| {
@@ -249,10 +270,10 @@ impl<T: VmOperations> VmOperationsVTable<T> {
     ///
     /// Called by the core for a VMA that was set up by [`install`].
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-        // INVARIANT: The core keeps `vmf` and one of the locks for the call.
+        // INVARIANT: The core keeps `vmf` valid and holds one of the locks during the call.
         let vmf = VmFault(vmf, PhantomData, NotThreadSafe);
         let Some(object) = T::Object::of_file(vmf.file()) else {
-            // `install()` has seen the object, and the answer never changes.
+            // Not reached: `install()` found the object, and `of_file()` never changes its answer.
             return FaultError::Sigbus.into_vm_fault();
         };
         match T::fault(object, &vmf) {

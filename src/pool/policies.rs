@@ -1,24 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory policies of ranges of a pool: from which nodes their pages come.
+//! NUMA memory policies of ranges of a pool: on which nodes their pages are allocated.
 //!
-//! They belong to the pool, not to a mapping: `mbind()` on one shared mapping decides for all of them,
-//! for `write` and for `fallocate`.
+//! A policy belongs to the pool, not to a mapping. `mbind()` on a shared mapping sets it for all
+//! shared mappings, for `write` and for `fallocate`.
 //!
-//! C: `struct shared_policy`, `include/linux/mempolicy.h`, which modules cannot use.
+//! C: `struct shared_policy`, `include/linux/mempolicy.h`. It is not exported to modules.
 
-#![forbid(unsafe_code)]
-
-use crate::{fs::inode::Inode, mm::policy::MemPolicy, pool::Pool};
+use crate::{
+    fs::inode::Inode,
+    mm::policy::MemPolicy,
+    pool::Pool, //
+};
 use core::ops::Range;
 use kernel::{
     new_mutex,
     prelude::*,
-    rbtree::{RBTree, RBTreeNode, RBTreeNodeReservation},
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Mutex,
+    rbtree::{
+        RBTree,
+        RBTreeNode,
+        RBTreeNodeReservation, //
     },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    }, //
 };
 
 /// The policies of a pool.
@@ -26,9 +35,9 @@ use kernel::{
 /// The lock is taken after `mmap_lock` and the inode's. Nothing is allocated under it.
 #[pin_data]
 pub(super) struct Policies<P = MemPolicy> {
-    /// Whether one was ever set.
+    /// Whether a policy was ever set.
     is_used: Atomic<bool>,
-    /// Ranges that do not overlap, by their end. Those without a policy are not there.
+    /// Disjoint ranges with a policy, by their end.
     #[pin]
     areas: Mutex<RBTree<usize, Area<P>>>,
 }
@@ -47,9 +56,9 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
         })
     }
 
-    /// Calls `what` with the policy of `pages`, if they have one.
+    /// Calls `what` with the policy of `pages`, or with `None` if they have no policy.
     ///
-    /// A policy is large, so nothing is moved where there is none.
+    /// A policy is large. The closure avoids moving it.
     ///
     /// # Context
     ///
@@ -57,7 +66,7 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
     ///
     /// # Errors
     ///
-    /// - `EXDEV`: it is not the same for all of them.
+    /// - `EXDEV`: the pages have different policies.
     #[inline]
     pub(super) fn with<R>(
         &self,
@@ -74,7 +83,7 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
     #[inline(never)]
     fn find(&self, pages: Range<usize>) -> Result<Option<P>> {
         let areas = self.areas.lock();
-        // The range that page `pgoff` is in, or the next.
+        // The range with page `pgoff`, or the next range.
         let area_at = |pgoff: usize| areas.cursor_lower_bound(&(pgoff + 1));
         let Some(cursor) = area_at(pages.start) else {
             return Ok(None);
@@ -86,7 +95,7 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
         if pages.start < first.start {
             return Err(EXDEV);
         }
-        // Ranges that were set one by one may have the same policy.
+        // Adjacent ranges may have equal policies.
         let mut end = first_end;
         while end < pages.end {
             let cursor = area_at(end).ok_or(EXDEV)?;
@@ -99,7 +108,7 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
         Ok(Some(first.policy.clone()))
     }
 
-    /// Gives `pages` another policy, or none.
+    /// Replaces the policy of `pages`. `None` removes it.
     fn set(&self, pages: Range<usize>, policy: Option<P>) -> Result {
         if pages.is_empty() || (policy.is_none() && !self.is_used.load(Relaxed)) {
             return Ok(());
@@ -108,7 +117,7 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
         let new = policy
             .map(|policy| RBTreeNode::new(pages.end, Area { start, policy }, GFP_KERNEL_ACCOUNT))
             .transpose()?;
-        // One range can become two.
+        // Setting the middle of a range splits it in two.
         let mut spare = Some(RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?);
         let mut areas = self.areas.lock();
         while let Some(mut cursor) = areas.cursor_lower_bound_mut(&(start + 1)) {
@@ -116,7 +125,7 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
             if area.start >= pages.end {
                 break;
             }
-            // What is before the new range stays, and so does what is behind it.
+            // The parts before and after the new range keep their policy.
             let before = (area.start < start).then(|| Area {
                 start: area.start,
                 policy: area.policy.clone(),
@@ -143,8 +152,8 @@ impl<P: Clone + PartialEq + Unpin> Policies<P> {
 }
 
 impl Inode<Pool> {
-    /// Makes `policy` decide which nodes the pages come from that `pages` get from now on; without one
-    /// the policy of the task does.
+    /// Sets the policy for later allocations of `pages`. Without `policy`, that of the task
+    /// decides.
     ///
     /// # Context
     ///
@@ -166,13 +175,12 @@ mod tests {
 
     const NR_PAGES: usize = 8;
 
-    /// All ranges of the first pages.
+    /// Returns all ranges of the first pages.
     fn ranges() -> impl Iterator<Item = Range<usize>> {
         (0..NR_PAGES).flat_map(|start| (start + 1..=NR_PAGES).map(move |end| start..end))
     }
 
-    /// Asserts that the first pages have these policies, and that those of several pages are told if
-    /// they are the same.
+    /// Asserts that the first pages have these policies, page by page and range by range.
     fn assert_all(policies: &Policies<u32>, expected: &[Option<u32>; NR_PAGES]) {
         for pages in ranges() {
             let expected = &expected[pages.clone()];
@@ -191,7 +199,7 @@ mod tests {
         Ok(())
     }
 
-    /// Every range after every other, beside an array.
+    /// Sets every range after every other range, and compares with an array.
     #[test]
     fn the_last_policy_of_a_page_counts() -> Result {
         for first in ranges() {

@@ -240,6 +240,24 @@ test_weekly_list_continues_after_a_failure() {
 	! grep -q SEED "$tmp/out" || fail 'the list sets a fixed seed'
 }
 
+# README.md names the files that an own driver needs.
+test_own_driver_needs_no_more_than_the_readme_says() {
+	local folder=$build/own-driver log=$build/log/module-$kernel_name-memory.log
+	local -a files
+	mapfile -t files < <(sed -n 's/^cp -r \(.*\) \.\.\/mine$/\1/p' "$top/README.md" | tail -n 1 | xargs -n 1)
+	((${#files[@]} > 1)) || fail 'README.md names no files'
+	rm -rf "$folder"
+	cp -r "$top/tests/modules/memory" "$folder"
+	(cd "$top" && cp -r "${files[@]}" "$folder")
+	answer "$top/qemu/module" "$kernel_name" "$folder" memory
+	expect_status 0
+	! grep -q '^warning' "$log" || fail "$(grep -A 5 '^warning' "$log")"
+	"$top/qemu/enter" gcc -static -Wall -Werror -o "$folder/map" "$folder/map.c"
+	guest --no-module --copy "$(cat "$tmp/out"):/memory.ko" --copy "$folder/map:/bin/map" -- \
+		sh -c 'insmod /memory.ko && map && rmmod memory'
+	expect_status 0
+}
+
 # example WHERE: copies the example of an own module.
 example() { cp -r "$top/tests/modules/example" "$1"; }
 

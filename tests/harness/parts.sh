@@ -346,16 +346,40 @@ test_other_compilers_are_refused() {
 
 test_unsafe_lint_finds_each_mistake() {
 	mkdir -p "$tmp/src/mm"
-	printf '#![forbid(unsafe_code)]\nfn f() { g() } // unsafe\n' >"$tmp/src/pool.rs"
+	printf '#![deny(unsafe_code)]\n' >"$tmp/src/mmap_pool_main.rs"
+	printf '#![allow(unsafe_code)]\n' >"$tmp/src/mm.rs"
+	printf 'fn f() { g() } // unsafe\n' >"$tmp/src/pool.rs"
 	printf '// SAFETY: Fine.\nlet x =\n    unsafe { f() };\n' >"$tmp/src/mm/good.rs"
 	"$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'the lint fails on correct files'
 	printf 'f();\nunsafe { g() };\n' >"$tmp/src/mm/bare.rs"
-	printf '#![forbid(unsafe_code)]\nunsafe fn f() {}\n' >"$tmp/src/device.rs"
-	printf 'fn f() {}\n' >"$tmp/src/lax.rs"
+	printf '\nunsafe fn f() {}\n' >"$tmp/src/device.rs"
+	printf '#![allow(unsafe_code)]\n' >"$tmp/src/lax.rs"
+	printf 'fn f() {}\n' >"$tmp/src/mmap_pool_main.rs"
 	! "$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'the lint accepts wrong files'
 	expect_said 'mm/bare.rs:2: unsafe without a SAFETY comment'
 	expect_said 'device.rs:2: unsafe outside mm and fs'
-	expect_said 'lax.rs: does not say'
+	expect_said 'lax.rs:1: allows unsafe code'
+	expect_said 'mmap_pool_main.rs: does not say'
+}
+
+test_helpers_lint_finds_each_mistake() {
+	mkdir -p "$tmp/src"
+	cat >"$tmp/src/helpers.h" <<-'END'
+		struct folio *mmap_pool_a(struct folio *folio, unsigned long index);
+		void mmap_pool_b(void);
+	END
+	cat >"$tmp/src/helpers.rs" <<-'END'
+		pub(crate) fn mmap_pool_a(folio: *mut folio, index: c_ulong) -> *mut folio;
+		pub(crate) fn mmap_pool_b();
+	END
+	lint() { "$top/tests/lint/helpers" "$tmp/src" >"$tmp/said"; }
+	lint || fail 'the lint fails on correct files'
+	sed -i 's/c_ulong/c_uint/' "$tmp/src/helpers.rs"
+	! lint || fail 'not found: another type'
+	expect_said 'helpers.rs: fn mmap_pool_a(.mut folio, c_uint)'
+	sed -i 's/c_uint/c_ulong/; /mmap_pool_b/d' "$tmp/src/helpers.rs"
+	! lint || fail 'not found: a missing function'
+	expect_said 'helpers.rs: nothing'
 }
 
 test_incomplete_log_is_detected() {

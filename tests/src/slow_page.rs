@@ -15,7 +15,7 @@ use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 use crate::observe::checked;
 use crate::subject::PAGE;
-use crate::Failure;
+use crate::{fail, Failure};
 
 /// The page.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ struct Range {
 const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
 const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
 const UFFDIO_UNREGISTER: libc::c_ulong = 0x8010_aa01;
+const UFFDIO_WAKE: libc::c_ulong = 0x8010_aa02;
 const UFFD_API: u64 = 0xaa;
 const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
 
@@ -61,8 +62,10 @@ impl SlowPage {
     ///
     /// The kernel has no `userfaultfd(2)`, or this process may not hold up the kernel.
     pub fn new() -> Result<Self, Failure> {
+        // Of a descriptor that blocks, `poll()` says at once that there is an error.
+        let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
         // SAFETY: A system call without pointers.
-        let faults = checked(unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) })?;
+        let faults = checked(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
         // SAFETY: The descriptor is new.
         let faults = unsafe { OwnedFd::from_raw_fd(i32::try_from(faults)?) };
         let mut api = Api {
@@ -102,7 +105,12 @@ impl SlowPage {
     ///
     /// What `poll(2)` answers.
     pub fn wait_until_touched(&self) -> Result<(), Failure> {
-        poll(&mut [PollFd::new(&self.faults, PollFlags::IN)], None)?;
+        let mut faults = [PollFd::new(&self.faults, PollFlags::IN)];
+        poll(&mut faults, None)?;
+        let events = faults[0].revents();
+        if events != PollFlags::IN {
+            fail!("poll() answers {events:?}");
+        }
         Ok(())
     }
 
@@ -119,6 +127,10 @@ impl SlowPage {
         let faults = self.faults.as_raw_fd();
         // SAFETY: The kernel reads `range`, which is the page's.
         checked(unsafe { libc::ioctl(faults, UFFDIO_UNREGISTER, &raw mut range) })?;
+        // The kernel wakes who waits, and then takes the lock of the VMA (`userfaultfd_unregister()`,
+        // mm/userfaultfd.c). A fault under that lock may begin to wait in between.
+        // SAFETY: The kernel reads `range`.
+        checked(unsafe { libc::ioctl(faults, UFFDIO_WAKE, &raw mut range) })?;
         Ok(())
     }
 

@@ -2,9 +2,9 @@
 /*
  * Userspace interface of /dev/mmap_pool.
  *
- * src/uapi.rs states the same in Rust, for the module and for the Rust
- * library; a test compares sizes, offsets and numbers. The comments that begin
- * with two stars are the manual page mmap_pool(4) as well.
+ * src/uapi.rs defines the same interface in Rust, for the module and for the
+ * Rust library. A test compares the sizes, offsets and numbers. The comments
+ * that begin with two stars are also the text of the manual page mmap_pool(4).
  */
 #ifndef _UAPI_LINUX_MMAP_POOL_H
 #define _UAPI_LINUX_MMAP_POOL_H
@@ -18,49 +18,54 @@
 /* Type byte of every ioctl of the device. */
 #define MMAP_POOL_IOC_MAGIC	0xBC
 
-/* Bytes of mmap_pool_create.name, the terminating zero included. */
+/* Length of mmap_pool_create.name in bytes, with the terminating zero. */
 #define MMAP_POOL_NAME_LEN	64
 
 /**
  * DOC: Requests
  *
- * No structure has padding or pointers, so 32-bit programs use the same ones.
- * Members called reserved are zero in answers and must be zero in arguments,
- * else EINVAL. An argument that does not point to accessible memory is EFAULT,
- * an unknown number ENOTTY, and a pool that was revoked ENODEV.
+ * No structure contains padding or pointers, so 32-bit programs use the same
+ * structures. Members called reserved are zero in answers, and must be zero in
+ * arguments, else the request fails with EINVAL. If the argument does not point
+ * to accessible memory, the request fails with EFAULT. If the number is unknown,
+ * it fails with ENOTTY. If the pool was revoked, it fails with ENODEV;
+ * MMAP_POOL_INFO works on a revoked pool as well.
  */
 
 /**
  * DOC: Reading, writing, mapping
  *
- * The descriptor must be open for what is done: read() of one that is not open
- * for reading and write() to one that is not open for writing are EBADF.
- * mmap() needs one that is open for reading, and a shared mapping that can be
- * written to needs one that is open for writing as well, else EACCES.
+ * The descriptor must be open for the operation. If it is not open for reading,
+ * read() fails with EBADF. If it is not open for writing, write() fails with
+ * EBADF. mmap() needs a descriptor that is open for reading. A writable shared
+ * mapping needs one that is open for writing as well. Otherwise mmap() fails
+ * with EACCES.
  *
- * write() to a pool with MMAP_POOL_SEAL_WRITE is EPERM. So is one that begins at
- * or past the end of a created pool with MMAP_POOL_SEAL_GROW; of one that begins
- * before, the part before the end is written. A shared mapping of a pool with
- * MMAP_POOL_SEAL_WRITE that can be written to is EPERM as well, and making one
- * such with mprotect() is EACCES. ftruncate() and fallocate() of a created pool are EPERM
- * if a seal forbids what they would do.
+ * Seals restrict these operations. With MMAP_POOL_SEAL_WRITE, write() fails with
+ * EPERM, and so does mmap() of a writable shared mapping. mprotect() that makes a
+ * shared mapping writable fails with EACCES. With MMAP_POOL_SEAL_GROW, write()
+ * at or past the end of a created pool fails with EPERM. A write() that begins
+ * before the end writes the part before the end. ftruncate() and fallocate() of
+ * a created pool fail with EPERM if a seal forbids the change.
  *
- * write() at or past the end of the default pool is ENOSPC, and so is one that
- * needs a page when all pools together may hold no more. Touching a mapped page
- * is SIGBUS then, and past the end of the pool. All of it is ENODEV, and
- * touching SIGBUS, once the pool was revoked.
+ * write() at or past the end of the default pool fails with ENOSPC. When all
+ * pools together have reached their limit, a write() that needs a new page fails
+ * with ENOSPC, and touching a mapped page that has no memory yet is SIGBUS.
+ * Touching a page past the end of the pool is SIGBUS. After a pool was revoked,
+ * these calls fail with ENODEV, and touching a mapped page is SIGBUS.
  */
 
 /**
  * struct mmap_pool_info - size and statistics of a pool
- * @size_bytes: bytes that can be mapped and read
+ * @size_bytes: size of the pool: the bytes that can be mapped and read
  * @nr_resident_pages: pages that hold memory now
- * @nr_faults: page faults the pool has resolved or refused since it was made;
- *	faults served from resident neighbours (fault-around) are not among them
- * @nr_allocated_pages: pages allocated since the pool was made
+ * @nr_faults: page faults that the pool has resolved or refused since it was
+ *	created, without those that the kernel served from resident neighbours
+ *	(fault-around)
+ * @nr_allocated_pages: pages allocated since the pool was created
  * @page_size_bytes: size of a page
  * @abi_version: MMAP_POOL_ABI_VERSION of the module
- * @seals: the MMAP_POOL_SEAL_ bits that were added
+ * @seals: MMAP_POOL_SEAL_ bits of the seals that were added
  * @flags: MMAP_POOL_FLAG_ bits
  * @strategy: one of MMAP_POOL_STRATEGY_
  * @reserved: zero
@@ -79,11 +84,11 @@ struct mmap_pool_info {
 };
 
 /**
- * struct mmap_pool_create - the new pool that MMAP_POOL_CREATE is to make
+ * struct mmap_pool_create - description of the pool that MMAP_POOL_CREATE creates
  * @size_bytes: size of the pool, any number of bytes
  * @flags: zero
  * @strategy: one of MMAP_POOL_STRATEGY_
- * @name: what /proc calls the pool; ends with a zero byte
+ * @name: name of the pool in /proc; ends with a zero byte
  */
 struct mmap_pool_create {
 	__u64 size_bytes;
@@ -93,8 +98,8 @@ struct mmap_pool_create {
 };
 
 /**
- * struct mmap_pool_resize - the new size for MMAP_POOL_RESIZE
- * @size_bytes: size in bytes; of the default pool, a multiple of the page size
+ * struct mmap_pool_resize - new size for MMAP_POOL_RESIZE
+ * @size_bytes: size in bytes; for the default pool, a multiple of the page size
  * @reserved: zero
  */
 struct mmap_pool_resize {
@@ -103,7 +108,7 @@ struct mmap_pool_resize {
 };
 
 /**
- * struct mmap_pool_range - what MMAP_POOL_PUNCH and _PREFAULT are about
+ * struct mmap_pool_range - byte range for MMAP_POOL_PUNCH and _PREFAULT
  * @offset_bytes: first byte
  * @len_bytes: number of bytes, not zero
  */
@@ -113,7 +118,7 @@ struct mmap_pool_range {
 };
 
 /**
- * struct mmap_pool_seal - the seals that MMAP_POOL_SEAL is to add
+ * struct mmap_pool_seal - seals that MMAP_POOL_SEAL adds
  * @seals: MMAP_POOL_SEAL_ bits
  * @reserved: zero
  */
@@ -124,17 +129,17 @@ struct mmap_pool_seal {
 
 /**
  * struct mmap_pool_stat - statistics of all pools together
- * @nr_pools: pools that exist, the default pool included
+ * @nr_pools: number of pools, with the default pool
  * @nr_resident_pages: pages of all pools that hold memory now
- * @nr_limit_pages: the most pages that all pools together may hold: module
+ * @nr_limit_pages: most pages that all pools together can hold: module
  *	parameter limit_mb
- * @nr_refused_pages: times that a page was refused because of that limit
- * @nr_reserve_pages: zeroed pages that wait in the reserve to enter a pool; they
- *	are in no pool, so nr_resident_pages and the limit do not count them
+ * @nr_refused_pages: number of times that this limit refused a page
+ * @nr_reserve_pages: zeroed pages in the reserve; they are in no pool yet, so
+ *	nr_resident_pages and the limit do not count them
  * @nr_reserve_hits: pages that came from the reserve, since the module was
  *	loaded
- * @nr_reserve_misses: pages that had to be zeroed when they were needed, since
- *	the module was loaded
+ * @nr_reserve_misses: pages that were zeroed when they were needed, since the
+ *	module was loaded
  * @reserved: zero
  */
 struct mmap_pool_stat {
@@ -151,8 +156,9 @@ struct mmap_pool_stat {
 /**
  * DOC: Seals
  *
- * A seal forbids something for good, through every descriptor. The bits are
- * those of F_ADD_SEALS, but fcntl() does not know them: that is EINVAL.
+ * A seal forbids an operation permanently, through every descriptor. The bits
+ * are those of F_ADD_SEALS, but fcntl() does not support pools: it fails with
+ * EINVAL.
  */
 #define MMAP_POOL_SEAL_SEAL	0x1	/* no more seals can be added */
 #define MMAP_POOL_SEAL_SHRINK	0x2	/* the pool cannot shrink */
@@ -162,52 +168,54 @@ struct mmap_pool_stat {
 /**
  * DOC: Strategies
  *
- * When a pool gets its pages, and in what pieces.
+ * The strategy decides when a pool allocates its pages, and how many at a time.
  *
- * MMAP_POOL_STRATEGY_PAGE: a page fault allocates the page that was touched, no
- * other.
+ * MMAP_POOL_STRATEGY_PAGE: a page fault allocates only the touched page.
  *
  * MMAP_POOL_STRATEGY_AROUND: a page fault allocates and maps the aligned 64 KiB
- * around that page.
+ * that contain the touched page.
  *
- * MMAP_POOL_STRATEGY_HUGE: memory comes in the largest pieces there are, up to a
- * huge page (2 MiB on x86-64), which a single entry of the page table maps.
+ * MMAP_POOL_STRATEGY_HUGE: the pool allocates the largest blocks that fit and
+ * are available, up to a huge page (2 MiB on x86-64). A single page-table entry
+ * maps a huge page.
  *
- * MMAP_POOL_STRATEGY_EAGER: all of the pool is allocated when it is created or
- * grows, so that touching it never allocates. In return nothing is ever taken
- * away: the pool has MMAP_POOL_SEAL_SHRINK from the start, and making a hole or
- * revoking it is EPERM.
+ * MMAP_POOL_STRATEGY_EAGER: the pool allocates all its pages when it is created
+ * or grows, so touching it never allocates memory. Such a pool never gives pages
+ * back. It has MMAP_POOL_SEAL_SHRINK from the start, and making a hole in it or
+ * revoking it fails with EPERM.
  */
 #define MMAP_POOL_STRATEGY_PAGE		0
 #define MMAP_POOL_STRATEGY_AROUND	1
 #define MMAP_POOL_STRATEGY_HUGE		2
 #define MMAP_POOL_STRATEGY_EAGER	3
 
-#define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool the device node opens */
+#define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool of the device node */
 #define MMAP_POOL_FLAG_REVOKED	0x2	/* the pool was revoked */
 
 /**
  * MMAP_POOL_INFO - describe the pool behind a descriptor
  *
- * The descriptor may be open for anything, and the pool may be revoked.
+ * The descriptor may be open for reading, for writing, or for both. The request
+ * works on a revoked pool as well.
  */
 #define MMAP_POOL_INFO	_IOR(MMAP_POOL_IOC_MAGIC, 0x00, struct mmap_pool_info)
 
 /**
- * MMAP_POOL_CREATE - create a pool, return a new descriptor for it
+ * MMAP_POOL_CREATE - create a pool and return a new descriptor for it
  *
- * Needs the node /dev/mmap_pool, open for writing: a process that was handed a
- * pool gets no others by it. The new descriptor is O_CLOEXEC, open for reading
- * and writing, and one of a regular file: fstat(), ftruncate(), fallocate() work
- * on it, and /proc/self/fd/N opens it again. The pool lives as long as a
- * descriptor or a mapping of it.
+ * Needs the node /dev/mmap_pool, open for writing. A descriptor of a created
+ * pool cannot create more pools. The new descriptor is open for reading and
+ * writing, and has O_CLOEXEC set. It refers to a regular file: fstat(),
+ * ftruncate() and fallocate() work on it, and /proc/self/fd/N opens it again.
+ * The pool exists as long as a descriptor or a mapping of it exists.
  *
  * EBADF: the node is not open for writing. ENOTTY: the descriptor is one of a
- * created pool. EINVAL: flags that are not zero, an unknown strategy, a name
- * that does not end, a size beyond a file's bounds. EFBIG: the size is past
- * RLIMIT_FSIZE; the process gets SIGXFSZ. ENOSPC: the pool has
- * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EINTR: the
- * task is being killed. EMFILE, ENFILE: too many open files. ENOMEM: no memory.
+ * created pool. EINVAL: flags is not zero, the strategy is unknown, the name has
+ * no zero byte, or the size is larger than a file can be. EFBIG: the size is
+ * larger than RLIMIT_FSIZE; the process also gets SIGXFSZ. ENOSPC: the pool has
+ * MMAP_POOL_STRATEGY_EAGER, and all pools together have reached their limit.
+ * EINTR: a signal kills the task. EMFILE, ENFILE: too many open files. ENOMEM:
+ * out of memory.
  */
 #define MMAP_POOL_CREATE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)
@@ -215,15 +223,18 @@ struct mmap_pool_stat {
 /**
  * MMAP_POOL_RESIZE - change the size of the pool
  *
- * Needs a descriptor that is open for writing. What lies past a smaller size
- * goes: pages, mappings of them (SIGBUS), private copies.
+ * Needs a descriptor that is open for writing. A smaller size frees the pages
+ * past the new end. Private copies of these pages are freed as well. Touching a
+ * mapping past the new end is SIGBUS.
  *
- * EBADF: the descriptor is not open for writing. EPERM: a seal forbids it; the
- * default pool, without CAP_SYS_ADMIN. ENOSPC: the pool has
- * MMAP_POOL_STRATEGY_EAGER, and the limit for all pools is reached. EFBIG: the
- * pool is to grow past RLIMIT_FSIZE; the process gets SIGXFSZ. EINTR: the task
- * is being killed. EINVAL: the size is beyond a file's bounds; for the default
- * pool, not one that size_mb allows, in pages.
+ * EBADF: the descriptor is not open for writing. EPERM: a seal forbids the
+ * change, or the pool is the default pool and the task does not have
+ * CAP_SYS_ADMIN. ENOSPC: the pool has MMAP_POOL_STRATEGY_EAGER, and all pools
+ * together have reached their limit. EFBIG: the new size is larger than the old
+ * one and than RLIMIT_FSIZE; the process also gets SIGXFSZ. EINTR: a signal
+ * kills the task. EINVAL: the size is larger than a file can be. For the default
+ * pool, also: the size is zero, not a multiple of the page size, or larger than
+ * the machine's memory.
  */
 #define MMAP_POOL_RESIZE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x02, struct mmap_pool_resize)
@@ -234,54 +245,55 @@ struct mmap_pool_stat {
  * Needs a descriptor that is open for writing. Private copies stay.
  *
  * EBADF: the descriptor is not open for writing. EPERM: the pool is sealed
- * against writing, or has MMAP_POOL_STRATEGY_EAGER. EINVAL: the range is empty
- * or reaches beyond a file's bounds.
+ * against writing, or has MMAP_POOL_STRATEGY_EAGER. EINVAL: the range is empty,
+ * or ends past the largest size of a file.
  */
 #define MMAP_POOL_PUNCH	_IOW(MMAP_POOL_IOC_MAGIC, 0x03, struct mmap_pool_range)
 
 /**
  * MMAP_POOL_PREFAULT - allocate the pages of a range that have no memory yet
  *
- * Needs a descriptor that is open for writing. Memory comes in the pieces of the
- * pool's strategy, which may reach beyond the range. After an error some pages
- * may have it.
+ * Needs a descriptor that is open for writing. The strategy of the pool decides
+ * how many pages are allocated at a time, so the pages may extend beyond the
+ * range. After an error, some of the pages may be allocated.
  *
  * EBADF: the descriptor is not open for writing. EINVAL: the range is empty or
- * not within the pool. ENOSPC: the limit for all pools is reached. ENOMEM: no
- * memory. EINTR: the task is being killed.
+ * not inside the pool. ENOSPC: all pools together have reached their limit.
+ * ENOMEM: out of memory. EINTR: a signal kills the task.
  */
 #define MMAP_POOL_PREFAULT \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x04, struct mmap_pool_range)
 
 /**
- * MMAP_POOL_SEAL - add seals, for good
+ * MMAP_POOL_SEAL - add seals permanently
  *
  * Needs a descriptor that is open for writing.
  *
- * EBADF: the descriptor is not open for writing. EPERM: MMAP_POOL_SEAL_SEAL was
- * added before; the default pool, without CAP_SYS_ADMIN. EBUSY:
- * MMAP_POOL_SEAL_WRITE, and there is a shared mapping that can be written to.
- * EINVAL: an unknown seal.
+ * EBADF: the descriptor is not open for writing. EPERM: the pool has
+ * MMAP_POOL_SEAL_SEAL, or it is the default pool and the task does not have
+ * CAP_SYS_ADMIN. EBUSY: MMAP_POOL_SEAL_WRITE was asked for, and a writable
+ * shared mapping exists. EINVAL: a seal is unknown.
  */
 #define MMAP_POOL_SEAL	_IOW(MMAP_POOL_IOC_MAGIC, 0x05, struct mmap_pool_seal)
 
 /**
  * MMAP_POOL_REVOKE - revoke the pool
  *
- * The descriptor may be open for anything: what counts is who the task is. The
- * pool's memory is freed, touching a mapping of it is SIGBUS from then on,
- * reading, writing and mapping it is ENODEV. It waits for no other call on the
- * pool.
+ * The task must own the pool. The descriptor may be open for reading, for
+ * writing, or for both. The request frees the pool's memory. From then on,
+ * touching a mapping of the pool is SIGBUS, and reading, writing and mapping the
+ * pool fail with ENODEV. The request does not wait for other calls on the pool.
  *
- * EPERM: neither the pool's owner nor CAP_SYS_ADMIN; the default pool, without
- * CAP_SYS_ADMIN; a pool with MMAP_POOL_STRATEGY_EAGER.
+ * EPERM: the task does not own the pool and does not have CAP_FOWNER, the pool
+ * is the default pool and the task does not have CAP_SYS_ADMIN, or the pool has
+ * MMAP_POOL_STRATEGY_EAGER.
  */
 #define MMAP_POOL_REVOKE	_IO(MMAP_POOL_IOC_MAGIC, 0x06)
 
 /**
  * MMAP_POOL_STAT - describe all pools together
  *
- * Needs the node /dev/mmap_pool, open for anything.
+ * Needs the node /dev/mmap_pool, open for reading, for writing, or for both.
  *
  * ENOTTY: the descriptor is one of a created pool.
  */

@@ -200,7 +200,8 @@ struct Actor<'a> {
     lot: Rand64,
     /// The fuzzer, which is in the group but has no mappings of interest.
     fuzzer: i32,
-    /// Pages cannot leave a block of memory while they are pinned, and the kernel says so aloud.
+    /// No block of memory goes offline meanwhile. Pinned pages cannot leave one, and the kernel says so
+    /// aloud.
     pins: &'a Mutex<()>,
     nr_lost: u64,
 }

@@ -66,11 +66,11 @@ impl Setup {
                 let mut create = uapi::Create {
                     size_bytes: size,
                     strategy: match self.kind {
-                        Kind::Around => uapi::STRATEGY_AROUND,
-                        Kind::Huge => uapi::STRATEGY_HUGE,
-                        Kind::Eager => uapi::STRATEGY_EAGER,
-                        _ => uapi::STRATEGY_PAGE,
-                    },
+                        Kind::Around => uapi::Strategy::Around,
+                        Kind::Huge => uapi::Strategy::Huge,
+                        Kind::Eager => uapi::Strategy::Eager,
+                        _ => uapi::Strategy::Page,
+                    } as u32,
                     ..uapi::Create::default()
                 };
                 sys::ioctl(device.as_raw_fd(), uapi::CREATE, &mut create)

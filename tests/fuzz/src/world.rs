@@ -209,13 +209,13 @@ fn rest_of_copy(call: &Call, done: u64) -> Option<Call> {
     Some(rest)
 }
 
-/// Does a call, and the rest of a copy that ends early. The kernel copies through a pipe, in as many
+/// Does a call, and the rest of a copy that ends earlier than expected. The kernel copies through a pipe, in as many
 /// pieces as it gets pages for, and a process that is frozen leaves between two of them
 /// (`splice_from_pipe_next()`).
-fn whole(setup: &Setup, call: &Call) -> Seen {
+fn whole(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     let mut seen = setup.perform(call);
     let mut last = seen.result;
-    while last > 0 {
+    while last > 0 && !expected.matches(&seen) {
         let Some(rest) = rest_of_copy(call, seen.result.to_bits()) else {
             break;
         };
@@ -260,7 +260,7 @@ fn live(
                 },
                 Call::Exit {} => sys::exit(0),
                 ref call if is_disturbed && wavers(call) => settled(setup, call, &step.expected),
-                ref call if is_disturbed => whole(setup, call),
+                ref call if is_disturbed => whole(setup, call, &step.expected),
                 ref call => setup.perform(call),
             };
             put(words, index, &seen);

@@ -19,7 +19,7 @@ fn a_new_pool_is_empty() {
     expected.page_size_bytes = 4096;
     expected.abi_version = uapi::ABI_VERSION;
     expected.flags = uapi::FLAG_DEFAULT;
-    expected.strategy = uapi::STRATEGY_PAGE;
+    expected.strategy = uapi::Strategy::Page as u32;
     assert_eq!(Pool::open().unwrap().info().unwrap(), expected);
     module.unload().unwrap();
 }

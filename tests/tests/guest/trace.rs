@@ -4,12 +4,21 @@
 
 use mmap_pool::{Mapping, MappingBuilder, Pool};
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::observe::{put_word, word};
+use mmap_pool_tests::observe::{full_reserve, put_word, word};
 use mmap_pool_tests::subject::PAGE;
 use mmap_pool_tests::trace::Trace;
 use mmap_pool_tests::Failure;
 
 const PAGE_ON_IT: &str = include_str!("../../../docs/call-chains.md");
+const README: &str = include_str!("../../../README.md");
+/// The crate root of the module.
+const ROOT: &str = include_str!("../../../src/mmap_pool_main.rs");
+/// The files of the module that the page names.
+const MODULE: [(&str, &str); 3] = [
+    ("device.rs", include_str!("../../../src/device.rs")),
+    ("pool/fault.rs", include_str!("../../../src/pool/fault.rs")),
+    ("reserve.rs", include_str!("../../../src/reserve.rs")),
+];
 
 /// What is looked at.
 const FUNCTIONS: &[&str] = &[
@@ -28,6 +37,8 @@ const FUNCTIONS: &[&str] = &[
     "do_fault",
     "filemap_map_pages",
     "__do_fault",
+    "__filemap_get_folio_mpol",
+    "folio_alloc_noprof",
     "filemap_add_folio",
     "finish_fault",
     "set_pte_range",
@@ -37,7 +48,12 @@ const FUNCTIONS: &[&str] = &[
 
 /// Those of them that not every kernel has: without security modules none is asked, and small
 /// functions may be compiled into their callers.
-const NOT_EVERYWHERE: &[&str] = &["security_mmap_file", "vma_interval_tree_insert", "do_fault"];
+const NOT_EVERYWHERE: &[&str] = &[
+    "security_mmap_file",
+    "vma_interval_tree_insert",
+    "do_fault",
+    "folio_alloc_noprof",
+];
 
 /// The order in which `mmap` works: the file, the permission, the place, the area, the driver, the
 /// link.
@@ -54,12 +70,27 @@ const MMAP_CHAIN: &[&str] = &[
     "vma_interval_tree_insert",
 ];
 
-/// A fault on a page that the pool does not have yet.
+/// A fault on a page that the pool does not have yet, while the reserve has folios.
 const FIRST_FAULT_CHAIN: &[&str] = &[
     "lock_vma_under_rcu",
     "handle_mm_fault",
     "do_fault",
     "__do_fault",
+    "__filemap_get_folio_mpol",
+    "filemap_add_folio",
+    "finish_fault",
+    "set_pte_range",
+    "folio_unlock",
+];
+
+/// The same fault when the reserve is empty.
+const UNRESERVED_FAULT_CHAIN: &[&str] = &[
+    "lock_vma_under_rcu",
+    "handle_mm_fault",
+    "do_fault",
+    "__do_fault",
+    "__filemap_get_folio_mpol",
+    "folio_alloc_noprof",
     "filemap_add_folio",
     "finish_fault",
     "set_pte_range",
@@ -135,20 +166,36 @@ fn a_locked_mapping_is_populated_at_last() {
 }
 
 #[test]
-fn a_first_touch_looks_up_allocates_adds_and_maps() {
-    for (access, reads) in [(read as fn(&_, _) -> _, 1), (write, 0)] {
-        let module = FreshModule::load("size_mb=1").unwrap();
+fn a_first_touch_looks_up_takes_from_the_reserve_adds_and_maps() {
+    let trace = first_touches(4, FIRST_FAULT_CHAIN);
+    assert!(trace
+        .iter()
+        .all(|trace| trace.count("folio_alloc_noprof") == 0));
+}
+
+#[test]
+fn a_first_touch_without_a_reserve_looks_up_allocates_adds_and_maps() {
+    first_touches(0, UNRESERVED_FAULT_CHAIN);
+}
+
+/// Records a read and a write of a new page, with a full reserve of so many MiB.
+fn first_touches(reserve_mb: u64, chain: &[&str]) -> [Trace; 2] {
+    [(read as fn(&_, _) -> _, 1), (write, 0)].map(|(access, reads)| {
+        let parameters = format!("size_mb=1 reserve_mb={reserve_mb}");
+        let module = FreshModule::load(&parameters).unwrap();
         let pool = Pool::open().unwrap();
+        full_reserve(reserve_mb).unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let trace = record(|turn| access(&mapping, turn * 64));
-        assert_order(&trace, FIRST_FAULT_CHAIN);
+        assert_order(&trace, chain);
         assert!(trace.enters_module_from("__do_fault"), "{trace}");
-        // What is written is not looked for around.
+        // Fault-around is for reads only.
         assert_eq!(trace.count("filemap_map_pages"), reads, "{trace}");
         assert_eq!(trace.count("filemap_add_folio"), 1, "{trace}");
         drop((mapping, pool));
         module.unload().unwrap();
-    }
+        trace
+    })
 }
 
 #[test]
@@ -185,9 +232,41 @@ fn a_private_write_copies_the_page_that_was_read() {
     module.unload().unwrap();
 }
 
+/// The page and the sources name the functions of the module where they are.
+#[test]
+fn the_page_on_call_chains_names_functions_where_they_are() {
+    for (file, function) in [
+        ("device.rs", "PoolFile::mmap"),
+        ("pool/fault.rs", "PoolVmOps::fault"),
+        ("pool/fault.rs", "Inode::get_folio"),
+        ("pool/fault.rs", "Inode::add_folio"),
+        ("reserve.rs", "Reserve::folio"),
+    ] {
+        let is_named = PAGE_ON_IT
+            .lines()
+            .any(|line| line.contains(file) && line.contains(function));
+        assert!(is_named, "{file}, {function} is not in docs/call-chains.md");
+        let (_, method) = function.split_once("::").unwrap();
+        let source = MODULE.iter().find(|(name, _)| *name == file).unwrap().1;
+        assert!(
+            source.contains(&format!("fn {method}(")),
+            "{function} is not in src/{file}"
+        );
+    }
+    for text in [ROOT, README] {
+        assert!(text.contains("pool/fault.rs"), "it names another file");
+    }
+}
+
 #[test]
 fn the_page_on_call_chains_names_every_step() {
-    for name in [MMAP_CHAIN, FIRST_FAULT_CHAIN, RESIDENT_FAULT_CHAIN].concat() {
+    let chains = [
+        MMAP_CHAIN,
+        FIRST_FAULT_CHAIN,
+        UNRESERVED_FAULT_CHAIN,
+        RESIDENT_FAULT_CHAIN,
+    ];
+    for name in chains.concat() {
         assert!(
             PAGE_ON_IT.contains(name),
             "{name} is not in docs/call-chains.md"

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Accesses to memory that others may write meanwhile.
+//! Accesses to memory that other threads and processes write at the same time.
 //!
 //! Another process, or another thread through another mapping, can write a mapped byte at any
-//! moment. Rust calls two accesses to the same byte a data race if one of them writes, one of them
-//! is not atomic, and nothing orders them; it also forbids unordered atomic accesses of different
-//! sizes that overlap. A safe function cannot rule out either, so these accesses are not made of
-//! Rust's own: they are instructions, and to Rust each is a call of something outside the program
-//! that does the access, as `pread(2)` and `pwrite(2)` on the same file are.
+//! moment. In Rust, two accesses to the same byte are a data race if one of them writes, one of them
+//! is not atomic, and they are not ordered. Unordered atomic accesses of different sizes must not
+//! overlap either. A safe function cannot prevent such accesses, so this module does not use Rust's own.
+//! It uses inline assembly. To Rust, each access is a call of code outside the program, like `pread(2)`
+//! and `pwrite(2)` on the same file.
 //!
-//! - [`read`], [`write`] and [`fill`] copy in pieces of 1 to 64 bytes. Each byte is read once and
-//!   written once. Nothing is promised on the order of the pieces. A copy of 1, 2, 4 or 8 bytes
-//!   from or to an aligned address is one access.
-//! - [`Word`] is the integers that are accessed atomically. Each operation orders at least what its
-//!   `Ordering` asks for.
+//! - [`read`], [`write`] and [`fill`] copy in pieces of 1 to 64 bytes. They read each byte once and
+//!   write each byte once. The order of the pieces is unspecified. A copy of 1, 2, 4 or 8 bytes from
+//!   or to an aligned address is a single access.
+//! - [`Word`] is the trait of integers that support atomic access. Each operation orders other accesses
+//!   at least as strongly as its `Ordering` says.
 //!
-//! Assembly exists for `x86_64` and `aarch64`. Everywhere else, and in Miri, which runs no assembly,
-//! the accesses are Rust's atomics: bytes for copies, and integers of their own size for [`Word`].
-//! There a program must not let accesses of different sizes overlap without ordering them.
+//! The assembly is written for `x86_64` and `aarch64`. Other processors use Rust's atomics: bytes for
+//! copies, and integers of the same size for [`Word`]. So does Miri, which does not run assembly. There,
+//! a program must order overlapping accesses of different sizes.
 
 use std::sync::atomic::Ordering;
 
@@ -31,47 +31,47 @@ mod imp;
 #[path = "access/x86_64.rs"]
 mod imp;
 
-/// Copies from memory that others may write.
+/// Copies from memory that other threads and processes can write.
 ///
 /// # Safety
 ///
-/// `from` is the start of `to.len()` readable mapped bytes. `to` is none of them.
+/// `from` points to `to.len()` readable mapped bytes. They do not overlap `to`.
 #[inline]
 pub(crate) unsafe fn read(from: *const u8, to: &mut [u8]) {
-    // SAFETY: The caller vouches for the one side, the slice for the other.
+    // SAFETY: The caller guarantees that the mapped side is valid, and the slice is valid.
     unsafe { imp::read(from, to.as_mut_ptr(), to.len()) }
 }
 
-/// Copies to memory that others may read and write.
+/// Copies to memory that other threads and processes can read and write.
 ///
 /// # Safety
 ///
-/// `to` is the start of `from.len()` writable mapped bytes. `from` is none of them.
+/// `to` points to `from.len()` writable mapped bytes. They do not overlap `from`.
 #[inline]
 pub(crate) unsafe fn write(from: &[u8], to: *mut u8) {
-    // SAFETY: The caller vouches for the one side, the slice for the other.
+    // SAFETY: The caller guarantees that the mapped side is valid, and the slice is valid.
     unsafe { imp::write(from.as_ptr(), to, from.len()) }
 }
 
-/// Sets bytes of memory that others may read and write.
+/// Sets bytes of memory that other threads and processes can read and write.
 ///
 /// # Safety
 ///
-/// `to` is the start of `len` writable mapped bytes.
+/// `to` points to `len` writable mapped bytes.
 #[inline]
 pub(crate) unsafe fn fill(to: *mut u8, len: usize, byte: u8) {
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller guarantees it.
     unsafe { imp::fill(to, len, byte) }
 }
 
-/// An integer that can be accessed atomically in memory that others may write.
+/// An integer that supports atomic access in memory that other threads and processes can write.
 ///
 /// # Safety
 ///
-/// For all functions: `at` is aligned to the integer's size and the start of so many mapped bytes
-/// that can be read and written.
+/// For all functions: `at` points to an integer in mapped memory that is readable and writable. Its
+/// address is a multiple of its size.
 pub trait Word: Copy + Eq {
-    /// What added to `self` is 0.
+    /// Returns the integer that, added to `self`, gives 0.
     #[doc(hidden)]
     fn negated(self) -> Self;
     #[doc(hidden)]
@@ -82,7 +82,7 @@ pub trait Word: Copy + Eq {
     unsafe fn swap(at: *mut Self, value: Self, order: Ordering) -> Self;
     #[doc(hidden)]
     unsafe fn add(at: *mut Self, value: Self, order: Ordering) -> Self;
-    /// What was there. `new` has replaced it if it was `current`.
+    /// Writes `new` if the integer is `current`, and returns the old value.
     #[doc(hidden)]
     unsafe fn compare_exchange(
         at: *mut Self,
@@ -99,7 +99,7 @@ mod tests {
     use std::fmt::Debug;
     use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-    /// Every length that takes another way through the pieces, at each place within a word.
+    /// Visits every length that uses other pieces, at each offset within a word.
     fn each_place(mut visit: impl FnMut(usize, usize)) {
         for start in 0..16 {
             for len in (0..200).chain([255, 256, 257, 1000, 4096, 10_240]) {
@@ -114,7 +114,7 @@ mod tests {
         let mut memory = vec![0; 10_400];
         each_place(|start, len| {
             memory.fill(0);
-            // SAFETY: `start + len` is below 10 400 and nothing else uses `memory` meanwhile.
+            // SAFETY: `start + len` is below 10 400, and no other code uses `memory` at the same time.
             unsafe { write(&source[..len], memory.as_mut_ptr().add(start)) };
             assert!(memory[..start].iter().all(|&byte| byte == 0));
             assert!(memory[start..start + len] == source[..len], "{start} {len}");
@@ -133,7 +133,7 @@ mod tests {
         let mut memory = vec![0; 10_400];
         each_place(|start, len| {
             memory.fill(0);
-            // SAFETY: `start + len` is below 10 400 and nothing else uses `memory` meanwhile.
+            // SAFETY: `start + len` is below 10 400, and no other code uses `memory` at the same time.
             unsafe { fill(memory.as_mut_ptr().add(start), len, 0xa5) };
             assert!(memory[..start].iter().all(|&byte| byte == 0));
             assert!(memory[start..start + len].iter().all(|&byte| byte == 0xa5));
@@ -141,11 +141,11 @@ mod tests {
         });
     }
 
-    /// Does everything with the second of three integers.
+    /// Does every operation on the second of three integers.
     fn try_word<T: Word + Debug>(all_ones: T, zero: T, one: T) {
         let mut words = [all_ones, zero, all_ones];
         let at = &raw mut words[1];
-        // SAFETY: It is an integer of this function's own.
+        // SAFETY: The integer is a local variable of this function.
         unsafe {
             T::store(at, one, Relaxed);
             assert_eq!(T::load(at, Relaxed), one);

@@ -11,12 +11,12 @@ use std::sync::atomic::Ordering;
 use crate::access::Word;
 use crate::Mapping;
 
-/// An integer in a mapping that can be accessed atomically: a `u8`, `u16`, `u32` or `u64`.
+/// An atomic integer in a mapping: a `u8`, `u16`, `u32` or `u64`.
 ///
-/// Lent by [`Mapping::atomic_u32`] and its relatives. It works as [`std::sync::atomic::AtomicU32`]
-/// does, but Rust does not see the accesses: other processes, other threads and
-/// [`Mapping::write_at`] may access the same bytes in other sizes, see the
-/// [crate's page](crate#the-memory-model). An operation may order more than it is asked for.
+/// [`Mapping::atomic_u32`] and similar functions return it. It works like
+/// [`std::sync::atomic::AtomicU32`], but Rust does not see the accesses. So other processes, other
+/// threads and [`Mapping::write_at`] may access the same bytes in other sizes; see
+/// [the memory model](crate#the-memory-model). An operation can order more than its `Ordering` says.
 ///
 /// ```no_run
 /// use std::sync::atomic::Ordering;
@@ -30,8 +30,8 @@ use crate::Mapping;
 ///
 /// # Invariants
 ///
-/// `at` is aligned to the integer's size and the start of so many bytes that are mapped for reading
-/// and writing for as long as the mapping is borrowed.
+/// `at` points to an integer in memory that is mapped for reading and writing while the mapping is
+/// borrowed. Its address is a multiple of its size.
 #[derive(Clone, Copy)]
 pub struct Atomic<'a, T> {
     at: NonNull<T>,
@@ -46,16 +46,16 @@ unsafe impl<T: Send> Sync for Atomic<'_, T> {}
 impl<T: Word> Atomic<'_, T> {
     /// # Safety
     ///
-    /// The type's invariant.
+    /// `at` fulfils the type's invariant.
     pub(crate) unsafe fn new(at: *mut T) -> Self {
         Self {
-            // SAFETY: Nothing is mapped at address 0: the mapping's start is `NonNull`.
+            // SAFETY: The integer is not at address 0: the mapping's start is `NonNull`.
             at: unsafe { NonNull::new_unchecked(at) },
             _mapping: PhantomData,
         }
     }
 
-    /// Where the integer is.
+    /// The address of the integer.
     #[must_use]
     pub fn as_ptr(self) -> *mut T {
         self.at.as_ptr()
@@ -71,9 +71,9 @@ impl<T: Word> Atomic<'_, T> {
     pub fn load(self, order: Ordering) -> T {
         assert!(
             !matches!(order, Ordering::Release | Ordering::AcqRel),
-            "a load releases nothing"
+            "a load cannot use Release or AcqRel"
         );
-        // SAFETY: The invariant.
+        // SAFETY: The type's invariant.
         unsafe { T::load(self.as_ptr(), order) }
     }
 
@@ -86,24 +86,24 @@ impl<T: Word> Atomic<'_, T> {
     pub fn store(self, value: T, order: Ordering) {
         assert!(
             !matches!(order, Ordering::Acquire | Ordering::AcqRel),
-            "a store acquires nothing"
+            "a store cannot use Acquire or AcqRel"
         );
-        // SAFETY: The invariant.
+        // SAFETY: The type's invariant.
         unsafe { T::store(self.as_ptr(), value, order) }
     }
 
-    /// Writes the integer; what was there before.
+    /// Writes the integer and returns the old value.
     #[inline]
     pub fn swap(self, value: T, order: Ordering) -> T {
-        // SAFETY: The invariant.
+        // SAFETY: The type's invariant.
         unsafe { T::swap(self.as_ptr(), value, order) }
     }
 
-    /// Writes `new` if the integer is `current`.
+    /// Writes `new` if the integer is `current`, and returns the old value.
     ///
     /// # Errors
     ///
-    /// What is there instead.
+    /// The integer is not `current`. The error is its value.
     ///
     /// # Panics
     ///
@@ -118,9 +118,9 @@ impl<T: Word> Atomic<'_, T> {
     ) -> Result<T, T> {
         assert!(
             !matches!(failure, Ordering::Release | Ordering::AcqRel),
-            "a failed exchange releases nothing"
+            "a failed exchange cannot use Release or AcqRel"
         );
-        // SAFETY: The invariant.
+        // SAFETY: The type's invariant.
         let old = unsafe { T::compare_exchange(self.as_ptr(), current, new, success, failure) };
         if old == current {
             Ok(old)
@@ -129,20 +129,20 @@ impl<T: Word> Atomic<'_, T> {
         }
     }
 
-    /// Adds to the integer, wrapping around; what was there before.
+    /// Adds to the integer, wrapping around, and returns the old value.
     #[inline]
     pub fn fetch_add(self, value: T, order: Ordering) -> T {
-        // SAFETY: The invariant.
+        // SAFETY: The type's invariant.
         unsafe { T::add(self.as_ptr(), value, order) }
     }
 
-    /// Subtracts from the integer, wrapping around; what was there before.
+    /// Subtracts from the integer, wrapping around, and returns the old value.
     #[inline]
     pub fn fetch_sub(self, value: T, order: Ordering) -> T {
         self.fetch_add(value.negated(), order)
     }
 
-    /// Keeps the bits that `value` has too; what was there before.
+    /// Clears the bits that are not in `value`, and returns the old value.
     #[inline]
     pub fn fetch_and(self, value: T, order: Ordering) -> T
     where
@@ -151,7 +151,7 @@ impl<T: Word> Atomic<'_, T> {
         self.change(order, |old| old & value)
     }
 
-    /// Sets the bits of `value`; what was there before.
+    /// Sets the bits of `value`, and returns the old value.
     #[inline]
     pub fn fetch_or(self, value: T, order: Ordering) -> T
     where
@@ -160,7 +160,7 @@ impl<T: Word> Atomic<'_, T> {
         self.change(order, |old| old | value)
     }
 
-    /// Flips the bits of `value`; what was there before.
+    /// Flips the bits of `value`, and returns the old value.
     #[inline]
     pub fn fetch_xor(self, value: T, order: Ordering) -> T
     where
@@ -181,7 +181,7 @@ impl<T: Word> Atomic<'_, T> {
     }
 }
 
-/// The integer's value.
+/// Shows the integer's value.
 impl<T: Word + fmt::Debug> fmt::Debug for Atomic<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load(Ordering::Relaxed).fmt(f)
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(word.wrapping_neg(), 2 * u64::from(EACH));
     }
 
-    /// What is written before a release is there after an acquire.
+    /// A copy that was written before a release is complete after an acquire.
     #[test]
     fn a_released_copy_is_read_whole() {
         const TURNS: u8 = if cfg!(miri) { 5 } else { 200 };
@@ -308,8 +308,8 @@ mod tests {
         });
     }
 
-    /// Two threads write parts of the same words in sizes of their own, while a third reads. It is
-    /// what Rust's own accesses may not do.
+    /// Two threads write parts of the same words in different sizes, and a third thread reads. Rust's
+    /// own accesses must not do this.
     #[cfg(all(any(target_arch = "aarch64", target_arch = "x86_64"), not(miri)))]
     #[test]
     fn accesses_of_different_sizes_may_overlap() {

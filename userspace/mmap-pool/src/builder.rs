@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! How a mapping is made.
+//! Creating a mapping.
 
 use std::os::fd::AsFd;
 use std::ptr;
@@ -12,38 +12,37 @@ use crate::error::{Error, Operation};
 use crate::mapping::Mapping;
 use crate::{Errno, Pool, Protection, Result};
 
-/// Something that safe code may map: a [`Pool`].
+/// An object that safe code can map, such as a [`Pool`].
 ///
-/// [`MappingBuilder::map_file`] maps any other file, and the caller vouches for it. A type whose
-/// files are all safe to map can implement this trait instead.
+/// [`MappingBuilder::map_file`] is unsafe and maps any file. If all files of a type are safe to map,
+/// the type can implement this trait instead.
 ///
 /// # Safety
 ///
-/// A mapping of the object is memory and nothing else:
-/// - Whatever bytes are written there, no kernel, device or other program takes them for more than
-///   data. The rings of `io_uring` are not like that: the kernel writes to addresses that it
-///   reads there.
-/// - Reading and writing it has no other effect. The registers of a device are not like that.
+/// A mapping of the object must be plain memory:
+/// - The kernel, devices and other programs treat its bytes as data only. The rings of `io_uring`
+///   violate this: the kernel reads addresses there and writes to them.
+/// - Reading and writing it has no other effects. The registers of a device violate this.
 pub unsafe trait Mappable: AsFd {
-    /// Bytes from the start to the end of what can be mapped.
+    /// Size of the object, in bytes.
     ///
     /// # Errors
     ///
-    /// What `fstat(2)` or, for a pool, the device answers.
+    /// Those of `fstat(2)` or, for a pool, of the device.
     fn size_bytes(&self) -> Result<u64>;
 }
 
-// SAFETY: The pages of a pool are memory that belongs to the pool, and hold what its users write.
+// SAFETY: The pages of a pool are plain memory that belongs to the pool.
 unsafe impl Mappable for Pool {
     fn size_bytes(&self) -> Result<u64> {
         Ok(self.info()?.size_bytes)
     }
 }
 
-/// Describes a mapping before it is made.
+/// Describes a mapping that [`map`](Self::map) makes.
 ///
-/// Whether writes are shared has no default; everything else has: reading and writing, from the
-/// start to the end of the object, pages made when they are first touched.
+/// Begin with [`shared`](Self::shared) or [`private`](Self::private). By default, the mapping can be
+/// read and written, covers the whole object, and gets its pages when they are first touched.
 ///
 /// ```no_run
 /// use mmap_pool::{MappingBuilder, Pool};
@@ -54,7 +53,7 @@ unsafe impl Mappable for Pool {
 /// # Ok::<(), mmap_pool::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "nothing is mapped before `map`"]
+#[must_use = "only `map` makes the mapping"]
 pub struct MappingBuilder {
     flags: MapFlags,
     protection: Protection,
@@ -72,7 +71,7 @@ impl MappingBuilder {
         }
     }
 
-    /// `MAP_SHARED`: writes reach the pool and everyone who maps it.
+    /// `MAP_SHARED`: writes change the pool, and all other mappings of it see them.
     ///
     /// ```
     /// let builder = mmap_pool::MappingBuilder::shared();
@@ -81,8 +80,8 @@ impl MappingBuilder {
         Self::new(MapFlags::SHARED)
     }
 
-    /// `MAP_PRIVATE`: the first write to a page copies it for this process; until then the page
-    /// follows the pool.
+    /// `MAP_PRIVATE`: the first write to a page copies the page for this process. Until then, the
+    /// page follows the pool.
     ///
     /// ```
     /// let builder = mmap_pool::MappingBuilder::private();
@@ -91,40 +90,41 @@ impl MappingBuilder {
         Self::new(MapFlags::PRIVATE)
     }
 
-    /// What the mapping allows; reading and writing unless said otherwise.
+    /// The accesses that the mapping allows. The default is reading and writing.
     pub fn protection(mut self, protection: Protection) -> Self {
         self.protection = protection;
         self
     }
 
-    /// Where in the object the mapping starts, any number of bytes. Pages are mapped whole, so one
-    /// that begins before the offset is mapped too, and hidden.
+    /// Offset in the object where the mapping begins, any number of bytes. The kernel maps whole
+    /// pages. The bytes of the first page before the offset are mapped too, but hidden.
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
     }
 
-    /// Bytes to map, from the offset to the object's end unless said otherwise. May reach past the
-    /// end, and need not be a multiple of the page size: the last page is mapped whole.
+    /// Length of the mapping, any number of bytes. The default reaches to the object's end. The
+    /// mapping may reach past the end. The kernel maps all of the last page.
     pub fn len(mut self, len: usize) -> Self {
         self.len = Some(len);
         self
     }
 
-    /// `MAP_POPULATE`: faults all pages in at once. What fails to populate is left for later.
+    /// `MAP_POPULATE`: faults all pages in at once. A page that cannot be faulted in now is faulted in
+    /// when it is touched.
     pub fn populate(mut self) -> Self {
         self.flags |= MapFlags::POPULATE;
         self
     }
 
-    /// `MAP_LOCKED`: faults all pages in at once and keeps them. The kernel does not say when that
-    /// failed; [`Mapping::lock`] does.
+    /// `MAP_LOCKED`: faults all pages in at once and keeps them in memory. The kernel does not report
+    /// a failure. [`Mapping::lock`] does.
     pub fn locked(mut self) -> Self {
         self.flags |= MapFlags::LOCKED;
         self
     }
 
-    /// `MAP_NORESERVE`: sets no memory aside for the copies a private mapping may need.
+    /// `MAP_NORESERVE`: does not reserve memory for the copies that a private mapping may need.
     pub fn no_reserve(mut self) -> Self {
         self.flags |= MapFlags::NORESERVE;
         self
@@ -142,12 +142,12 @@ impl MappingBuilder {
     ///
     /// # Errors
     ///
-    /// - `EACCES`: the object is not open for reading, or not for writing and the mapping is shared
-    ///   and writable.
-    /// - `EINVAL`: nothing is left to map at the offset, or the length is 0.
-    /// - `EOVERFLOW`: offset and length together are beyond any file.
-    /// - `ENOMEM`: the address space or the number of mappings is exhausted.
-    /// - `EAGAIN`: locking was asked for and exceeds `RLIMIT_MEMLOCK`.
+    /// - `EACCES`: the object is not open for reading. Or it is not open for writing, and the mapping
+    ///   is shared and writable.
+    /// - `EINVAL`: the length is 0, or no length was given and the offset is not below the object's end.
+    /// - `EOVERFLOW`: offset and length together are larger than a file can be.
+    /// - `ENOMEM`: no address space is left, or the process has too many mappings.
+    /// - `EAGAIN`: the mapping is to be locked, and exceeds `RLIMIT_MEMLOCK`.
     /// - `EPERM`: the pool is sealed against writing, and the mapping is shared and writable.
     /// - `ENODEV`: the file cannot be mapped, or the pool was revoked.
     pub fn map(self, object: &impl Mappable) -> Result<Mapping> {
@@ -171,12 +171,12 @@ impl MappingBuilder {
     ///
     /// # Safety
     ///
-    /// The file is as the trait [`Mappable`] demands. What others do to it, like writing it or making
-    /// it smaller, is up to them: the accessors of a [`Mapping`] are made for that.
+    /// The file fulfils the requirements of the trait [`Mappable`]. Other processes may write the file
+    /// or make it smaller: the accessors of a [`Mapping`] are safe then.
     ///
     /// # Errors
     ///
-    /// As [`map`](Self::map), and what `fstat(2)` answers if no length was given.
+    /// Those of [`map`](Self::map), and those of `fstat(2)` if no length was given.
     pub unsafe fn map_file(self, file: &impl AsFd) -> Result<Mapping> {
         self.map_fd(file, || {
             let stat = rustix::fs::fstat(file).map_err(Error::system(Operation::Size))?;
@@ -184,7 +184,7 @@ impl MappingBuilder {
         })
     }
 
-    /// The object is as [`Mappable`] demands.
+    /// Maps `object`, which fulfils the requirements of [`Mappable`].
     fn map_fd(self, object: &impl AsFd, size: impl FnOnce() -> Result<u64>) -> Result<Mapping> {
         let len = match self.len {
             Some(len) => len,
@@ -201,7 +201,7 @@ impl MappingBuilder {
         let mapped_len = head.checked_add(len).ok_or(refused(Errno::NOMEM))?;
         let prot = self.protection.for_mmap();
         let flags = self.flags;
-        // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+        // SAFETY: Without MAP_FIXED, the kernel chooses a range that is not in use.
         let start = unsafe {
             mmap(
                 ptr::null_mut(),
@@ -213,21 +213,21 @@ impl MappingBuilder {
             )
         }
         .map_err(refused)?;
-        // SAFETY: The range was mapped just now and nobody else knows it.
+        // SAFETY: The range was mapped just now. No other code refers to it.
         let mapping = unsafe { Mapping::from_raw_parts(start.cast(), mapped_len, self.protection) };
         Ok(mapping.without_head(head))
     }
 }
 
-/// The start of the page that `offset` lies in, and the bytes from there to `offset`.
+/// Splits `offset` into the start of its page and the number of bytes from there.
 fn split(offset: u64) -> (u64, usize) {
-    // Widening: no machine has more than 64 bits.
+    // The cast only widens: a `usize` has at most 64 bits.
     let head = offset % page_size() as u64;
-    // Fewer than a page, which is a `usize`.
+    // `head` is smaller than a page, so it fits.
     (offset - head, usize::try_from(head).unwrap_or(0))
 }
 
-/// Bytes between `offset` and the end; 0, which no mapping can have, if there are none.
+/// Returns the number of bytes from `offset` to the end, 0 if there are none.
 fn remaining_len(size: u64, offset: u64) -> usize {
     usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX)
 }
@@ -325,7 +325,7 @@ mod tests {
         let memfd = memfd(2);
         memfd.write(b"second", PAGE_LEN);
         let builder = MappingBuilder::shared().offset(PAGE_LEN as u64);
-        // SAFETY: A memfd is memory.
+        // SAFETY: A memfd is plain memory.
         let second = unsafe { builder.map_file(&memfd) }.unwrap();
         assert_eq!(second.len(), PAGE_LEN);
         let mut bytes = [0; 6];

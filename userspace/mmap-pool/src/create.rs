@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! How a pool is created.
+//! Creating a pool.
 
 use std::ffi::c_void;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -10,24 +10,26 @@ use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 use crate::error::{Error, Operation};
 use crate::{uapi, Pool, Result, Strategy};
 
-/// Describes a pool before it is created: empty, of size 0, without a name and with
-/// [`Strategy::Page`] unless said otherwise.
+/// Describes a pool that [`create`](Self::create) creates.
 ///
-/// The new pool belongs to nobody else until its descriptor is handed on: to a child, through a
-/// socket, or by `/proc/PID/fd/N`. It is a regular file, so every program that maps files can use
-/// it, and it is gone with its last descriptor and mapping.
+/// By default, the pool has size 0, no name, and [`Strategy::Page`].
+///
+/// Only this process can use the new pool, until another process gets its descriptor: a child inherits
+/// it, a socket passes it, or a process of the same user opens `/proc/PID/fd/N`. The pool is a regular
+/// file, so every program that maps files can use it. The kernel frees the pool when its last descriptor
+/// and its last mapping are gone.
 ///
 /// ```no_run
 /// use mmap_pool::{MappingBuilder, Pool};
 ///
 /// let pool = Pool::create().name("frames").size_bytes(1 << 20).create()?;
 /// let mapping = MappingBuilder::shared().map(&pool)?;
-/// // Whatever works on files works on it.
+/// // The operations of files work on it.
 /// pool.as_file().set_len(2 << 20)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use = "nothing is created before `create`"]
+#[must_use = "only `create` creates the pool"]
 pub struct PoolBuilder<'a> {
     name: &'a str,
     size_bytes: u64,
@@ -43,36 +45,42 @@ impl<'a> PoolBuilder<'a> {
         }
     }
 
-    /// What `/proc/PID/maps` and `/proc/PID/fd` call the pool, after `mmap_pool:`. Names need not
-    /// differ.
+    /// Name of the pool in `/proc/PID/maps` and `/proc/PID/fd`, where `mmap_pool:` stands before it.
+    /// Several pools can have the same name.
     pub fn name(mut self, name: &'a str) -> Self {
         self.name = name;
         self
     }
 
-    /// Size of the pool, any number of bytes. No memory is allocated for it yet.
+    /// Size of the pool, any number of bytes. Only [`Strategy::Eager`] allocates memory for it at once.
     pub fn size_bytes(mut self, size_bytes: u64) -> Self {
         self.size_bytes = size_bytes;
         self
     }
 
-    /// When the pool gets its pages, and in what pieces.
+    /// When the pool allocates its pages, and how many at a time.
+    ///
+    /// ```
+    /// use mmap_pool::{Pool, Strategy};
+    ///
+    /// let builder = Pool::create().size_bytes(64 << 20).strategy(Strategy::Huge);
+    /// ```
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// Creates the pool, through the device node.
+    /// Opens the device node and creates the pool through it.
     ///
     /// # Errors
     ///
-    /// As [`Pool::open`] and [`create_through`](Self::create_through).
+    /// Those of [`Pool::open`] and [`create_through`](Self::create_through).
     pub fn create(self) -> Result<Pool> {
         self.create_through(&Pool::open()?)
     }
 
-    /// Creates the pool, through the device node that is open already. The new pool has nothing else
-    /// to do with the node's.
+    /// Creates the pool through a device node that is already open. The new pool is independent of the
+    /// node's pool.
     ///
     /// ```no_run
     /// use mmap_pool::Pool;
@@ -86,13 +94,15 @@ impl<'a> PoolBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// - [`Error::BadName`]: the name contains a zero byte, or is too long.
+    /// - [`Error::BadName`]: the name contains a zero byte or is too long.
     /// - `EBADF`: the node is not open for writing.
-    /// - `ENOTTY`: it is a created pool, not one that was opened through the node.
-    /// - `EINVAL`: the size is beyond a file's bounds.
-    /// - `ENOSPC`: the pool has [`Strategy::Eager`], and the limit for all pools is reached.
+    /// - `ENOTTY`: `node` is a created pool, and not the device node.
+    /// - `EINVAL`: the size is larger than a file can be.
+    /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.
+    /// - `ENOSPC`: the pool has [`Strategy::Eager`], and all pools together have reached their limit.
+    /// - `EINTR`: a signal kills the task.
     /// - `EMFILE`, `ENFILE`: too many open files.
-    /// - `ENOMEM`: no memory.
+    /// - `ENOMEM`: out of memory.
     pub fn create_through(self, node: &Pool) -> Result<Pool> {
         let request = Create(uapi::Create {
             size_bytes: self.size_bytes,
@@ -105,7 +115,7 @@ impl<'a> PoolBuilder<'a> {
 
     fn padded_name(&self) -> Result<[u8; uapi::NAME_LEN]> {
         let bytes = self.name.as_bytes();
-        // One byte is for the zero at the end.
+        // One byte is left for the zero at the end.
         if bytes.len() >= uapi::NAME_LEN || bytes.contains(&0) {
             return Err(Error::BadName {
                 name: self.name.into(),
@@ -117,10 +127,10 @@ impl<'a> PoolBuilder<'a> {
     }
 }
 
-/// The `MMAP_POOL_CREATE` ioctl: its result is a descriptor.
+/// The `MMAP_POOL_CREATE` ioctl. It returns a descriptor.
 struct Create(uapi::Create);
 
-// SAFETY: The number is that of `uapi::Create`, which the kernel only reads.
+// SAFETY: The request number belongs to `uapi::Create`. The kernel only reads the struct.
 unsafe impl Ioctl for Create {
     type Output = OwnedFd;
 
@@ -135,7 +145,7 @@ unsafe impl Ioctl for Create {
     }
 
     unsafe fn output_from_ptr(fd: IoctlOutput, _: *mut c_void) -> rustix::io::Result<OwnedFd> {
-        // SAFETY: On success a pool answers with a new descriptor, which nobody else knows.
+        // SAFETY: On success, the device returns a new descriptor. No other code owns it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What can go wrong, and at which step.
+//! Errors, and the operation that failed.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::uapi::NAME_LEN;
 use crate::Protection;
 
-/// The step that failed.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
@@ -31,7 +31,7 @@ pub enum Operation {
     Revoke,
     /// The `MMAP_POOL_STAT` ioctl.
     Stat,
-    /// Asking a file for its size.
+    /// `fstat(2)`, for the size of a file.
     Size,
     /// `mmap(2)`.
     Map,
@@ -62,7 +62,7 @@ impl fmt::Display for Operation {
             Self::Seal => "seal the pool",
             Self::Revoke => "revoke the pool",
             Self::Stat => "describe all pools",
-            Self::Size => "tell the size of the file",
+            Self::Size => "get the size of the file",
             Self::Map => "map the memory",
             Self::Unmap => "unmap the memory",
             Self::Protect => "change the protection of the mapping",
@@ -70,14 +70,14 @@ impl fmt::Display for Operation {
             Self::Lock => "lock the mapping into memory",
             Self::Unlock => "unlock the mapping",
             Self::Flush => "flush the mapping",
-            Self::Advise => "give the kernel advice on the mapping",
+            Self::Advise => "advise the kernel about the mapping",
         })
     }
 }
 
 /// A failed operation on a pool or a mapping.
 ///
-/// Converts into [`std::io::Error`] and keeps its text; [`Error::errno`] is the number.
+/// It converts into [`std::io::Error`] and keeps its text. [`Error::errno`] returns the error number.
 ///
 /// ```
 /// use mmap_pool::{Errno, Pool};
@@ -94,49 +94,49 @@ impl fmt::Display for Operation {
 pub enum Error {
     /// The device could not be opened.
     Open {
-        /// What was to be opened.
+        /// The path of the device.
         path: PathBuf,
-        /// The kernel's answer.
+        /// The kernel's error number.
         errno: Errno,
     },
     /// The opened file is not a pool.
     NotAPool {
-        /// What was opened, where it is known.
+        /// The path of the file, if it is known.
         path: Option<PathBuf>,
     },
-    /// A pool cannot have this name: it contains a zero byte, or is too long.
+    /// A pool cannot have this name: it contains a zero byte or is too long.
     BadName {
         /// The name.
         name: String,
     },
-    /// The kernel refused.
+    /// A system call failed.
     System {
-        /// What was tried.
+        /// The operation that failed.
         operation: Operation,
-        /// The kernel's answer.
+        /// The kernel's error number.
         errno: Errno,
     },
-    /// The access does not lie inside the mapping.
+    /// The access is not inside the mapping.
     OutOfBounds {
         /// First byte of the access.
         offset: usize,
-        /// Bytes of the access.
+        /// Length of the access, in bytes.
         len: usize,
-        /// Bytes of the mapping.
+        /// Length of the mapping, in bytes.
         mapping_len: usize,
     },
     /// The address of the integer is not a multiple of its size.
     Misaligned {
         /// First byte of the access.
         offset: usize,
-        /// What its address must be a multiple of.
+        /// Number that its address must be a multiple of.
         align: usize,
     },
     /// The mapping's protection does not allow the access.
     Protected {
-        /// What the access needs.
+        /// Protection that the access needs.
         needed: Protection,
-        /// What the mapping has.
+        /// Protection that the mapping has.
         actual: Protection,
     },
 }
@@ -146,8 +146,8 @@ impl Error {
         move |errno| Self::System { operation, errno }
     }
 
-    /// The error number: the kernel's own or, where the library refused, the one the kernel has for
-    /// the same mistake.
+    /// Returns the error number of the kernel. If the library itself refused the operation, returns the
+    /// number that the kernel uses for the same mistake.
     #[must_use]
     pub fn errno(&self) -> Errno {
         match self {
@@ -176,7 +176,7 @@ impl fmt::Display for Error {
             Self::NotAPool { path: None } => f.write_str("the file is not a pool of mmap_pool"),
             Self::BadName { name } => write!(
                 f,
-                "{name:?} is no name for a pool: it has a zero byte, or more than {} bytes",
+                "a pool cannot have the name {name:?}: it has a zero byte or more than {} bytes",
                 NAME_LEN - 1
             ),
             Self::System { operation, errno } => write!(f, "cannot {operation}: {}", Text(*errno)),
@@ -210,7 +210,7 @@ impl From<Error> for io::Error {
     }
 }
 
-/// `strerror(3)` without a capital, to stand inside a sentence.
+/// `strerror(3)` in lower case, for use inside a sentence.
 struct Text(Errno);
 
 impl fmt::Display for Text {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Pools as the memory of virtual machines.
+//! Pools as memory of virtual machines.
 
 use vm_memory::bitmap::BS;
 use vm_memory::{
@@ -11,10 +11,11 @@ use vm_memory::{
 use crate::error::Error;
 use crate::{Mapping, Protection, Result};
 
-/// A mapping as a region of a virtual machine's memory, for the traits of the crate `vm-memory`.
+/// A mapping as a region of a virtual machine's memory. It implements the traits of the crate
+/// `vm-memory`.
 ///
-/// Regions make a [`GuestRegionCollection`](vm_memory::GuestRegionCollection), which is a whole
-/// machine's memory:
+/// A [`GuestRegionCollection`](vm_memory::GuestRegionCollection) of regions is the whole memory of a
+/// machine:
 ///
 /// ```no_run
 /// use mmap_pool::{GuestRegion, MappingBuilder, Pool, Strategy};
@@ -27,9 +28,9 @@ use crate::{Mapping, Protection, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What that crate does with the memory are accesses of its own: volatile ones and atomics, which
-/// the compiler sees. The promises of the [memory model](crate#the-memory-model) are for those that
-/// go through [`mapping`](Self::mapping).
+/// The crate `vm-memory` accesses the memory itself, with volatile accesses and atomics that the
+/// compiler sees. The guarantees of [the memory model](crate#the-memory-model) apply only to accesses
+/// through [`mapping`](Self::mapping).
 #[derive(Debug)]
 pub struct GuestRegion {
     mapping: Mapping,
@@ -37,12 +38,12 @@ pub struct GuestRegion {
 }
 
 impl GuestRegion {
-    /// The mapping is at guest address `start`.
+    /// Creates a region for `mapping` at guest address `start`.
     ///
     /// # Errors
     ///
     /// - [`Error::Protected`]: the mapping cannot be both read and written.
-    /// - [`Error::OutOfBounds`]: it would reach past the last guest address.
+    /// - [`Error::OutOfBounds`]: the region reaches past the last guest address.
     pub fn new(mapping: Mapping, start: GuestAddress) -> Result<Self> {
         let needed = Protection::READ_WRITE;
         if !mapping.protection().contains(needed) {
@@ -51,7 +52,7 @@ impl GuestRegion {
                 actual: mapping.protection(),
             });
         }
-        // Widening: no machine has more than 64 bits.
+        // The cast only widens: a `usize` has at most 64 bits.
         if start.0.checked_add(mapping.len() as u64).is_none() {
             return Err(Error::OutOfBounds {
                 offset: 0,
@@ -73,7 +74,7 @@ impl GuestMemoryRegion for GuestRegion {
     type B = ();
 
     fn len(&self) -> GuestUsize {
-        // Widening, as above.
+        // The cast only widens, as above.
         self.mapping.len() as u64
     }
 
@@ -103,8 +104,8 @@ impl GuestMemoryRegion for GuestRegion {
             .mapping
             .check(offset, count, Protection::READ_WRITE)
             .map_err(invalid)?;
-        // SAFETY: `check` says that the bytes are mapped for reading and writing. They stay so while
-        // the region is borrowed, and accesses to a `VolatileSlice` are volatile.
+        // SAFETY: `check` confirms that the bytes are mapped for reading and writing. They stay so
+        // while the region is borrowed. Accesses to a `VolatileSlice` are volatile.
         Ok(unsafe { VolatileSlice::new(start, count) })
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What the device tells about pools.
+//! Descriptions of pools.
 
 use crate::{uapi, Strategy};
 
-/// Makes of a structure of the interface one that can get more fields.
+/// Defines a copy of an interface structure that can get more fields in later versions.
 macro_rules! answer {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -24,66 +24,66 @@ macro_rules! answer {
 }
 
 answer! {
-    /// Size and statistics of a pool, the answer of [`Pool::info`](crate::Pool::info).
+    /// Size and statistics of a pool. [`Pool::info`](crate::Pool::info) returns them.
     Info {
-        /// Bytes that can be mapped and read.
+        /// Size of the pool: the bytes that can be mapped and read.
         size_bytes: u64,
         /// Pages that hold memory now.
         nr_resident_pages: u64,
-        /// Page faults the pool has resolved or refused since it was made. Faults served from
-        /// resident neighbours (fault-around) are not among them.
+        /// Page faults that the pool has resolved or refused since it was created, without those that
+        /// the kernel served from resident neighbours (fault-around).
         nr_faults: u64,
-        /// Pages allocated since the pool was made.
+        /// Pages allocated since the pool was created.
         nr_allocated_pages: u64,
         /// Size of a page.
         page_size_bytes: u32,
         /// [`ABI_VERSION`](uapi::ABI_VERSION) of the module.
         abi_version: u32,
-        /// The bits of the seals that were added; [`Pool::seals`](crate::Pool::seals) names them.
+        /// Bits of the seals that were added. [`Pool::seals`](crate::Pool::seals) decodes them.
         seals: u32,
-        /// The `FLAG_` bits of [`uapi`]; [`is_default`](Self::is_default) and
-        /// [`is_revoked`](Self::is_revoked) name them.
+        /// `FLAG_` bits of [`uapi`]. [`is_default`](Self::is_default) and
+        /// [`is_revoked`](Self::is_revoked) decode them.
         flags: u32,
-        /// One of the `STRATEGY_` constants of [`uapi`]; [`strategy`](Self::strategy) names it.
+        /// The number of the strategy. [`strategy`](Self::strategy) decodes it.
         strategy: u32,
     }
 }
 
 answer! {
-    /// Statistics of all pools together, the answer of [`Pool::stat`](crate::Pool::stat).
+    /// Statistics of all pools together. [`Pool::stat`](crate::Pool::stat) returns them.
     Stat {
-        /// Pools that exist, the default pool included.
+        /// Number of pools, with the default pool.
         nr_pools: u64,
         /// Pages of all pools that hold memory now.
         nr_resident_pages: u64,
-        /// The most pages that all pools together may hold: module parameter `limit_mb`.
+        /// Most pages that all pools together can hold: module parameter `limit_mb`.
         nr_limit_pages: u64,
-        /// Times that a page was refused because of that limit.
+        /// Number of times that this limit refused a page.
         nr_refused_pages: u64,
-        /// Zeroed pages that wait in the reserve to enter a pool. They are in no pool, so
+        /// Zeroed pages in the reserve. They are in no pool yet, so
         /// [`nr_resident_pages`](Self::nr_resident_pages) and the limit do not count them.
         nr_reserve_pages: u64,
         /// Pages that came from the reserve, since the module was loaded.
         nr_reserve_hits: u64,
-        /// Pages that had to be zeroed when they were needed, since the module was loaded.
+        /// Pages that were zeroed when they were needed, since the module was loaded.
         nr_reserve_misses: u64,
     }
 }
 
 impl Info {
-    /// Whether it is the pool that the device node opens.
+    /// Returns whether this is the pool of the device node.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.flags & uapi::FLAG_DEFAULT != 0
     }
 
-    /// Whether [`Pool::revoke`](crate::Pool::revoke) took the pool away.
+    /// Returns whether the pool was revoked, see [`Pool::revoke`](crate::Pool::revoke).
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         self.flags & uapi::FLAG_REVOKED != 0
     }
 
-    /// When the pool gets its pages, unless this version does not know the strategy.
+    /// Returns the pool's strategy, or `None` if this version does not know it.
     #[must_use]
     pub fn strategy(&self) -> Option<Strategy> {
         Strategy::from_number(self.strategy)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Safe access to `/dev/mmap_pool`: open the pool or create one, map it shared or private, read and
-//! write it.
+//! Safe access to `/dev/mmap_pool`, a Linux device whose memory processes map and share.
+//!
+//! Open the default pool, map it, and read and write it:
 //!
 //! ```no_run
 //! use mmap_pool::{MappingBuilder, Pool};
@@ -16,64 +17,68 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A pool of one's own starts empty, is a regular file to every other program, and is gone with its
-//! last descriptor and mapping:
+//! Create a new pool. It starts empty. Other programs see it as a regular file. The kernel frees it
+//! when its last descriptor and its last mapping are gone:
 //!
 //! ```no_run
 //! use mmap_pool::{MappingBuilder, Pool, Seals};
 //!
 //! let frames = Pool::create().name("frames").size_bytes(1 << 20).create()?;
 //! let mapping = MappingBuilder::shared().map(&frames)?;
-//! // Whoever gets the descriptor can rely on its size.
+//! // Now the size is fixed. A process that gets the descriptor can rely on it.
 //! frames.seal(Seals::SHRINK | Seals::GROW)?;
 //! # Ok::<(), mmap_pool::Error>(())
 //! ```
 //!
-//! # Memory that others write
+//! # Memory that other processes write
 //!
 //! Any process that has the pool can change a mapped byte at any moment. A `&[u8]` promises the
-//! compiler that nobody does. So safe code gets none from a [`Mapping`], private mappings included:
-//! their pages follow the pool until the first write to each. It gets:
+//! compiler that its bytes do not change. So safe code cannot get a `&[u8]` from a [`Mapping`]. This
+//! includes private mappings: a private page follows the pool until the first write to it. Safe code
+//! uses:
 //!
-//! - [`Mapping::read_at`], [`Mapping::write_at`] and [`Mapping::fill`], which copy. A concurrent
-//!   writer can make the bytes a mixture of old and new, and nothing worse.
-//! - [`Mapping::atomic_u32`] and its relatives, which lend an atomic integer for as long as the memory
-//!   is mapped, to build locks and counters on.
-//! - [`Mapping::as_ptr`] and the unsafe [`Mapping::slice`] are the ways out, for code that knows more.
+//! - [`Mapping::read_at`], [`Mapping::write_at`] and [`Mapping::fill`], which copy. If another process
+//!   writes the bytes at the same time, the copy can be a mixture of old and new bytes. Nothing worse
+//!   can happen.
+//! - [`Mapping::atomic_u32`] and similar functions. They return an atomic integer, which can be used
+//!   while the mapping is borrowed, for example in a lock or a counter.
+//!
+//! For other uses there are the pointer [`Mapping::as_ptr`] and the unsafe function
+//! [`Mapping::slice`].
 //!
 //! # The memory model
 //!
-//! Several threads may use one mapping at once, on the same bytes, in any mixture of these
-//! accessors. For Rust that would be a data race if the accesses were Rust's own: copies are not
-//! atomic, and atomic accesses of different sizes may not overlap unless something orders them. They
-//! are inline assembly instead. To the compiler each is what `pread(2)` or `pwrite(2)` on the pool
-//! would be: something outside the program reads or writes the bytes while the caller waits. What the
-//! processor does is what counts, and that knows no undefined races.
+//! Several threads can use one mapping at the same time, on the same bytes, with any of these
+//! accessors. With Rust's own accesses this would be a data race: copies are not atomic, and atomic
+//! accesses of different sizes must not overlap without ordering. So the accessors are inline
+//! assembly. To the compiler, each is like a `pread(2)` or `pwrite(2)` on the pool: code outside the
+//! program reads or writes the bytes while the caller waits. Then the rules of the processor apply, and
+//! they define the result of every race.
 //!
-//! What holds:
+//! These guarantees hold:
 //!
-//! - An access reads each byte once and writes each byte once, and touches no other byte.
-//! - An access of 1, 2, 4 or 8 bytes at an aligned address is one access, in each accessor. Longer
-//!   copies are made of pieces in no order that is promised.
-//! - The operations of an [`Atomic`] order other accesses as `std`'s do, or more.
+//! - An access reads each byte once or writes each byte once, and touches no other byte.
+//! - An access of 1, 2, 4 or 8 bytes at an aligned address is a single access, in every accessor. A
+//!   longer copy consists of several accesses, in unspecified order.
+//! - The operations of an [`Atomic`] order other accesses at least as strongly as those of `std`.
 //!
-//! What does not:
+//! These limits apply:
 //!
-//! - A copy orders nothing. To hand bytes to another thread or process, write them, then store to an
-//!   [`Atomic`] with [`Release`](std::sync::atomic::Ordering::Release), and have the other side load
-//!   it with [`Acquire`](std::sync::atomic::Ordering::Acquire) before it reads them.
-//! - References and pointers that code makes with [`Mapping::slice`] or [`Mapping::as_ptr`] are seen
-//!   by the compiler, and Rust's rules apply to what is done with them.
-//! - There is assembly for `x86_64` and `aarch64`. On other processors, and in Miri, the accessors are
-//!   made of `std`'s atomics. There accesses of different sizes that overlap must be ordered by the
-//!   program.
+//! - A copy does not order other accesses. To pass bytes to another thread or process, write the bytes,
+//!   then store to an [`Atomic`] with [`Release`](std::sync::atomic::Ordering::Release). The other side
+//!   loads the `Atomic` with [`Acquire`](std::sync::atomic::Ordering::Acquire) before it reads the
+//!   bytes.
+//! - The compiler sees accesses through [`Mapping::slice`] and [`Mapping::as_ptr`]. Rust's rules apply
+//!   to them.
+//! - The assembly is written for `x86_64` and `aarch64`. On other processors, and in Miri, the accessors
+//!   use the atomics of `std`. There, the program must order overlapping accesses of different sizes.
 //!
 //! # Signals
 //!
-//! A mapping may reach past the end of what it maps. Touching a page there raises `SIGBUS`, as it
-//! does when the pools or the machine have no memory left for a page; the accessors do not catch it.
-//! Memory that is inside the pool and inside the mapping raises nothing, unless somebody makes the
-//! pool smaller or revokes it.
+//! A mapping can reach past the end of the pool. Touching a page there raises `SIGBUS`. So does
+//! touching a page when the pools have reached their limit or the machine is out of memory. The
+//! accessors do not catch the signal. Touching memory inside the pool and inside the mapping raises no
+//! signal, unless the pool shrinks or is revoked.
 
 #![deny(missing_docs)]
 
@@ -89,12 +94,11 @@ mod mapping;
 mod pool;
 mod protection;
 mod seals;
-mod strategy;
 
 /// The interface between the device and userspace: ioctl numbers and structures.
 ///
-/// It is the kernel's, and follows the module's version: what is called `reserved` here may get a
-/// name and a meaning in any version of this crate.
+/// The kernel module defines this interface, and it follows the module's version. A member called
+/// `reserved` can get a name and a meaning in any version of this crate.
 #[allow(
     clippy::cast_lossless,
     clippy::cast_possible_truncation,
@@ -114,12 +118,12 @@ pub use mapping::{Advice, Mapping};
 pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
 pub use protection::Protection;
 pub use seals::Seals;
-pub use strategy::Strategy;
+pub use uapi::Strategy;
 
 /// An error number of the kernel, as in `errno(3)`.
 ///
-/// It is the one of `rustix` 1, so that it compares with what that crate answers. A new major version
-/// of `rustix` means a new one of this crate.
+/// This is the type of `rustix` 1, so it can be compared with errors of that crate. A new major version
+/// of `rustix` leads to a new major version of this crate.
 pub use rustix::io::Errno;
 
 /// The examples of the README compile.
@@ -132,7 +136,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 #[cfg(test)]
 mod tests {
-    //! What the tests of several modules share.
+    //! Functions that the tests of several modules use.
 
     use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -143,7 +147,7 @@ mod tests {
 
     pub(crate) const PAGE_LEN: usize = 4096;
 
-    /// A file of memory.
+    /// An anonymous file in memory.
     pub(crate) struct Memfd(OwnedFd);
 
     pub(crate) fn memfd(pages: usize) -> Memfd {
@@ -170,7 +174,7 @@ mod tests {
         }
     }
 
-    // SAFETY: A memfd is memory.
+    // SAFETY: A memfd is plain memory.
     unsafe impl Mappable for Memfd {
         fn size_bytes(&self) -> Result<u64> {
             Ok(u64::try_from(fstat(self).unwrap().st_size).unwrap())

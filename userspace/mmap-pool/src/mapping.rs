@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Mapped memory and what can be done with it.
+//! Mapped memory and the operations on it.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -13,22 +13,21 @@ use crate::access::{self, Word};
 use crate::error::{Error, Operation};
 use crate::{Atomic, Protection, Result};
 
-/// A range of mapped memory, unmapped when dropped.
+/// A range of mapped memory. Dropping it unmaps the range.
 ///
-/// Made by a [`MappingBuilder`](crate::MappingBuilder). Others may write the memory at any moment,
-/// so there is no safe way to a `&[u8]`; see the
-/// [crate's page](crate#memory-that-others-write). All accessors take `&self`, and many threads may
-/// use them at once.
+/// A [`MappingBuilder`](crate::MappingBuilder) makes it. Other processes can write the memory at any
+/// moment, so safe code cannot get a `&[u8]` of it; see
+/// [memory that other processes write](crate#memory-that-other-processes-write). All accessors take
+/// `&self`, and several threads can use them at the same time.
 ///
 /// # Invariants
 ///
-/// `base` is the start of a page. `head + len` bytes from there are mapped and belong to this object
-/// alone. Each page of them allows at least `protection`. Nothing refers to them except what borrows
-/// the object.
+/// `base` is the start of a page. The `head + len` bytes from there are mapped, and belong only to this
+/// object. Each of their pages allows at least `protection`. All references to them borrow the object.
 #[derive(Debug)]
 pub struct Mapping {
     base: NonNull<u8>,
-    /// Bytes of the first page that are before those that were asked for.
+    /// Hidden bytes at the start of the first page, before the offset that the caller asked for.
     head: usize,
     len: usize,
     protection: Protection,
@@ -36,44 +35,45 @@ pub struct Mapping {
 
 // SAFETY: Mapped memory belongs to the process, not to a thread.
 unsafe impl Send for Mapping {}
-// SAFETY: Rust does not see what `&Mapping` does to the memory.
+// SAFETY: Rust does not see the accesses to the memory through `&Mapping`.
 unsafe impl Sync for Mapping {}
 
-/// How the memory of a mapping is going to be used, or what is to be done with it now.
+/// Advice to the kernel: how a program will use the memory, or what the kernel should do with it now.
 ///
-/// `madvise(2)` describes each.
+/// `madvise(2)` describes each advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {
-    /// No particular pattern.
+    /// The program uses the memory in no particular order.
     Normal,
-    /// In random order.
+    /// The program uses the memory in random order.
     Random,
-    /// From low to high addresses.
+    /// The program uses the memory from low to high addresses.
     Sequential,
-    /// Soon.
+    /// The program uses the memory soon.
     WillNeed,
-    /// Not soon: gives the pages up. Those of a private mapping go back to what the pool holds.
+    /// The program does not use the memory soon. The kernel unmaps the pages. Private copies are lost:
+    /// a private mapping shows the bytes of the pool again.
     DontNeed,
-    /// Faults pages in now, as reading would.
+    /// The kernel faults the pages in now, as for reading.
     PopulateRead,
-    /// Faults pages in now, as writing would.
+    /// The kernel faults the pages in now, as for writing.
     PopulateWrite,
-    /// Large pages are welcome.
+    /// The kernel may use huge pages.
     HugePage,
-    /// Large pages are not welcome.
+    /// The kernel should not use huge pages.
     NoHugePage,
 }
 
 impl Mapping {
-    /// Adopts a range that was mapped by other means.
+    /// Takes ownership of a range that other code mapped.
     ///
     /// ```
     /// use mmap_pool::{Mapping, Protection};
     /// use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
     ///
     /// let (len, protection) = (4096, ProtFlags::READ | ProtFlags::WRITE);
-    /// // SAFETY: Nothing uses a range that the kernel chooses.
+    /// // SAFETY: The kernel chooses a range that is not in use.
     /// let start = unsafe {
     ///     mmap_anonymous(std::ptr::null_mut(), len, protection, MapFlags::PRIVATE)
     /// }?;
@@ -85,16 +85,16 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// - `start` is what `mmap(2)` returned for `len` bytes with `protection`, and all of the range
-    ///   is still mapped so.
-    /// - Nothing else refers to the range, or will unmap it.
+    /// - `mmap(2)` returned `start` for `len` bytes with `protection`, and the whole range is still
+    ///   mapped like that.
+    /// - No other code refers to the range or unmaps it.
     ///
     /// # Panics
     ///
     /// If `start` is null.
     #[must_use]
     pub unsafe fn from_raw_parts(start: *mut u8, len: usize, protection: Protection) -> Self {
-        let base = NonNull::new(start).expect("a mapping does not start at address 0");
+        let base = NonNull::new(start).expect("a mapping cannot start at address 0");
         Self {
             base,
             head: 0,
@@ -103,42 +103,43 @@ impl Mapping {
         }
     }
 
-    /// Hides the first `head` bytes, fewer than a page.
+    /// Hides the first `head` bytes. `head` is smaller than a page.
     pub(crate) fn without_head(mut self, head: usize) -> Self {
         self.head = head;
         self.len -= head;
         self
     }
 
-    /// The first byte of the mapping.
+    /// Returns the address of the first byte.
     ///
-    /// Dereferencing it is up to the caller: others may write the memory at any moment, pages past
-    /// the object's end raise `SIGBUS`, and the range is gone with the `Mapping`. Code that changes
-    /// the protection of some of it by other means must give it back before the accessors touch it.
+    /// A caller that dereferences it must consider: other processes can write the memory at any moment,
+    /// touching a page past the object's end raises `SIGBUS`, and dropping the `Mapping` unmaps the
+    /// range. If other code changes the protection of the range, it must restore the protection before
+    /// an accessor touches the range.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr().wrapping_add(self.head)
     }
 
-    /// Bytes of the mapping, as asked for.
+    /// Returns the length in bytes, as the caller asked for.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Never: a mapping has at least one byte.
+    /// Returns `false`: a mapping has at least one byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What the mapping allows, in all of its pages.
+    /// Returns the accesses that all pages of the mapping allow.
     #[must_use]
     pub fn protection(&self) -> Protection {
         self.protection
     }
 
-    /// Copies from the mapping, starting `offset` bytes into it, until `bytes` is full.
+    /// Fills `bytes` with a copy of the mapping's bytes from `offset` on.
     ///
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
@@ -150,16 +151,16 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
-    /// - [`Error::Protected`]: the mapping cannot be read.
+    /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
+    /// - [`Error::Protected`]: the mapping does not allow reading.
     pub fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<()> {
         let from = self.check(offset, bytes.len(), Protection::READ)?;
-        // SAFETY: `check` says that the bytes are mapped and readable.
+        // SAFETY: `check` confirms that the bytes are mapped and readable.
         unsafe { access::read(from, bytes) };
         Ok(())
     }
 
-    /// Copies all of `bytes` into the mapping, starting `offset` bytes into it.
+    /// Copies all of `bytes` into the mapping, from `offset` on.
     ///
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
@@ -170,16 +171,16 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
-    /// - [`Error::Protected`]: the mapping cannot be written.
+    /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
+    /// - [`Error::Protected`]: the mapping does not allow writing.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         let to = self.check(offset, bytes.len(), Protection::WRITE)?;
-        // SAFETY: `check` says that the bytes are mapped and writable.
+        // SAFETY: `check` confirms that the bytes are mapped and writable.
         unsafe { access::write(bytes, to) };
         Ok(())
     }
 
-    /// Sets `len` bytes, starting `offset` bytes into the mapping.
+    /// Sets `len` bytes of the mapping to `byte`, from `offset` on.
     ///
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
@@ -190,35 +191,35 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// As [`write_at`](Self::write_at).
+    /// Those of [`write_at`](Self::write_at).
     pub fn fill(&self, offset: usize, len: usize, byte: u8) -> Result<()> {
         let to = self.check(offset, len, Protection::WRITE)?;
-        // SAFETY: `check` says that the bytes are mapped and writable.
+        // SAFETY: `check` confirms that the bytes are mapped and writable.
         unsafe { access::fill(to, len, byte) };
         Ok(())
     }
 
-    /// Lends the byte at `offset`.
+    /// Returns the byte at `offset` as an atomic integer.
     ///
     /// # Errors
     ///
-    /// As [`atomic_u32`](Self::atomic_u32).
+    /// Those of [`atomic_u32`](Self::atomic_u32).
     pub fn atomic_u8(&self, offset: usize) -> Result<Atomic<'_, u8>> {
         self.atomic(offset)
     }
 
-    /// Lends the 16-bit integer at `offset`.
+    /// Returns the 16-bit integer at `offset` as an atomic integer.
     ///
     /// # Errors
     ///
-    /// As [`atomic_u32`](Self::atomic_u32).
+    /// Those of [`atomic_u32`](Self::atomic_u32).
     pub fn atomic_u16(&self, offset: usize) -> Result<Atomic<'_, u16>> {
         self.atomic(offset)
     }
 
-    /// Lends the 32-bit integer at `offset`, for as long as the mapping is borrowed.
+    /// Returns the 32-bit integer at `offset` as an atomic integer. It borrows the mapping.
     ///
-    /// In a shared mapping it is the same integer for every process: what a lock or a counter needs.
+    /// In a shared mapping, all processes access the same integer. So it can be a lock or a counter.
     ///
     /// ```no_run
     /// use std::sync::atomic::Ordering;
@@ -234,16 +235,16 @@ impl Mapping {
     ///
     /// - [`Error::Misaligned`]: the integer's address is not a multiple of its size.
     /// - [`Error::OutOfBounds`]: the integer is not inside the mapping.
-    /// - [`Error::Protected`]: the mapping cannot be both read and written.
+    /// - [`Error::Protected`]: the mapping does not allow both reading and writing.
     pub fn atomic_u32(&self, offset: usize) -> Result<Atomic<'_, u32>> {
         self.atomic(offset)
     }
 
-    /// Lends the 64-bit integer at `offset`.
+    /// Returns the 64-bit integer at `offset` as an atomic integer.
     ///
     /// # Errors
     ///
-    /// As [`atomic_u32`](Self::atomic_u32).
+    /// Those of [`atomic_u32`](Self::atomic_u32).
     pub fn atomic_u64(&self, offset: usize) -> Result<Atomic<'_, u64>> {
         self.atomic(offset)
     }
@@ -256,20 +257,20 @@ impl Mapping {
                 align: size_of::<T>(),
             });
         }
-        // SAFETY: It is aligned, and `check` says that the bytes are mapped for reading and writing.
-        // They stay so while `self` is borrowed: to unmap them, to move them or to change their
-        // protection needs it whole.
+        // SAFETY: The address is aligned, and `check` confirms that the bytes are mapped for reading
+        // and writing. They stay so while `self` is borrowed: unmapping, moving or protecting them
+        // needs `self` by value or `&mut self`.
         Ok(unsafe { Atomic::new(at.cast()) })
     }
 
-    /// Lends `len` bytes at `offset` as a slice.
+    /// Returns `len` bytes at `offset` as a slice.
     ///
     /// ```
     /// use mmap_pool::{MappingBuilder, Protection};
     ///
     /// let file = std::fs::File::open("/proc/self/exe")?;
     /// let builder = MappingBuilder::private().protection(Protection::READ);
-    /// // SAFETY: It is a file of bytes that only this program's linker wrote.
+    /// // SAFETY: The file is plain bytes, and this program's linker wrote them.
     /// let mapping = unsafe { builder.map_file(&file) }?;
     /// // SAFETY: As above, and the file is longer than that.
     /// assert_eq!(unsafe { mapping.slice(0, 4) }?, b"\x7fELF");
@@ -278,38 +279,38 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// As long as the slice lives:
-    /// - nobody writes these bytes: no other process, no other mapping, and none of this one's
-    ///   accessors;
-    /// - they lie inside the object, which is neither made smaller nor revoked.
+    /// While the slice exists:
+    /// - No code writes these bytes. This includes other processes, other mappings, and the accessors
+    ///   of this mapping.
+    /// - The bytes are inside the object, and it does not shrink and is not revoked.
     ///
     /// # Errors
     ///
-    /// As [`read_at`](Self::read_at).
+    /// Those of [`read_at`](Self::read_at).
     pub unsafe fn slice(&self, offset: usize, len: usize) -> Result<&[u8]> {
         let start = self.check(offset, len, Protection::READ)?;
-        // SAFETY: `check` says that the bytes are mapped and readable, and stay so while `self` is
-        // borrowed. The caller vouches for the rest.
+        // SAFETY: `check` confirms that the bytes are mapped and readable. They stay so while `self`
+        // is borrowed. The caller guarantees the rest.
         Ok(unsafe { slice::from_raw_parts(start, len) })
     }
 
-    /// Lends `len` bytes at `offset` as a slice that can be written.
+    /// Returns `len` bytes at `offset` as a mutable slice.
     ///
     /// # Safety
     ///
-    /// As [`slice`](Self::slice), and nobody reads the bytes either.
+    /// As for [`slice`](Self::slice). In addition, no other code reads the bytes.
     ///
     /// # Errors
     ///
-    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
-    /// - [`Error::Protected`]: the mapping cannot be both read and written.
+    /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
+    /// - [`Error::Protected`]: the mapping does not allow both reading and writing.
     pub unsafe fn slice_mut(&mut self, offset: usize, len: usize) -> Result<&mut [u8]> {
         let start = self.check(offset, len, Protection::READ_WRITE)?;
-        // SAFETY: As in `slice`, and `self` is borrowed whole.
+        // SAFETY: As in `slice`, and `self` is borrowed mutably.
         Ok(unsafe { slice::from_raw_parts_mut(start, len) })
     }
 
-    /// Changes what the mapping allows.
+    /// Changes the accesses that the mapping allows.
     ///
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
@@ -323,16 +324,16 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - `EACCES`: the object was not opened for what is asked, and the mapping is shared.
-    /// - `ENOMEM`: the number of mappings is exhausted.
+    /// - `EACCES`: the mapping is shared, and the object is not open for these accesses.
+    /// - `ENOMEM`: the process has too many mappings.
     ///
-    /// After an error some pages may have the new protection and others the old one. The mapping
-    /// then allows what both allow.
+    /// After an error, some pages can have the new protection and others the old one. The accessors
+    /// then do only the accesses that both allow.
     pub fn protect(&mut self, protection: Protection) -> Result<()> {
         let old = self.protection;
         self.protection = old & protection;
         let flags = protection.for_mprotect();
-        // SAFETY: The range is this object's own, and `&mut self` says that nothing is lent.
+        // SAFETY: The range belongs to this object. With `&mut self`, no reference to it exists.
         unsafe { mm::mprotect(self.raw(), self.mapped_len(), flags) }
             .map_err(Error::system(Operation::Protect))?;
         self.protection = protection;
@@ -341,8 +342,8 @@ impl Mapping {
 
     /// Changes the mapping's length. The memory may move to another address.
     ///
-    /// The new bytes are those that follow in the object. If the object is shorter than that,
-    /// touching them is `SIGBUS`.
+    /// A longer mapping shows the bytes that follow in the object. Touching bytes past the object's end
+    /// is `SIGBUS`.
     ///
     /// ```no_run
     /// use mmap_pool::{MappingBuilder, Pool};
@@ -358,9 +359,9 @@ impl Mapping {
     /// # Errors
     ///
     /// - `EINVAL`: the new length is 0, or larger than any address space.
-    /// - `ENOMEM`: the address space or the number of mappings is exhausted.
+    /// - `ENOMEM`: no address space is left, or the process has too many mappings.
     /// - `EAGAIN`: the mapping is locked, and the new length exceeds `RLIMIT_MEMLOCK`.
-    /// - `EFAULT`: the mapping was made longer, and its pages have different protections or come from
+    /// - `EFAULT`: the mapping is to grow, and its pages have different protections or come from
     ///   different objects.
     pub fn remap(&mut self, len: usize) -> Result<()> {
         let new_len = match len {
@@ -368,10 +369,10 @@ impl Mapping {
             len => self.head.saturating_add(len),
         };
         let (old_len, may_move) = (self.mapped_len(), MremapFlags::MAYMOVE);
-        // SAFETY: The range is this object's own, and `&mut self` says that nothing is lent.
+        // SAFETY: The range belongs to this object. With `&mut self`, no reference to it exists.
         let base = unsafe { mm::mremap(self.raw(), old_len, new_len, may_move) }
             .map_err(Error::system(Operation::Remap))?;
-        // SAFETY: The kernel maps nothing at address 0 that was not asked for there.
+        // SAFETY: The kernel moves a mapping to address 0 only if the caller asks for it.
         self.base = unsafe { NonNull::new_unchecked(base.cast()) };
         self.len = len;
         Ok(())
@@ -381,36 +382,37 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - `ENOMEM`: the mapping reaches past the object's end, memory is exhausted, or
-    ///   `RLIMIT_MEMLOCK` is.
+    /// - `ENOMEM`: the mapping reaches past the object's end, the machine is out of memory, or
+    ///   `RLIMIT_MEMLOCK` is exceeded.
     /// - `EPERM`: `RLIMIT_MEMLOCK` is 0.
     /// - `EAGAIN`: some pages could not be locked.
     pub fn lock(&self) -> Result<()> {
-        // SAFETY: The range is this object's own, and locking changes no byte.
+        // SAFETY: The range belongs to this object, and locking does not change its bytes.
         unsafe { mm::mlock(self.raw(), self.mapped_len()) }.map_err(Error::system(Operation::Lock))
     }
 
-    /// Takes [`lock`](Self::lock) back.
+    /// Undoes [`lock`](Self::lock).
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: the number of mappings is exhausted.
+    /// `ENOMEM`: the process has too many mappings.
     pub fn unlock(&self) -> Result<()> {
         // SAFETY: As in `lock`.
         unsafe { mm::munlock(self.raw(), self.mapped_len()) }
             .map_err(Error::system(Operation::Unlock))
     }
 
-    /// Writes dirty pages back, where the object has somewhere to write them, and waits for it.
+    /// Writes dirty pages back and waits until that is done. A pool has no place to write to, so there
+    /// it does nothing.
     ///
     /// # Errors
     ///
-    /// `EIO`: they could not be written.
+    /// `EIO`: the pages could not be written.
     pub fn flush(&self) -> Result<()> {
         self.flush_range(0, self.len)
     }
 
-    /// As [`flush`](Self::flush), for the pages of `len` bytes at `offset`.
+    /// Like [`flush`](Self::flush), for the pages of `len` bytes at `offset`.
     ///
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
@@ -422,8 +424,8 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
-    /// - `EIO`: they could not be written.
+    /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
+    /// - `EIO`: the pages could not be written.
     pub fn flush_range(&self, offset: usize, len: usize) -> Result<()> {
         let start = self.check(offset, len, Protection::NONE)?;
         let within_page = start.addr() % page_size();
@@ -433,17 +435,17 @@ impl Mapping {
             .map_err(Error::system(Operation::Flush))
     }
 
-    /// Tells the kernel how the memory will be used, or what to do with it now.
+    /// Gives the kernel advice about the whole mapping.
     ///
     /// # Errors
     ///
-    /// What `madvise(2)` has for this advice.
+    /// Those of `madvise(2)` for this advice.
     pub fn advise(&self, advice: Advice) -> Result<()> {
         self.madvise(self.base.as_ptr(), self.mapped_len(), advice)
     }
 
-    /// As [`advise`](Self::advise), for `len` bytes at `offset`, where a page must begin. The last
-    /// page is meant whole.
+    /// Like [`advise`](Self::advise), for `len` bytes at `offset`. A page must begin at `offset`. The
+    /// advice applies to all of the last page.
     ///
     /// ```no_run
     /// use mmap_pool::Advice;
@@ -456,16 +458,16 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - [`Error::OutOfBounds`]: the bytes are not all inside the mapping.
+    /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
     /// - `EINVAL`: no page begins at `offset`.
-    /// - What `madvise(2)` has for this advice.
+    /// - Those of `madvise(2)` for this advice.
     pub fn advise_range(&self, advice: Advice, offset: usize, len: usize) -> Result<()> {
         let start = self.check(offset, len, Protection::NONE)?;
         self.madvise(start, len, advice)
     }
 
-    /// `start` and `len` are a part of the mapping.
-    #[expect(clippy::unused_self, reason = "the range is its own")]
+    /// Gives the kernel advice about a part of the mapping, `len` bytes from `start` on.
+    #[expect(clippy::unused_self, reason = "the range belongs to `self`")]
     fn madvise(&self, start: *mut u8, len: usize, advice: Advice) -> Result<()> {
         let advice = match advice {
             Advice::Normal => mm::Advice::Normal,
@@ -478,19 +480,20 @@ impl Mapping {
             Advice::HugePage => mm::Advice::LinuxHugepage,
             Advice::NoHugePage => mm::Advice::LinuxNoHugepage,
         };
-        // SAFETY: The range is this object's own. `DontNeed` can change its bytes, which others may
-        // do as well.
+        // SAFETY: The range belongs to this object. `DontNeed` can change its bytes, as other
+        // processes can.
         unsafe { mm::madvise(start.cast(), len, advice) }.map_err(Error::system(Operation::Advise))
     }
 
-    /// Unmaps the memory, as dropping does, and tells whether it worked.
+    /// Unmaps the memory, like dropping it, and reports errors.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: the range was merged with others and splitting it exceeds the number of mappings.
+    /// `ENOMEM`: the kernel had merged the range with its neighbours, and the process has too many
+    /// mappings to split it.
     pub fn unmap(self) -> Result<()> {
         let mapping = std::mem::ManuallyDrop::new(self);
-        // SAFETY: The range is this object's own, and it is not used after this.
+        // SAFETY: The range belongs to this object, and the object is not used any more.
         unsafe { mm::munmap(mapping.raw(), mapping.mapped_len()) }
             .map_err(Error::system(Operation::Unmap))
     }
@@ -499,12 +502,12 @@ impl Mapping {
         self.base.as_ptr().cast()
     }
 
-    /// Bytes of the range that belongs to the object.
+    /// Returns the length of the mapped range, with the hidden bytes.
     fn mapped_len(&self) -> usize {
         self.head + self.len
     }
 
-    /// The address of `len` bytes at `offset`, if they are inside the mapping and it allows
+    /// Returns the address of `len` bytes at `offset`, if they are inside the mapping and it allows
     /// `needed`.
     pub(crate) fn check(&self, offset: usize, len: usize, needed: Protection) -> Result<*mut u8> {
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
@@ -526,8 +529,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: The range is this object's own, and this is its end. A failure leaves it mapped,
-        // which harms nobody.
+        // SAFETY: The range belongs to this object, and the object is not used any more. After a
+        // failure the range stays mapped, which is safe.
         let _ = unsafe { mm::munmap(self.raw(), self.mapped_len()) };
     }
 }
@@ -575,7 +578,7 @@ mod tests {
             assert_eq!(mapping.fill(offset, len, 0), refused);
             assert_eq!(mapping.flush_range(offset, len), refused);
             assert_eq!(mapping.advise_range(Advice::Normal, offset, len), refused);
-            // SAFETY: Nobody else has the memory.
+            // SAFETY: No other code uses the memory.
             assert_eq!(unsafe { mapping.slice(offset, len) }, Err(error));
         }
         assert_eq!(mapping.atomic_u64(LEN).unwrap_err().errno(), Errno::FAULT);
@@ -600,7 +603,7 @@ mod tests {
         assert_eq!(errno(mapping.write_at(0, b"no")), Errno::ACCESS);
         assert_eq!(errno(mapping.fill(0, 1, 0)), Errno::ACCESS);
         assert_eq!(errno(mapping.atomic_u32(0).map(drop)), Errno::ACCESS);
-        // SAFETY: Nobody else has the memory.
+        // SAFETY: No other code uses the memory.
         let refused = unsafe { mapping.slice_mut(0, 1) }.map(drop);
         assert_eq!(errno(refused), Errno::ACCESS);
 
@@ -612,7 +615,7 @@ mod tests {
 
     #[test]
     fn a_protection_that_only_some_pages_got_allows_what_both_allow() {
-        // Two pages, and the second is of a file that may not be written.
+        // Map two pages. The second one is of a file that is not open for writing.
         let (one, other) = (memfd(2), memfd(1));
         let path = format!("/proc/self/fd/{}", other.as_fd().as_raw_fd());
         let other = std::fs::File::open(path).unwrap();
@@ -623,7 +626,7 @@ mod tests {
             mm::ProtFlags::READ,
             mm::MapFlags::SHARED | mm::MapFlags::FIXED,
         );
-        // SAFETY: The range is the mapping's, and nothing is lent.
+        // SAFETY: The range belongs to the mapping, and no reference to it exists.
         unsafe { mm::mmap(second.cast(), PAGE_LEN, prot, flags, &other, 0) }.unwrap();
 
         let error = mapping.protect(Protection::READ_WRITE).unwrap_err();
@@ -631,7 +634,7 @@ mod tests {
         assert_eq!(mapping.protection(), Protection::READ);
         assert!(mapping.write_at(PAGE_LEN, b"no").is_err());
 
-        // Now the first page can be written and nothing says that it can be read.
+        // Now the first page allows writing, and maybe not reading.
         mapping.protect(Protection::WRITE).unwrap_err();
         assert_eq!(mapping.protection(), Protection::NONE);
         assert!(mapping.read_at(0, &mut [0]).is_err());
@@ -695,7 +698,7 @@ mod tests {
         let advise = |offset| mapping.advise_range(Advice::WillNeed, offset, 10);
         assert_eq!(advise(0).unwrap_err().errno(), Errno::INVAL);
         assert_eq!(advise(PAGE_LEN - 100), Ok(()));
-        // As a whole it begins at one.
+        // The mapping as a whole begins at a page.
         mapping.advise(Advice::WillNeed).unwrap();
     }
 
@@ -724,7 +727,7 @@ mod tests {
         let memfd = memfd(1);
         memfd.write(b"file", 10);
         let mut mapping = MappingBuilder::shared().offset(8).map(&memfd).unwrap();
-        // SAFETY: Nobody else has the memory.
+        // SAFETY: No other code uses the memory.
         assert_eq!(unsafe { mapping.slice(2, 4) }, Ok(&b"file"[..]));
         // SAFETY: As above.
         let slice = unsafe { mapping.slice_mut(2, 4) }.unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The pool behind a descriptor.
+//! An open pool.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,20 +14,20 @@ use rustix::ioctl::{ioctl, Getter, Ioctl, NoArg, Opcode, Setter};
 use crate::error::{Error, Operation};
 use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat};
 
-/// The node that opens the default pool.
+/// Path of the device node. Opening it opens the default pool.
 pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
 
 /// An open pool.
 ///
-/// Reads, writes and seeks as a file does: reading ends at the pool's end. Writing there makes a
-/// created pool larger, and is `ENOSPC` for the default pool, whose size is fixed. To map it, see
-/// [`MappingBuilder`](crate::MappingBuilder).
+/// It can be read, written and seeked like a file. Reading stops at the pool's end. Writing past the
+/// end makes a created pool larger. The size of the default pool is fixed: writing at or past its end
+/// fails with `ENOSPC`. [`MappingBuilder`](crate::MappingBuilder) maps a pool.
 #[derive(Debug)]
 pub struct Pool {
     file: File,
 }
 
-/// What a pool is to be opened for; both reading and writing unless said otherwise.
+/// Options for opening a pool. The default is both reading and writing.
 ///
 /// ```no_run
 /// use mmap_pool::OpenOptions;
@@ -49,7 +49,7 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Reading and writing.
+    /// Returns the default options: reading and writing.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -58,14 +58,14 @@ impl OpenOptions {
         }
     }
 
-    /// Whether to read; every mapping needs it.
+    /// Sets whether to open for reading. Every mapping needs it.
     #[must_use]
     pub const fn read(mut self, is_readable: bool) -> Self {
         self.is_readable = is_readable;
         self
     }
 
-    /// Whether to write; writable shared mappings need it.
+    /// Sets whether to open for writing. Writable shared mappings need it.
     #[must_use]
     pub const fn write(mut self, is_writable: bool) -> Self {
         self.is_writable = is_writable;
@@ -76,7 +76,7 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// As [`Pool::open`], and `EINVAL` if neither reading nor writing is asked for.
+    /// Those of [`Pool::open`], and `EINVAL` if the options are neither reading nor writing.
     pub fn open(self) -> Result<Pool> {
         self.open_path(DEFAULT_PATH)
     }
@@ -85,7 +85,7 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// Those of [`OpenOptions::open`].
     pub fn open_path(self, path: impl AsRef<Path>) -> Result<Pool> {
         let path = path.as_ref();
         let file = File::options()
@@ -116,9 +116,9 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// - `ENOENT`, `ENXIO`, `ENODEV`: there is no such device; the module is not loaded.
-    /// - `EACCES`: the node's permissions do not allow it.
-    /// - `ENOTTY`: it is not a pool.
+    /// - `ENOENT`, `ENXIO`, `ENODEV`: the device does not exist, because the module is not loaded.
+    /// - `EACCES`: the mode of the node does not allow it.
+    /// - `ENOTTY`: the file is not a pool.
     pub fn open() -> Result<Self> {
         OpenOptions::new().open()
     }
@@ -132,12 +132,13 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`Pool::open`].
+    /// Those of [`Pool::open`].
     pub fn open_path(path: impl AsRef<Path>) -> Result<Self> {
         OpenOptions::new().open_path(path)
     }
 
-    /// Size and statistics, as of now. Works whatever the pool was opened for.
+    /// Returns the current size and statistics. The pool can be open for reading, for writing, or for
+    /// both.
     ///
     /// ```no_run
     /// let pool = mmap_pool::Pool::open()?;
@@ -149,11 +150,11 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `ENOTTY`: it is not a pool.
+    /// `ENOTTY`: the file is not a pool.
     pub fn info(&self) -> Result<Info> {
-        // SAFETY: The number says that the kernel writes one `Info`, a struct of integers.
+        // SAFETY: For this request number, the kernel writes one `Info`, a struct of integers.
         let request = unsafe { Getter::<{ uapi::INFO as Opcode }, uapi::Info>::new() };
-        // SAFETY: Any driver that knows the number knows the size of its argument.
+        // SAFETY: The request number contains the size of the argument, for any driver.
         unsafe { ioctl(&self.file, request) }
             .map(Info::from)
             .map_err(|errno| match errno {
@@ -165,16 +166,16 @@ impl Pool {
             })
     }
 
-    /// The seals that were added so far.
+    /// Returns the seals that were added so far.
     ///
     /// # Errors
     ///
-    /// As [`Pool::info`].
+    /// Those of [`Pool::info`].
     pub fn seals(&self) -> Result<Seals> {
         Ok(Seals::from_bits(self.info()?.seals))
     }
 
-    /// Describes a new pool, to be created.
+    /// Returns a builder that creates a new pool.
     ///
     /// ```no_run
     /// let pool = mmap_pool::Pool::create().name("frames").size_bytes(1 << 20).create()?;
@@ -185,8 +186,8 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    /// Changes the size. What lies past a smaller size goes: pages, mappings of them (`SIGBUS`),
-    /// private copies.
+    /// Changes the size. A smaller size frees the pages past the new end. Private copies of these pages
+    /// are freed as well. Touching a mapping past the new end is `SIGBUS`.
     ///
     /// ```no_run
     /// let pool = mmap_pool::Pool::create().size_bytes(4096).create()?;
@@ -197,9 +198,15 @@ impl Pool {
     /// # Errors
     ///
     /// - `EBADF`: the pool is not open for writing.
-    /// - `EPERM`: a seal forbids it; the default pool, without `CAP_SYS_ADMIN`.
-    /// - `EINVAL`: the size is beyond a file's bounds; for the default pool, 0, not a multiple of the
-    ///   page size, or more than the machine's memory.
+    /// - `EPERM`: a seal forbids the change, or the pool is the default pool and the task does not have
+    ///   `CAP_SYS_ADMIN`.
+    /// - `ENOSPC`: the pool has [`Strategy::Eager`](crate::Strategy::Eager), and all pools together have
+    ///   reached their limit.
+    /// - `EFBIG`: the new size is larger than the old one and than `RLIMIT_FSIZE`; the process also gets
+    ///   `SIGXFSZ`.
+    /// - `EINTR`: a signal kills the task.
+    /// - `EINVAL`: the size is larger than a file can be. For the default pool, also: the size is zero,
+    ///   not a multiple of the page size, or larger than the machine's memory.
     /// - `ENODEV`: the pool was revoked.
     pub fn resize(&self, size_bytes: u64) -> Result<()> {
         let argument = uapi::Resize {
@@ -224,7 +231,7 @@ impl Pool {
     /// - `EBADF`: the pool is not open for writing.
     /// - `EPERM`: the pool is sealed against writing, or has
     ///   [`Strategy::Eager`](crate::Strategy::Eager).
-    /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
+    /// - `EINVAL`: the range is empty, or ends past the largest size of a file.
     /// - `ENODEV`: the pool was revoked.
     pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
         let argument = uapi::Range {
@@ -234,8 +241,8 @@ impl Pool {
         self.set::<{ uapi::PUNCH as Opcode }, _>(Operation::Punch, argument)
     }
 
-    /// Allocates the pages of a range that have no memory yet, so that touching them later cannot
-    /// fail for lack of it. After an error some may have it.
+    /// Allocates the pages of a range that have no memory yet. Touching them later cannot fail for lack
+    /// of memory. After an error, some of the pages may be allocated.
     ///
     /// ```no_run
     /// let pool = mmap_pool::Pool::create().size_bytes(1 << 20).create()?;
@@ -247,10 +254,10 @@ impl Pool {
     /// # Errors
     ///
     /// - `EBADF`: the pool is not open for writing.
-    /// - `EINVAL`: the range is empty or not within the pool.
-    /// - `ENOSPC`: the limit for all pools is reached.
-    /// - `ENOMEM`: no memory.
-    /// - `EINTR`: the task is being killed.
+    /// - `EINVAL`: the range is empty or not inside the pool.
+    /// - `ENOSPC`: all pools together have reached their limit.
+    /// - `ENOMEM`: out of memory.
+    /// - `EINTR`: a signal kills the task.
     /// - `ENODEV`: the pool was revoked.
     pub fn prefault(&self, offset: u64, len: u64) -> Result<()> {
         let argument = uapi::Range {
@@ -260,7 +267,7 @@ impl Pool {
         self.set::<{ uapi::PREFAULT as Opcode }, _>(Operation::Prefault, argument)
     }
 
-    /// Adds seals. They cannot be removed.
+    /// Adds seals permanently.
     ///
     /// ```no_run
     /// use mmap_pool::{Pool, Seals};
@@ -274,9 +281,10 @@ impl Pool {
     /// # Errors
     ///
     /// - `EBADF`: the pool is not open for writing.
-    /// - `EPERM`: [`Seals::SEAL`] was added before; the default pool, without `CAP_SYS_ADMIN`.
-    /// - `EBUSY`: [`Seals::WRITE`], and there is a shared mapping that can be written to.
-    /// - `EINVAL`: an unknown seal.
+    /// - `EPERM`: the pool has [`Seals::SEAL`], or it is the default pool and the task does not have
+    ///   `CAP_SYS_ADMIN`.
+    /// - `EBUSY`: [`Seals::WRITE`] was asked for, and a writable shared mapping exists.
+    /// - `EINVAL`: a seal is unknown.
     /// - `ENODEV`: the pool was revoked.
     pub fn seal(&self, seals: Seals) -> Result<()> {
         let argument = uapi::Seal {
@@ -286,8 +294,8 @@ impl Pool {
         self.set::<{ uapi::SEAL as Opcode }, _>(Operation::Seal, argument)
     }
 
-    /// Takes the pool away from everybody: its memory is freed, touching a mapping of it is `SIGBUS`
-    /// from then on, reading, writing and mapping it is `ENODEV`.
+    /// Revokes the pool. The kernel frees its memory. From then on, touching a mapping of the pool is
+    /// `SIGBUS`, and reading, writing and mapping the pool fail with `ENODEV`.
     ///
     /// ```no_run
     /// let pool = mmap_pool::Pool::create().size_bytes(4096).create()?;
@@ -298,17 +306,18 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// - `EPERM`: neither the pool's owner nor `CAP_SYS_ADMIN`; the default pool, without
-    ///   `CAP_SYS_ADMIN`; a pool with [`Strategy::Eager`](crate::Strategy::Eager).
-    /// - `ENODEV`: it was revoked before.
+    /// - `EPERM`: the task does not own the pool and does not have `CAP_FOWNER`, the pool is the default
+    ///   pool and the task does not have `CAP_SYS_ADMIN`, or the pool has
+    ///   [`Strategy::Eager`](crate::Strategy::Eager).
+    /// - `ENODEV`: the pool was revoked before.
     pub fn revoke(&self) -> Result<()> {
-        // SAFETY: The number says that there is no argument.
+        // SAFETY: This request number has no argument.
         let request = unsafe { NoArg::<{ uapi::REVOKE as Opcode }>::new() };
         self.request(Operation::Revoke, request)
     }
 
-    /// Describes all pools together. It is asked through the device node, whatever that was opened
-    /// for.
+    /// Returns statistics of all pools together. `self` must be the device node. It can be open for
+    /// reading, for writing, or for both.
     ///
     /// ```no_run
     /// let stat = mmap_pool::Pool::open()?.stat()?;
@@ -319,22 +328,22 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `ENOTTY`: it is a created pool, not one that was opened through the node.
+    /// `ENOTTY`: `self` is a created pool, and not the device node.
     pub fn stat(&self) -> Result<Stat> {
-        // SAFETY: The number says that the kernel writes one `Stat`, a struct of integers.
+        // SAFETY: For this request number, the kernel writes one `Stat`, a struct of integers.
         let request = unsafe { Getter::<{ uapi::STAT as Opcode }, uapi::Stat>::new() };
         self.request(Operation::Stat, request).map(Stat::from)
     }
 
     fn set<const NUMBER: Opcode, T>(&self, operation: Operation, argument: T) -> Result<()> {
-        // SAFETY: `self` is a pool, and the callers pair the number with the struct it stands for,
-        // which the kernel only reads.
+        // SAFETY: `self` is a pool. The callers pass the struct that belongs to the request number. The
+        // kernel only reads it.
         let request = unsafe { Setter::<NUMBER, T>::new(argument) };
         self.request(operation, request)
     }
 
     pub(crate) fn request<T: Ioctl>(&self, operation: Operation, request: T) -> Result<T::Output> {
-        // SAFETY: `self` is a pool, and the request has the argument that its number stands for.
+        // SAFETY: `self` is a pool, and the request has the argument that belongs to its number.
         unsafe { ioctl(&self.file, request) }.map_err(Error::system(operation))
     }
 
@@ -359,7 +368,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::UnexpectedEof`] at the pool's end, and as [`Pool::read_at`].
+    /// [`io::ErrorKind::UnexpectedEof`] at the pool's end, and those of [`Pool::read_at`].
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, offset)
     }
@@ -375,9 +384,9 @@ impl Pool {
     /// # Errors
     ///
     /// - `EBADF`: the pool is not open for writing.
-    /// - `ENOSPC`: `offset` is at the end of the default pool or past it, or the limit for all pools
-    ///   is reached.
-    /// - `EPERM`: a seal forbids it.
+    /// - `ENOSPC`: `offset` is at or past the end of the default pool, or all pools together have
+    ///   reached their limit.
+    /// - `EPERM`: a seal forbids the write.
     /// - `ENODEV`: the pool was revoked.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         self.file.write_at(bytes, offset)
@@ -387,7 +396,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`Pool::write_at`]; what fits has been written then.
+    /// Those of [`Pool::write_at`]. The bytes that fit are written all the same.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
     }
@@ -396,19 +405,20 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `EIO`: the pool has somewhere to write its pages back, and they could not be written.
+    /// `EIO`: the pages could not be written back. A pool has no place to write to, so there the call
+    /// always succeeds.
     pub fn sync_all(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// The open file, for everything else that files can do.
+    /// Returns the open file, for all other operations of files.
     #[must_use]
     pub fn as_file(&self) -> &File {
         &self.file
     }
 }
 
-/// Adopts an open file, if it is a pool.
+/// Takes ownership of an open file, if it is a pool.
 impl TryFrom<File> for Pool {
     type Error = Error;
 
@@ -419,7 +429,7 @@ impl TryFrom<File> for Pool {
     }
 }
 
-/// Adopts a descriptor, if it is a pool's.
+/// Takes ownership of a descriptor, if it is one of a pool.
 impl TryFrom<OwnedFd> for Pool {
     type Error = Error;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What a mapping allows.
+//! Accesses that a mapping allows.
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr};
@@ -22,18 +22,18 @@ use rustix::mm::{MprotectFlags, ProtFlags};
 pub struct Protection(u8);
 
 impl Protection {
-    /// No access at all: the range is taken, touching it is `SIGSEGV`.
+    /// No access. The range is mapped, but touching it is `SIGSEGV`.
     pub const NONE: Self = Self(0);
     /// Reading.
     pub const READ: Self = Self(1);
-    /// Writing. Most processors cannot write without reading.
+    /// Writing. On most processors, it also allows reading.
     pub const WRITE: Self = Self(2);
     /// Execution.
     pub const EXEC: Self = Self(4);
     /// Reading and writing.
     pub const READ_WRITE: Self = Self(1 | 2);
 
-    /// Whether every access that `other` allows is allowed.
+    /// Returns whether `self` allows every access that `other` allows.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -68,7 +68,7 @@ impl BitOr for Protection {
     }
 }
 
-/// As in `/proc/PID/maps`: `rwx`, with a dash for what is missing.
+/// As in `/proc/PID/maps`: `rwx`, with a dash for each access that is not allowed.
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (bit, letter) in [(Self::READ, "r"), (Self::WRITE, "w"), (Self::EXEC, "x")] {

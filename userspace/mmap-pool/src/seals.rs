@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What can be ruled out for a pool, for good.
+//! Operations that a pool forbids permanently.
 
 use std::fmt;
 use std::ops::BitOr;
 
 use crate::uapi;
 
-/// What cannot be done to a pool any more, a combination of [`SEAL`](Self::SEAL),
+/// The operations that a pool forbids permanently, a combination of [`SEAL`](Self::SEAL),
 /// [`SHRINK`](Self::SHRINK), [`GROW`](Self::GROW) and [`WRITE`](Self::WRITE).
 ///
 /// ```
@@ -22,7 +22,7 @@ use crate::uapi;
 pub struct Seals(u32);
 
 impl Seals {
-    /// Nothing is ruled out.
+    /// No operation is forbidden.
     pub const NONE: Self = Self(0);
     /// No more seals can be added.
     pub const SEAL: Self = Self(uapi::SEAL_SEAL);
@@ -30,22 +30,22 @@ impl Seals {
     pub const SHRINK: Self = Self(uapi::SEAL_SHRINK);
     /// The pool cannot grow.
     pub const GROW: Self = Self(uapi::SEAL_GROW);
-    /// The pool cannot be written to, nor mapped shared and writable.
+    /// The pool cannot be written to. It has no writable shared mappings.
     pub const WRITE: Self = Self(uapi::SEAL_WRITE);
 
-    /// The seals of these bits, those that this version does not know included.
+    /// Returns the seals of these bits. Bits that this version does not know are kept.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// The bits of `MMAP_POOL_SEAL`, which are those of `F_ADD_SEALS`.
+    /// Returns the bits for `MMAP_POOL_SEAL`. They are the same as those of `F_ADD_SEALS`.
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Whether everything that `other` rules out is ruled out.
+    /// Returns whether `self` forbids every operation that `other` forbids.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -60,7 +60,7 @@ impl BitOr for Seals {
     }
 }
 
-/// The names with spaces between, bits without a name as a number; `none` if there are none.
+/// The names, separated by spaces. Bits without a name are shown as a number. No seals are `none`.
 impl fmt::Display for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [(Seals, &str); 4] = [

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The public interface is what `public-api.txt` says, item by item.
+//! `public-api.txt` lists the public interface, item by item.
 //!
-//! Whoever changes it changes that file too, and CHANGELOG.md. A line that goes or changes is a new
-//! minor version while the major one is 0, a line that comes is a new patch version.
+//! A change of the interface changes that file and CHANGELOG.md too. While the major version is 0, a
+//! line that is removed or changed needs a new minor version, and a line that is added needs a new patch
+//! version.
 //!
-//! Only `make check` runs this: rustdoc's JSON and the crate that reads it fit together in one
-//! version, that of the build root.
+//! Only `make check` runs this test. The crate that reads rustdoc's JSON works with a single version of
+//! rustdoc, the one of the project's own tools.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,13 +21,13 @@ fn the_public_interface_is_the_one_on_record() {
         .args(["rustdoc", "--locked", "--quiet", "--lib", "--all-features"])
         .args(["--", "-Zunstable-options", "--output-format=json"])
         .current_dir(folder)
-        // The options are nightly's.
+        // Stable rustdoc accepts these options only with RUSTC_BOOTSTRAP.
         .env("RUSTC_BOOTSTRAP", "mmap_pool")
         .status()
         .unwrap();
     assert!(built.success());
 
-    // CARGO_TARGET_TMPDIR is `tmp` beside `doc`, or, with a target chosen, beside the target's folder.
+    // CARGO_TARGET_TMPDIR is `tmp`, next to `doc`. With a target, it is next to the target's folder.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let json = ["x86_64-unknown-linux-gnu/doc", "doc"]
         .map(|doc| target.join(doc).join("mmap_pool.json"))
@@ -56,7 +57,7 @@ fn the_public_interface_is_the_one_on_record() {
     assert!(
         changes.is_empty(),
         "the public interface has changed:\n{}\n\
-         If that is meant: MMAP_POOL_RECORD=1 qemu/enter cargo test -p mmap-pool --test public_api",
+         If that is intended, run: MMAP_POOL_RECORD=1 qemu/enter cargo test -p mmap-pool --test public_api",
         changes.join("\n")
     );
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The C header and the Rust module state the same interface.
+//! The C header and `src/uapi.rs` define the same interface.
 //!
-//! What exists is read from both texts; sizes, offsets and values come from both compilers. So a
-//! struct, field or constant that is missing on one side fails as surely as one that differs.
+//! The names come from both texts. The sizes, offsets and values come from both compilers. The test
+//! fails if a struct, field or constant differs, and also if it is missing on one side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,117 +13,28 @@ use std::process::Command;
 
 use mmap_pool::uapi;
 
-/// Name of a struct, field or constant, in C's spelling, and what the compiler makes of it.
+/// A size, offset or value, by the name of the struct, field or constant in C.
 type Facts = BTreeMap<String, u64>;
 
-/// Sizes and offsets of a struct. A field that is not listed does not compile.
-macro_rules! layout {
-    ($facts:ident, $c_name:literal = $rust:ident { $($field:ident),* $(,)? }) => {{
-        let value = uapi::$rust::default();
-        let uapi::$rust { $($field),* } = &value;
-        $facts.insert(format!("sizeof {}", $c_name), size_of::<uapi::$rust>() as u64);
-        $facts.insert(format!("alignof {}", $c_name), align_of::<uapi::$rust>() as u64);
-        $(
-            let name = format!("{}.{}", $c_name, stringify!($field));
-            $facts.insert(
-                format!("offsetof {name}"),
-                std::mem::offset_of!(uapi::$rust, $field) as u64,
-            );
-            $facts.insert(format!("sizeof {name}"), size_of_val($field) as u64);
-        )*
-    }};
-}
-
-/// Values of constants, under the names that C has for them.
-macro_rules! constants {
-    ($facts:ident, [$($name:ident),* $(,)?]) => {$(
-        $facts.insert(
-            concat!("MMAP_POOL_", stringify!($name)).into(),
-            u64::try_from(uapi::$name).unwrap(),
-        );
-    )*};
-}
-
+/// The facts of the Rust module.
 fn rust_facts() -> Facts {
     let mut facts = Facts::new();
-    layout!(
-        facts,
-        "mmap_pool_info" = Info {
-            size_bytes,
-            nr_resident_pages,
-            nr_faults,
-            nr_allocated_pages,
-            page_size_bytes,
-            abi_version,
-            seals,
-            flags,
-            strategy,
-            reserved,
+    for &(name, size, alignment, fields) in uapi::STRUCTURES {
+        let name = format!("mmap_pool_{}", snake_case(name));
+        facts.insert(format!("sizeof {name}"), size as u64);
+        facts.insert(format!("alignof {name}"), alignment as u64);
+        for &(field, offset, size) in fields {
+            facts.insert(format!("offsetof {name}.{field}"), offset as u64);
+            facts.insert(format!("sizeof {name}.{field}"), size as u64);
         }
-    );
-    layout!(
-        facts,
-        "mmap_pool_create" = Create {
-            size_bytes,
-            flags,
-            strategy,
-            name,
-        }
-    );
-    layout!(
-        facts,
-        "mmap_pool_resize" = Resize {
-            size_bytes,
-            reserved
-        }
-    );
-    layout!(
-        facts,
-        "mmap_pool_range" = Range {
-            offset_bytes,
-            len_bytes
-        }
-    );
-    layout!(facts, "mmap_pool_seal" = Seal { seals, reserved });
-    layout!(
-        facts,
-        "mmap_pool_stat" = Stat {
-            nr_pools,
-            nr_resident_pages,
-            nr_limit_pages,
-            nr_refused_pages,
-            nr_reserve_pages,
-            nr_reserve_hits,
-            nr_reserve_misses,
-            reserved,
-        }
-    );
-    constants!(
-        facts,
-        [
-            ABI_VERSION,
-            IOC_MAGIC,
-            NAME_LEN,
-            SEAL_SEAL,
-            SEAL_SHRINK,
-            SEAL_GROW,
-            SEAL_WRITE,
-            STRATEGY_PAGE,
-            STRATEGY_AROUND,
-            STRATEGY_HUGE,
-            STRATEGY_EAGER,
-            FLAG_DEFAULT,
-            FLAG_REVOKED,
-            INFO,
-            CREATE,
-            RESIZE,
-            PUNCH,
-            PREFAULT,
-            SEAL,
-            REVOKE,
-            STAT,
-        ]
-    );
+    }
+    for &(name, value) in uapi::CONSTANTS {
+        facts.insert(format!("MMAP_POOL_{name}"), value);
+    }
+    for strategy in uapi::Strategy::ALL {
+        let name = strategy.name().to_uppercase();
+        facts.insert(format!("MMAP_POOL_STRATEGY_{name}"), strategy as u64);
+    }
     facts
 }
 
@@ -144,31 +55,31 @@ fn c_header_and_rust_module_agree() {
     );
 }
 
+/// Two macros define the items and list them. An item outside of the macros is in no list.
 #[test]
 fn every_item_of_the_rust_module_is_compared() {
     let text = fs::read_to_string(root().join("src/uapi.rs")).unwrap();
     let rust = rust_facts();
     let mut nr_items = 0;
     for line in text.lines() {
-        let name = if let Some(rest) = line.strip_prefix("pub const ") {
-            format!("MMAP_POOL_{}", rest.split(':').next().unwrap())
-        } else if let Some(rest) = line.strip_prefix("pub struct ") {
-            format!(
-                "sizeof mmap_pool_{}",
-                snake_case(rest.split([' ', '(', ';']).next().unwrap())
-            )
-        } else {
+        let Some(item) = line.trim_start().strip_prefix("pub ") else {
             continue;
         };
-        assert!(
-            rust.contains_key(&name),
-            "{line:?} is compared with nothing"
-        );
+        let words: Vec<_> = item.split([' ', ':']).collect();
+        let name = match words[..] {
+            ["const", "ALL" | "STRUCTURES" | "CONSTANTS", ..] => continue,
+            ["const", name, ..] if !name.starts_with('$') => format!("MMAP_POOL_{name}"),
+            ["struct", name, ..] if !name.starts_with('$') => {
+                format!("sizeof mmap_pool_{}", snake_case(name))
+            }
+            _ => continue,
+        };
+        assert!(rust.contains_key(&name), "{line:?} is not compared with C");
         nr_items += 1;
     }
     assert!(
         nr_items >= 23,
-        "only {nr_items} items found: the module's form has changed"
+        "only {nr_items} items found: has the layout of src/uapi.rs changed?"
     );
 }
 
@@ -184,11 +95,11 @@ fn a_field_missing_on_one_side_is_noticed() {
     assert_ne!(c, rust_facts());
 }
 
-/// The names that a header defines.
+/// Names that a header defines.
 #[derive(Default)]
 struct CHeader {
     constants: Vec<String>,
-    /// Structs and their fields.
+    /// Each struct with its fields.
     structs: Vec<(String, Vec<String>)>,
 }
 
@@ -209,7 +120,7 @@ impl CHeader {
                     header.structs.last_mut().unwrap().1.push(name.into());
                 }
                 [] | ["/*" | "*" | "*/" | "/**", ..] => {}
-                _ if is_inside_struct => panic!("a field in a form unknown here: {line:?}"),
+                _ if is_inside_struct => panic!("this test cannot read the field {line:?}"),
                 ["#define", name, _, ..] if name.starts_with("MMAP_POOL_") => {
                     header
                         .constants
@@ -223,7 +134,7 @@ impl CHeader {
     }
 }
 
-/// What the C compiler makes of the header: it compiles a program that prints it.
+/// Returns the sizes, offsets and values of a C header. A compiled C program prints them.
 fn c_facts(header: &CHeader, path: &Path) -> Facts {
     let mut program = format!(
         "#include <stddef.h>\n#include <stdio.h>\n#include \"{}\"\n\

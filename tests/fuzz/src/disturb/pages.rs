@@ -139,6 +139,12 @@ fn victim(actor: &mut Actor) -> Result<u64, Refusal> {
 
 /// Moves a page away from a frame that is not to be used any more.
 pub(super) fn soft_offline(actor: &mut Actor) -> Done {
+    // The kernel looks whether the frame is online before it waits for memory that goes offline, and
+    // then takes the frame for one that is (`soft_offline_page()`).
+    let pins = actor.pins;
+    let Ok(_pins) = pins.try_lock() else {
+        return Err(Refusal::Refused);
+    };
     let pfn = victim(actor)?;
     let address = format!("{:#x}", pfn * PAGE);
     ask("/sys/devices/system/memory/soft_offline_page", &address)?;
@@ -148,6 +154,12 @@ pub(super) fn soft_offline(actor: &mut Actor) -> Done {
 
 /// Breaks a page: what it held is lost.
 pub(super) fn poison(actor: &mut Actor) -> Done {
+    // The kernel looks whether the frame is online before it waits for memory that goes offline, and
+    // then takes the frame for one that is (`soft_offline_page()`).
+    let pins = actor.pins;
+    let Ok(_pins) = pins.try_lock() else {
+        return Err(Refusal::Refused);
+    };
     let pfn = victim(actor)?;
     let address = format!("{:#x}", pfn * PAGE);
     // The kernel answers that it failed, since the page cache keeps the broken page.

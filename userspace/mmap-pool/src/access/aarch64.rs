@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Accesses made of `aarch64` instructions. Those of integers acquire and release, whatever was
-//! asked for.
+//! Accesses in `aarch64` instructions. Accesses of integers always acquire and release, for every
+//! `Ordering`.
 
 use std::arch::asm;
 use std::sync::atomic::Ordering;
@@ -27,10 +27,10 @@ macro_rules! move_one {
 
 /// # Safety
 ///
-/// `len` bytes from `from` can be read and as many from `to` written. The two do not overlap.
+/// `from` points to `len` readable bytes, and `to` to `len` writable bytes. The two do not overlap.
 #[inline]
 pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: Each moves `len` bytes, for which the caller vouches.
+    // SAFETY: Each case moves `len` bytes. The caller guarantees that they are valid.
     unsafe {
         match len {
             1 => move_one!(
@@ -56,8 +56,8 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
 ///
 /// As [`copy`].
 unsafe fn copy_any(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: Blocks of 64 bytes, then one piece for each bit of the rest: `len` bytes on both
-    // sides, for which the caller vouches.
+    // SAFETY: The code moves blocks of 64 bytes, then one piece for each bit of the rest. That is
+    // `len` bytes on both sides. The caller guarantees that they are valid.
     unsafe {
         asm!(
             "subs {len}, {len}, #64",
@@ -69,7 +69,7 @@ unsafe fn copy_any(from: *const u8, to: *mut u8, len: usize) {
             "stp {c:q}, {d:q}, [{to}], #32",
             "subs {len}, {len}, #64",
             "b.hs 2b",
-            // The lowest six bits are still those of the length.
+            // The lowest six bits of {len} are still those of the length.
             "3:",
             "tbz {len}, #5, 4f",
             "ldp {a:q}, {b:q}, [{from}], #32",
@@ -110,9 +110,9 @@ unsafe fn copy_any(from: *const u8, to: *mut u8, len: usize) {
 
 /// # Safety
 ///
-/// `len` bytes from `to` can be written.
+/// `to` points to `len` writable bytes.
 pub(super) unsafe fn fill(to: *mut u8, len: usize, byte: u8) {
-    // SAFETY: As in `copy_any`, with the byte in place of what is read.
+    // SAFETY: As in `copy_any`. The code writes copies of the byte.
     unsafe {
         asm!(
             "dup {a:v}.16b, {value:w}",
@@ -151,8 +151,8 @@ pub(super) unsafe fn fill(to: *mut u8, len: usize, byte: u8) {
     }
 }
 
-/// `$wide` is the integer whose register holds `$int`; `$suffix` and `$value` are how the
-/// instructions name it.
+/// Implements `Word` for `$int`. `$wide` is the type of the register operand. `$suffix` is the size
+/// suffix of the instructions, `$m` the register modifier.
 macro_rules! words {
     ($($int:ident, $wide:ident, $suffix:literal, $m:literal;)*) => {$(
         #[expect(
@@ -170,7 +170,7 @@ macro_rules! words {
             #[inline]
             unsafe fn load(at: *mut Self, _: Ordering) -> Self {
                 let value: $wide;
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("ldar", $suffix, " {value:", $m, "}, [{at}]"),
@@ -184,7 +184,7 @@ macro_rules! words {
 
             #[inline]
             unsafe fn store(at: *mut Self, value: Self, _: Ordering) {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("stlr", $suffix, " {value:", $m, "}, [{at}]"),
@@ -198,7 +198,7 @@ macro_rules! words {
             #[inline]
             unsafe fn swap(at: *mut Self, value: Self, _: Ordering) -> Self {
                 let old: $wide;
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         "2:",
@@ -218,7 +218,7 @@ macro_rules! words {
             #[inline]
             unsafe fn add(at: *mut Self, value: Self, _: Ordering) -> Self {
                 let old: $wide;
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         "2:",
@@ -246,7 +246,7 @@ macro_rules! words {
                 _: Ordering,
             ) -> Self {
                 let old: $wide;
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         "2:",

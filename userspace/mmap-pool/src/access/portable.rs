@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Accesses made of Rust's own atomics, where there is no assembly.
+//! Accesses in Rust's own atomics, for processors without assembly.
 
 use std::sync::atomic::{
     AtomicU16, AtomicU32, AtomicU64, AtomicU8,
@@ -11,10 +11,10 @@ use super::Word;
 
 /// # Safety
 ///
-/// `len` bytes from `from` are mapped and can be read, and as many from `to` are the caller's own.
+/// `from` points to `len` readable mapped bytes. `to` points to `len` bytes that only the caller uses.
 pub(super) unsafe fn read(from: *const u8, to: *mut u8, len: usize) {
     for at in 0..len {
-        // SAFETY: `at` is below `len`, and the caller vouches for so many bytes.
+        // SAFETY: `at` is below `len`. The caller guarantees that `len` bytes are valid.
         let byte = unsafe { AtomicU8::from_ptr(from.add(at).cast_mut()) }.load(Relaxed);
         // SAFETY: As above.
         unsafe { to.add(at).write(byte) };
@@ -23,11 +23,10 @@ pub(super) unsafe fn read(from: *const u8, to: *mut u8, len: usize) {
 
 /// # Safety
 ///
-/// `len` bytes from `to` are mapped and can be written, and as many from `from` are the caller's
-/// own.
+/// `to` points to `len` writable mapped bytes. `from` points to `len` bytes that only the caller uses.
 pub(super) unsafe fn write(from: *const u8, to: *mut u8, len: usize) {
     for at in 0..len {
-        // SAFETY: `at` is below `len`, and the caller vouches for so many bytes.
+        // SAFETY: `at` is below `len`. The caller guarantees that `len` bytes are valid.
         let byte = unsafe { from.add(at).read() };
         // SAFETY: As above.
         unsafe { AtomicU8::from_ptr(to.add(at)) }.store(byte, Relaxed);
@@ -36,10 +35,10 @@ pub(super) unsafe fn write(from: *const u8, to: *mut u8, len: usize) {
 
 /// # Safety
 ///
-/// `len` bytes from `to` are mapped and can be written.
+/// `to` points to `len` writable mapped bytes.
 pub(super) unsafe fn fill(to: *mut u8, len: usize, byte: u8) {
     for at in 0..len {
-        // SAFETY: `at` is below `len`, and the caller vouches for so many bytes.
+        // SAFETY: `at` is below `len`. The caller guarantees that `len` bytes are valid.
         unsafe { AtomicU8::from_ptr(to.add(at)) }.store(byte, Relaxed);
     }
 }
@@ -53,22 +52,22 @@ macro_rules! words {
             }
 
             unsafe fn load(at: *mut Self, order: Ordering) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe { $atomic::from_ptr(at) }.load(order)
             }
 
             unsafe fn store(at: *mut Self, value: Self, order: Ordering) {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe { $atomic::from_ptr(at) }.store(value, order);
             }
 
             unsafe fn swap(at: *mut Self, value: Self, order: Ordering) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe { $atomic::from_ptr(at) }.swap(value, order)
             }
 
             unsafe fn add(at: *mut Self, value: Self, order: Ordering) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe { $atomic::from_ptr(at) }.fetch_add(value, order)
             }
 
@@ -79,7 +78,7 @@ macro_rules! words {
                 success: Ordering,
                 failure: Ordering,
             ) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 let word = unsafe { $atomic::from_ptr(at) };
                 match word.compare_exchange(current, new, success, failure) {
                     Ok(old) | Err(old) => old,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Accesses made of `x86_64` instructions. A plain load acquires and a plain store releases there.
+//! Accesses in `x86_64` instructions. There, a plain load acquires and a plain store releases.
 
 use std::arch::asm;
 use std::sync::atomic::Ordering;
@@ -26,10 +26,10 @@ macro_rules! move_one {
 
 /// # Safety
 ///
-/// `len` bytes from `from` can be read and as many from `to` written. The two do not overlap.
+/// `from` points to `len` readable bytes, and `to` to `len` writable bytes. The two do not overlap.
 #[inline]
 pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: Each moves `len` bytes, for which the caller vouches.
+    // SAFETY: Each case moves `len` bytes. The caller guarantees that they are valid.
     unsafe {
         match len {
             1 => move_one!(
@@ -73,8 +73,8 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
 ///
 /// As [`copy`].
 unsafe fn copy_any(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: Blocks of 64 bytes, then one piece for each bit of the rest: `len` bytes on both
-    // sides, for which the caller vouches.
+    // SAFETY: The code moves blocks of 64 bytes, then one piece for each bit of the rest. That is
+    // `len` bytes on both sides. The caller guarantees that they are valid.
     unsafe {
         asm!(
             "sub {len}, 64",
@@ -92,7 +92,7 @@ unsafe fn copy_any(from: *const u8, to: *mut u8, len: usize) {
             "add {to}, 64",
             "sub {len}, 64",
             "jae 2b",
-            // The lowest six bits are still those of the length.
+            // The lowest six bits of {len} are still those of the length.
             "3:",
             "test {len:l}, 32",
             "jz 4f",
@@ -151,9 +151,9 @@ unsafe fn copy_any(from: *const u8, to: *mut u8, len: usize) {
 
 /// # Safety
 ///
-/// `len` bytes from `to` can be written.
+/// `to` points to `len` writable bytes.
 pub(super) unsafe fn fill(to: *mut u8, len: usize, byte: u8) {
-    // SAFETY: As in `copy_any`, with eight times the byte in place of what is read.
+    // SAFETY: As in `copy_any`. The code writes eight copies of the byte at a time.
     unsafe {
         asm!(
             "movq {a}, {value}",
@@ -219,7 +219,7 @@ macro_rules! words {
             #[inline]
             unsafe fn load(at: *mut Self, _: Ordering) -> Self {
                 let value;
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("mov ", $value, ", [{at}]"),
@@ -234,11 +234,11 @@ macro_rules! words {
             #[inline]
             unsafe fn store(at: *mut Self, value: Self, order: Ordering) {
                 if order == Ordering::SeqCst {
-                    // SAFETY: The caller's promise.
+                    // SAFETY: The caller guarantees it.
                     unsafe { Self::swap(at, value, order) };
                     return;
                 }
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("mov [{at}], ", $value),
@@ -251,7 +251,7 @@ macro_rules! words {
 
             #[inline]
             unsafe fn swap(at: *mut Self, mut value: Self, _: Ordering) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("xchg [{at}], ", $value),
@@ -265,7 +265,7 @@ macro_rules! words {
 
             #[inline]
             unsafe fn add(at: *mut Self, mut value: Self, _: Ordering) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("lock xadd [{at}], ", $value),
@@ -285,7 +285,7 @@ macro_rules! words {
                 _: Ordering,
                 _: Ordering,
             ) -> Self {
-                // SAFETY: The caller's promise.
+                // SAFETY: The caller guarantees it.
                 unsafe {
                     asm!(
                         concat!("lock cmpxchg [{at}], ", $value),

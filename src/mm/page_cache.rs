@@ -1,50 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The page cache of an inode: which folio holds which page.
+//! The page cache of an inode: a map from page index to folio.
 //!
 //! C: `struct address_space`, `include/linux/fs.h`, `include/linux/pagemap.h`.
 
 use super::{
     cond_resched,
-    folio::{gfp_for, Folio, LockedFolio, NewFolio},
+    folio::{
+        gfp_for,
+        Folio,
+        LockedFolio,
+        NewFolio, //
+    }, //
 };
 use crate::helpers;
-use core::{ops::Range, ptr::NonNull};
+use core::{
+    ops::Range,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::to_result,
     prelude::*,
     sync::aref::ARef,
-    types::{NotThreadSafe, Opaque},
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 
-/// The page cache of an inode of a pseudo file system, filled by its owner alone.
+/// The page cache of an inode of a pseudo file system. Only the driver adds folios.
 ///
 /// # Invariants
 ///
 /// The `address_space` is initialised.
 #[repr(transparent)]
-pub(crate) struct Mapping(Opaque<bindings::address_space>);
+pub(crate) struct PageCache(Opaque<bindings::address_space>);
 
-// SAFETY: The page cache has its own locks; every method may be called from any thread.
-unsafe impl Sync for Mapping {}
+// SAFETY: The page cache has its own locks. Any thread may call the methods.
+unsafe impl Sync for PageCache {}
 
-impl Mapping {
-    /// Takes over the page cache of a new inode.
+impl PageCache {
+    /// Sets up the page cache of a new inode.
     ///
-    /// Its folios are the only copy of the data, so reclaim has to leave them alone. They may have up
-    /// to `1 << max_order` pages, if the kernel can have large ones.
+    /// Its folios are the only copy of the data, so it is unevictable: reclaim skips the folios.
+    /// They may have up to `1 << max_order` pages.
     ///
     /// # Safety
     ///
-    /// `mapping` belongs to an inode that is being set up, and lives for `'a`. Its `operations` are
-    /// made for that inode.
+    /// `mapping` belongs to an inode that is being set up, and lives for `'a`. `operations` fit
+    /// that inode.
     pub(crate) unsafe fn init<'a>(
         mapping: *mut bindings::address_space,
         operations: &'static bindings::address_space_operations,
         max_order: u32,
     ) -> &'a Self {
-        // SAFETY: The caller's promise; nobody else can see the inode yet.
+        // SAFETY: The caller's promise. The inode is not shared yet.
         unsafe { (*mapping).a_ops = operations };
         // SAFETY: The caller's promise.
         unsafe { helpers::mmap_pool_mapping_set_unevictable(mapping) };
@@ -55,16 +66,16 @@ impl Mapping {
                 helpers::mmap_pool_mapping_set_release_always(mapping);
             }
         }
-        // INVARIANT: The operations were set above.
+        // INVARIANT: Set up above.
         // SAFETY: The caller's promise.
         unsafe { Self::from_raw(mapping) }
     }
 
     /// # Safety
     ///
-    /// [`Mapping::init`] was called for `mapping`, which lives for `'a`.
+    /// [`PageCache::init`] was called for `mapping`, which lives for `'a`.
     pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
-        // SAFETY: The caller's promise; `Mapping` is transparent.
+        // SAFETY: The caller's promise; `PageCache` is transparent.
         unsafe { &*mapping.cast() }
     }
 
@@ -72,14 +83,14 @@ impl Mapping {
         self.0.get()
     }
 
-    /// Returns the number of pages in the cache.
+    /// Returns the number of pages in the page cache.
     pub(crate) fn nr_pages(&self) -> usize {
-        // SAFETY: The pointer is valid by the type invariants. Others change the counter under a
-        // lock of their own; a single aligned word is read, as C does without the lock.
+        // SAFETY: The pointer is valid by the type invariants. The kernel changes the counter under
+        // the lock of the array. Reading one aligned word without it is what C does.
         unsafe { (&raw const (*self.as_ptr()).nrpages).read_volatile() }
     }
 
-    /// Returns the number of pages, as a power of two, of the largest folio that may be in the cache.
+    /// Returns the order of the largest folio that may be in the page cache.
     ///
     /// C: `mapping_max_folio_order()`.
     pub(crate) fn max_order(&self) -> u32 {
@@ -87,7 +98,7 @@ impl Mapping {
         unsafe { helpers::mmap_pool_mapping_max_order(self.as_ptr()) }
     }
 
-    /// Returns the flags to allocate this page cache's folios with.
+    /// Returns the flags for allocations of folios.
     pub(crate) fn gfp_mask(&self) -> bindings::gfp_t {
         // SAFETY: The pointer is valid by the type invariants.
         unsafe { helpers::mmap_pool_mapping_gfp_mask(self.as_ptr()) }
@@ -100,13 +111,13 @@ impl Mapping {
         // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_get_folio(self.as_ptr(), pgoff) };
         let folio = NonNull::new(folio)?;
-        // SAFETY: The look-up has taken a reference; folios enter this page cache as `NewFolio`,
+        // SAFETY: The look-up took a reference. Folios enter this page cache as `NewFolio`,
         // initialised.
         Some(unsafe { ARef::from_raw(folio.cast()) })
     }
 
-    /// Returns the folio that holds page `pgoff`, locked, if there is one. It counts as used if the file
-    /// reaches that page.
+    /// Returns the folio that holds page `pgoff`, locked, if there is one. Marks it as used if that
+    /// page is below the end of the file.
     ///
     /// # Context
     ///
@@ -114,17 +125,16 @@ impl Mapping {
     ///
     /// C: `filemap_lock_folio()`.
     pub(crate) fn lock_folio(&self, pgoff: usize) -> Option<LockedFolio> {
-        // SAFETY: The pointer is valid by the type invariants, and folios enter this page cache
-        // initialised.
+        // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_use_folio(self.as_ptr(), pgoff) };
         let folio = NonNull::new(folio)?;
-        // SAFETY: The look-up has taken a reference and the lock, and has checked that the folio
-        // still belongs to this page cache.
+        // SAFETY: The look-up took a reference and the lock, and checked that the folio is still in
+        // this page cache. Folios enter it initialised.
         Some(unsafe { LockedFolio::from_raw(folio) })
     }
 
-    /// As [`Self::lock_folio`], but the folio does not count as used. So it may be taken away by the
-    /// call that allocated it, if that call fails.
+    /// As [`Self::lock_folio`], but does not mark the folio as used. So the call that allocated it
+    /// may still remove it.
     ///
     /// # Context
     ///
@@ -133,15 +143,14 @@ impl Mapping {
     /// C: `filemap_lock_folio()`.
     #[inline]
     pub(crate) fn lock_folio_as_is(&self, pgoff: usize) -> Option<LockedFolio> {
-        // SAFETY: The pointer is valid by the type invariants, and folios enter this page cache
-        // initialised.
+        // SAFETY: The pointer is valid by the type invariants.
         let folio = unsafe { helpers::mmap_pool_filemap_lock_folio(self.as_ptr(), pgoff) };
         let folio = NonNull::new(folio)?;
         // SAFETY: As in `lock_folio()`.
         Some(unsafe { LockedFolio::from_raw(folio) })
     }
 
-    /// Makes the folios of `pages` count as used.
+    /// Marks the folios of `pages` as used.
     ///
     /// # Context
     ///
@@ -150,7 +159,7 @@ impl Mapping {
         self.for_each_folio(pages, |folio| folio.set_used());
     }
 
-    /// Takes those folios of `pages` away that do not count as used.
+    /// Removes the unused folios of `pages`.
     ///
     /// # Context
     ///
@@ -160,7 +169,7 @@ impl Mapping {
     pub(crate) fn remove_unused_folios(&self, pages: Range<usize>) {
         self.for_each_folio(pages, |folio| {
             if folio.is_unused() {
-                // SAFETY: The folio is one of this page cache, and locked.
+                // SAFETY: The folio is in this page cache and locked.
                 unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) };
             }
         });
@@ -179,10 +188,10 @@ impl Mapping {
         }
     }
 
-    /// Makes `folio` hold the pages from `pgoff` on, and returns it locked.
+    /// Adds `folio` at page `pgoff`, and returns it locked.
     ///
-    /// The folio is charged to the memory cgroup of the running task. For a large one nothing is
-    /// reclaimed from it.
+    /// Charges the folio to the memory cgroup of the running task. For a large folio the charge
+    /// does not reclaim memory.
     ///
     /// # Context
     ///
@@ -190,9 +199,9 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// - `EEXIST`: some folio holds one of the pages already.
-    /// - `EINVAL`: `pgoff` is not a multiple of the folio's size, or that is more than
-    ///   [`max_order`](Self::max_order) says.
+    /// - `EEXIST`: the page cache holds one of the pages already.
+    /// - `EINVAL`: `pgoff` is not a multiple of the folio's size, or the folio is larger than
+    ///   [`max_order`](Self::max_order) allows.
     /// - `ENOMEM`: no memory for the page cache, or the memory cgroup is at its limit.
     ///
     /// C: `filemap_add_folio()`.
@@ -202,26 +211,26 @@ impl Mapping {
             return Err(EINVAL);
         }
         let gfp = gfp_for(nr_pages, self.gfp_mask());
-        // SAFETY: Both pointers are valid by their type invariants; the folio is unlocked and in
-        // no page cache, its index is aligned, and the page cache takes its order.
+        // SAFETY: Both pointers are valid by their type invariants. The folio is unlocked and in no
+        // page cache. Its index is aligned and its order allowed, as checked above.
         to_result(unsafe {
             bindings::filemap_add_folio(self.as_ptr(), folio.as_ptr(), pgoff, gfp)
         })?;
-        // SAFETY: The call above has succeeded.
+        // SAFETY: `filemap_add_folio()` succeeded.
         let folio = unsafe { folio.assume_added() };
-        // The page cache holds the only copy of the data. To the kernel that is a dirty folio; a
-        // clean one may be dropped, by `MADV_SOFT_OFFLINE` for one.
-        // SAFETY: The folio is locked, so it stays in this page cache for the call.
+        // The page cache holds the only copy of the data, so the folio is dirty. The kernel may
+        // drop a clean folio, for example for `MADV_SOFT_OFFLINE`.
+        // SAFETY: The lock keeps the folio in this page cache.
         unsafe { bindings::folio_mark_dirty(folio.as_ptr()) };
         Ok(folio)
     }
 
-    /// Returns the first page at or after `pgoff` and before `end` that is in the cache.
+    /// Returns the first page from `pgoff` up to `end` that the page cache holds.
     ///
     /// C: `xa_find()` on `address_space::i_pages`.
     pub(crate) fn next_page(&self, pgoff: usize, end: usize) -> Option<usize> {
         let mut found = pgoff;
-        // SAFETY: The array is part of the page cache. Only the presence of an entry is looked at.
+        // SAFETY: The array is part of the page cache. The entry is compared with null only.
         let entry = unsafe {
             bindings::xa_find(
                 &raw mut (*self.as_ptr()).i_pages,
@@ -233,9 +242,9 @@ impl Mapping {
         (!entry.is_null()).then_some(found)
     }
 
-    /// Keeps pages from entering the cache and from being truncated, until the guard is dropped.
+    /// Takes the invalidate lock exclusively: pages are neither added nor truncated meanwhile.
     ///
-    /// Taken after the inode's lock and after `mmap_lock`, before the lock of a folio.
+    /// Lock order: after the inode's lock and `mmap_lock`, before the lock of a folio.
     ///
     /// C: `filemap_invalidate_lock()`.
     pub(crate) fn invalidate_lock(&self) -> InvalidateGuard<'_> {
@@ -244,7 +253,7 @@ impl Mapping {
         InvalidateGuard(self, NotThreadSafe)
     }
 
-    /// Keeps pages from being truncated until the guard is dropped; they may enter the cache.
+    /// Takes the invalidate lock shared: pages may be added, but are not truncated meanwhile.
     ///
     /// C: `filemap_invalidate_lock_shared()`.
     pub(crate) fn invalidate_lock_shared(&self) -> SharedInvalidateGuard<'_> {
@@ -253,11 +262,11 @@ impl Mapping {
         SharedInvalidateGuard(self, NotThreadSafe)
     }
 
-    /// Keeps shared mappings that can be written to from being made, until the guard is dropped.
+    /// Denies new writable shared mappings until the guard is dropped.
     ///
     /// # Errors
     ///
-    /// - `EBUSY`: there is such a mapping.
+    /// - `EBUSY`: a writable shared mapping exists.
     ///
     /// C: `mapping_deny_writable()`.
     pub(crate) fn deny_writable(&self) -> Result<DenyWritableGuard<'_>> {
@@ -268,33 +277,33 @@ impl Mapping {
 }
 
 /// The invalidate lock of a page cache, held exclusively.
-pub(crate) struct InvalidateGuard<'a>(&'a Mapping, NotThreadSafe);
+pub(crate) struct InvalidateGuard<'a>(&'a PageCache, NotThreadSafe);
 
 impl Drop for InvalidateGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: The lock was taken when the guard was made.
+        // SAFETY: The guard was created with the lock held.
         unsafe { helpers::mmap_pool_filemap_invalidate_unlock(self.0.as_ptr()) };
     }
 }
 
 /// The invalidate lock of a page cache, held shared.
-pub(crate) struct SharedInvalidateGuard<'a>(&'a Mapping, NotThreadSafe);
+pub(crate) struct SharedInvalidateGuard<'a>(&'a PageCache, NotThreadSafe);
 
 impl Drop for SharedInvalidateGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: The lock was taken when the guard was made.
+        // SAFETY: The guard was created with the lock held.
         unsafe { helpers::mmap_pool_filemap_invalidate_unlock_shared(self.0.as_ptr()) };
     }
 }
 
-/// Proof that no shared mapping of a page cache can be written to.
+/// Proof that a page cache has no writable shared mapping.
 ///
-/// What was stored while it exists is seen by every `mmap` that makes such a mapping afterwards.
-pub(crate) struct DenyWritableGuard<'a>(&'a Mapping);
+/// An `mmap` that later creates one sees all stores made before the guard was dropped.
+pub(crate) struct DenyWritableGuard<'a>(&'a PageCache);
 
 impl Drop for DenyWritableGuard<'_> {
     fn drop(&mut self) {
-        // SAFETY: Undoes what was done when the guard was made.
+        // SAFETY: The guard was created by `mapping_deny_writable()`.
         unsafe { helpers::mmap_pool_mapping_allow_writable(self.0.as_ptr()) };
     }
 }

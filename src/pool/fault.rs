@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A page fault, from the VMA to the folio.
+//!
+//! 1. A program touches a page of a mapping that its page table does not map.
+//! 2. For a read, the core first maps what is in the page cache around that page
+//!    (`filemap_map_pages()`). If the page itself was there, this file is not called.
+//! 3. Else the core calls `vm_operations_struct::fault`, with the VMA lock or `mmap_lock` held.
+//!    `mm/vm_ops.rs` finds the pool behind the mapped file and calls [`PoolVmOps::fault`].
+//! 4. [`Inode::get_folio`] looks the page up in the page cache, and takes the folio if there is
+//!    one.
+//! 5. Else [`Inode::add_folio`] allocates one: a large folio if the strategy of the pool wants one
+//!    and there is memory for it, or a single page. It charges the pages to the limit of all pools,
+//!    takes a zeroed folio from the reserve or the page allocator, and adds it to the page cache.
+//! 6. Another task may add the page first. Then the look-up is repeated, and finds its folio.
+//! 7. The folio is returned locked, so no truncation can take it before it is mapped.
+//! 8. The core maps the page and unlocks the folio. For a write to a private mapping it maps a
+//!    copy.
+
+use super::{
+    pages,
+    Pool,
+    TOTALS, //
+};
+use crate::{
+    fs::inode::Inode,
+    mm::{
+        folio::LockedFolio,
+        policy::MemPolicy,
+        vm_ops::{
+            FaultError,
+            VmFault,
+            VmOperations, //
+        }, //
+    },
+    reserve::Reserve,
+    totals::Charge, //
+};
+use core::ops::Range;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
+
+/// The operations on mappings of a pool.
+pub(crate) struct PoolVmOps;
+
+impl VmOperations for PoolVmOps {
+    type Object = Inode<Pool>;
+
+    const FAULT_AROUND: bool = true;
+
+    #[inline]
+    fn fault(pool: &Inode<Pool>, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError> {
+        Ok(pool.fault(vmf.pgoff())?)
+    }
+
+    fn set_policy(pool: &Inode<Pool>, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
+        pool.set_policy(pages, policy)
+    }
+}
+
+impl Inode<Pool> {
+    /// Returns the folio to map for a fault on page `pgoff`, and counts the fault.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get_folio`].
+    #[inline]
+    pub(super) fn fault(&self, pgoff: usize) -> Result<LockedFolio> {
+        let pool = self.data();
+        let (folio, is_new) = self
+            .get_folio(pgoff, || self.bounds())
+            .inspect_err(|_| pool.nr_fault_refusals.add(1, Relaxed))?;
+        if is_new {
+            pool.nr_fault_misses.add(1, Relaxed);
+            let nr_others = folio.nr_pages() as u64 - 1;
+            pool.nr_batched_pages.add(nr_others, Relaxed);
+        } else {
+            pool.nr_fault_hits.add(1, Relaxed);
+        }
+        if pool.nr_huge_pages > 0 && folio.nr_pages() == pool.nr_huge_pages {
+            pool.nr_huge_faults.add(1, Relaxed);
+        }
+        Ok(folio)
+    }
+
+    /// Returns the folio that holds page `pgoff`, locked, and whether this call has allocated it.
+    ///
+    /// The page has to be within `bounds()`, which is called again after each step that may sleep.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENXIO`: the page is at or past the end.
+    /// - `ENODEV`: the pool was revoked.
+    /// - `ENOSPC`: the limit for all pools is reached.
+    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    pub(super) fn get_folio(
+        &self,
+        pgoff: usize,
+        bounds: impl Fn() -> Bounds,
+    ) -> Result<(LockedFolio, bool)> {
+        loop {
+            if let Some(folio) = self.page_cache().lock_folio(pgoff) {
+                // A locked folio cannot be truncated. It may be past the new end all the same: a
+                // truncation sets the size first.
+                return if pgoff < bounds().end {
+                    Ok((folio, false))
+                } else {
+                    Err(ENXIO)
+                };
+            }
+            // Extra pages are optional. Without memory for them, fall back to a single page.
+            let large = (1..=self.page_cache().max_order())
+                .rev()
+                .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
+            if let Some(folio) = large {
+                return Ok((folio, true));
+            }
+            match self.add_folio(pgoff, 0, &bounds) {
+                // Lost the race: use the folio that is there now.
+                Err(error) if error == EEXIST => {}
+                result => return result.map(|folio| (folio, true)),
+            }
+        }
+    }
+
+    /// Allocates the folio of `1 << order` pages that holds page `pgoff`, and returns it locked.
+    ///
+    /// # Errors
+    ///
+    /// - `ENXIO`: the folio would not be within `bounds()`.
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EEXIST`: the page cache holds one of the pages.
+    /// - `EXDEV`: the pages do not have the same memory policy.
+    /// - `ENOSPC`: the limit for all pools is reached.
+    /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
+    fn add_folio(
+        &self,
+        pgoff: usize,
+        order: u32,
+        bounds: impl Fn() -> Bounds,
+    ) -> Result<LockedFolio> {
+        let nr_pages = 1 << order;
+        let start = pgoff & !(nr_pages - 1);
+        let check = || {
+            self.check_alive()?;
+            let Bounds { end, large_end } = bounds();
+            let end = if order == 0 { end } else { large_end };
+            if start + nr_pages <= end {
+                Ok(())
+            } else {
+                Err(ENXIO)
+            }
+        };
+        check()?;
+        if order > 0
+            && self
+                .page_cache()
+                .next_page(start, start + nr_pages)
+                .is_some()
+        {
+            return Err(EEXIST);
+        }
+        let Some(charge) = TOTALS.charge(nr_pages) else {
+            if order == 0 {
+                TOTALS.refused();
+            }
+            return Err(ENOSPC);
+        };
+        let gfp = self.page_cache().gfp_mask();
+        let new = self
+            .data()
+            .policies
+            .with(start..start + nr_pages, |policy| {
+                Reserve::folio(self.reserve(), policy, gfp, order, start)
+            })??;
+        let _guard = self.page_cache().invalidate_lock_shared();
+        check()?;
+        let folio = self.page_cache().add_folio(new, start)?;
+        // From here on `pages_removed()` uncharges the pages.
+        Charge::keep(charge);
+        self.data().nr_allocated_pages.add(nr_pages as u64, Relaxed);
+        Ok(folio)
+    }
+
+    /// Returns the bounds of a pool whose size does not change.
+    pub(super) fn bounds(&self) -> Bounds {
+        let end = self.nr_pages();
+        Bounds {
+            end,
+            large_end: end,
+        }
+    }
+}
+
+/// Where pages may be added, in pages from the start of the pool.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// The end for single pages.
+    end: usize,
+    /// The end for large folios. One that reached past the size of the pool could not be split
+    /// (`release_folio` in `fs/address_space.rs`).
+    large_end: usize,
+}
+
+impl Bounds {
+    /// Bounds for a caller that is about to resize the pool to `len_bytes`. Until then single pages
+    /// may be past that.
+    pub(super) fn up_to(len_bytes: u64) -> Self {
+        Self {
+            end: usize::MAX,
+            large_end: pages(0, len_bytes).end,
+        }
+    }
+}
