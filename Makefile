@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What one types; `make help` lists it. The work is done by the scripts in qemu/.
+# The commands of the project: `make help` lists them. The scripts in qemu/ do the work.
 
 ifneq ($(origin KDIR),undefined)
 
-# The module alone, for the kernel whose build tree KDIR is, with this machine's own
-# tools and with Kbuild's usual verbs. An empty KDIR is refused.
+# Build the module alone, against the kernel build tree KDIR, with this machine's own tools.
+# The targets are Kbuild's. An empty KDIR is an error.
 .PHONY: modules modules_install clean rust-analyzer
 modules modules_install clean rust-analyzer:
-	@qemu/verbs/kdir "$(KDIR)"
+	@qemu/lib/kdir "$(KDIR)"
 	+@MAKEFILES="$(CURDIR)/qemu/lib/module.mk" \
 		$(MAKE) -C "$(KDIR)" KDIR="$(realpath $(KDIR))" M="$(CURDIR)" $@
 
@@ -16,9 +16,12 @@ else
 
 PREFIX ?= /usr/local
 
-.PHONY: install-headers module run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help
+# Each script in qemu/verbs/ is a verb, and its head is its entry in `make help`.
+verbs := $(notdir $(wildcard qemu/verbs/*))
+
+.PHONY: install-headers module $(verbs)
 module: ; @qemu/module
-run test fuzz coverage check bench bench-compare profile shell update buildroot doctor clean help: ; @qemu/verbs/$@
+$(verbs): ; @qemu/verbs/$@
 install-headers:
 	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/include/linux" include/uapi/linux/mmap_pool.h
 	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man4" docs/man/mmap_pool.4

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Of lines that end with a tab and the name of a test, those that were asked for: that have
-# `name`, whole or after their last `::`, or if there is none, those with it in their name.
+# Selects tests by name. Each input line ends with a tab and the name of a test. Prints the lines
+# whose test is called `name`: the whole name, or the part after the last `::`. If there are none,
+# prints the lines whose test name contains `name`.
 
 BEGIN { FS = "\t" }
 $2 == name || index($2 "\t", "::" name "\t") { exact[++nr_exact] = $0 }

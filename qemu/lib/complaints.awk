@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads a console log to its end and shows what the kernel complains about; status 1 if
-# it does not. complaints.sh calls it, and has the patterns, which are in the environment.
+# Reads a whole console log and shows the kernel's complaints. The status is 1 if there are none.
+# complaints.sh calls this script and passes the patterns in the environment.
 
 BEGIN {
 	complaint = ENVIRON["COMPLAINT"]
 	explanation = ENVIRON["EXPLANATION"]
 	allowed = ENVIRON["ALLOWED"]
 	nr_known = split(ENVIRON["KNOWN_RACES"], known, "\n")
-	most = 60 # lines that are shown
+	most = 60 # lines to show
 }
 
 { gsub(/\r/, "") }
 
-# A report of KCSAN is held until its last line, as its stacks decide.
+# Hold a report of KCSAN until its last line: its stacks decide whether it counts.
 held == 0 && /BUG: KCSAN: data-race in / {
 	hold($0)
 	next
@@ -55,8 +55,9 @@ function release(   i, first, lines) {
 		judge(block[i], first + i - 1)
 }
 
-# Whether the report in `block` is of a race that is known: its function or functions are those of
-# an entry, the entry's other functions are in its stacks, no module is, and there is nothing else.
+# is_known: checks whether the report in `block` is of a known race. Its functions are those of
+# an entry, its stacks contain the entry's other functions and no module, and no other complaint is
+# in between.
 function is_known(lines,   i, j, nr, words, racing, stacks) {
 	if (block[lines] !~ /==========$/)
 		return 0
@@ -83,7 +84,8 @@ function is_known(lines,   i, j, nr, words, racing, stacks) {
 	return 0
 }
 
-# A line that complains is shown with two lines before and twelve after.
+# judge: decides whether a line is a complaint. A complaint is shown with two lines before it and
+# twelve after it.
 function judge(line, nr,   i, rest, complains) {
 	rest = line
 	if (line ~ explanation || (allowed != "" && gsub(allowed, "", rest)))

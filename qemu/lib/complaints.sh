@@ -1,25 +1,27 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What in a console log says that the kernel is not well. complaints.awk decides.
+# The console messages that count as complaints of the kernel. complaints.awk applies them.
 #
-# Where the list comes from: the messages of Linux 7.3 in mm, kernel, lib, fs, drivers/base and
-# arch/x86. At the levels emerg to crit all were read, at err and warning those that a search for
-# such words found. Here is each that says that the kernel itself is wrong, not a program or a device
-# (nor that a task which cannot be killed has found no memory: `Huh VM_FAULT_OOM leaked out`). A message that comes with a stack needs no entry: a stack that
-# nothing explains is a complaint of its own.
+# Source of the list: the messages of Linux 7.3 in mm, kernel, lib, fs, drivers/base and arch/x86.
+# All messages of the levels emerg to crit were read; of the levels err and warning, those that a
+# search for such words found. The list has the messages that report an error of the kernel itself,
+# not of a program or a device. It does not have the message about a task that found no memory and
+# cannot be killed (`Huh VM_FAULT_OOM leaked out`). A message with a stack needs no entry, because
+# every unexplained stack is a complaint.
 #
-# How to renew it: test_worst_messages_of_the_kernel_are_known (tests/harness/parts.sh) goes
-# through the messages of level emerg, alert and crit in the test kernel's source, and fails if it
-# knows one neither from here nor from its own list of ordinary ones. For the others, compare
+# How to update it: test_worst_messages_of_the_kernel_are_known (tests/harness/parts.sh) reads the
+# messages of the levels emerg, alert and crit in the test kernel's source. It fails on a message
+# that is neither in this list nor in its own list of ordinary messages. For the other levels,
+# compare the output of
 #	grep -rhoE '(pr_(err|warn)[a-z_]*|printk)\([^"]*"[^"]*"' mm kernel lib fs drivers/base
-# in the sources of both versions.
+# in both versions of the source.
 #
-# The patterns are awk's. They match anywhere in a line, as a line can begin with half of another
-# one. So each has to be something that no program is told about itself, such as
+# The patterns are awk's. They match anywhere in a line, because a line can begin with half of
+# another line. So a pattern must not match a message about a program, such as
 # `traps: prog[42] general protection fault`.
 
-# joined: one pattern of those that come a line each; # begins a comment.
+# joined: makes one pattern from one pattern per line. # begins a comment.
 joined() { sed '/^#/d; /^$/d' | paste -sd '|'; }
 
 complaint=$(joined <<'END'
@@ -111,12 +113,12 @@ NMI received for unknown reason|Dazed and confused
 END
 )
 
-# What says that there was no memory. It is no complaint of a guest in which memory is made to fail.
+# Messages about a failed allocation. With --failures they are not complaints.
 readonly no_memory=' page allocation failure: |vmalloc error: |page allocation stall |allocation failed, size=|Out of memory. ODEBUG disabled'
 readonly complaint="$complaint|$no_memory"
 
-# What explains a stack that follows in the next lines: somebody has asked for it, the kernel shows
-# how memory came to an end, or the machine lacks what the kernel looked for.
+# Messages that explain a stack in the next lines: a program asked for the stack, the kernel ran
+# out of memory, or the machine lacks a register that the kernel tried to read.
 explanation=$(joined <<'END'
  invoked oom-killer: 
 FAULT_INJECTION: forcing a failure
@@ -127,9 +129,10 @@ END
 )
 readonly explanation
 
-# complaints LOG [KNOWN-RACES [OPTION]]: shows the first of them with context, and how many there
-# are; status 1 if there are none. KNOWN-RACES is as in qemu/kernels/kcsan: those reports are
-# shown and counted, too, and are none. OPTION is --failures: memory is made to fail.
+# complaints LOG [KNOWN-RACES [--failures]]: shows the first complaints with context, and their
+# number. The status is 1 if there are none. KNOWN-RACES is a list as in qemu/kernels/kcsan: their
+# reports are shown and counted, but are not complaints. With --failures, failed allocations are not
+# complaints.
 complaints() {
 	local allowed=''
 	[[ ${3-} != --failures ]] || allowed=$no_memory
@@ -137,8 +140,8 @@ complaints() {
 		awk -f "${BASH_SOURCE[0]%/*}/complaints.awk" "$1"
 }
 
-# is_whole LOG TOKEN: whether it has all that the kernel said: to init's last words, which have the
-# token of the run, and to the kernel's own. Messages for which the kernel had no room are missing.
+# is_whole LOG TOKEN: checks that LOG is complete. It has the last line of init, with the token of
+# the run, then the kernel's `Power down`; and the kernel has dropped no message.
 is_whole() {
 	LC_ALL=C awk -v words="mmap_pool: end of run $2" '
 		/[0-9]+ printk messages dropped/ { is_dropped = 1 }
@@ -147,12 +150,11 @@ is_whole() {
 		END { exit !is_off || is_dropped }' "$1"
 }
 
-# Taint that a module from outside the kernel's tree (O) without a signature (E)
-# brings by being what it is.
-# shellcheck disable=SC2034 # qemu/run asks
+# The taint that every module from outside the kernel's tree (O) without a signature (E) sets.
+# shellcheck disable=SC2034 # used by qemu/run
 expected_taint=$(((1 << 12) | (1 << 13)))
 
-# taint_letters MASK: the flags as the kernel prints them.
+# taint_letters MASK: prints the flags as the kernel does.
 taint_letters() {
 	local letters=PFSRMBUDAWCIOELKXTNJ out='' i
 	for ((i = 0; i < ${#letters}; i++)); do

@@ -1,37 +1,37 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A packaged Debian kernel: the image from its package, the build tree put together
-# from the source package and the configuration it was built with.
+# A Debian kernel. The image comes from its package. The build tree is made from the source
+# package and the configuration that Debian used.
 #
-# Debian's headers package has no rust/ folder, so Rust modules cannot be built
-# against it. But the source of the same version, with the headers package's
-# .config and Module.symvers and made with the same compilers, gives the same tree.
+# Debian's headers package has no rust/ folder, so Rust modules cannot be built against it.
+# But the source of the same version, with .config and Module.symvers of the headers package
+# and the same compilers, gives the same tree.
 
 : "${package:?}" "${here:?}" "${top:?}" "${build:?}" "${name:?}"
 
-# shellcheck disable=SC2034 # qemu/kernel asks
+# shellcheck disable=SC2034 # used by qemu/kernel
 recipe_files=("$here/lib/debian-tree")
 apt=("$here/enter" "$here/lib/apt")
 
-# resolve: prints the version, then the packages to fetch.
+# resolve: prints the version, then the packages to download.
 #
-# The image package depends on linux-image-RELEASE; all else follows from RELEASE.
+# The meta-package depends on linux-image-RELEASE. The other names follow from RELEASE.
 resolve() {
 	step "package lists" "$build/log/apt.log" "${apt[@]}" update || return
 	local version release series
 	version=$("${apt[@]}" newest "$package") || return
-	[[ $version ]] || die "no package $package in the build root's sources"
+	[[ $version ]] || die "Debian's package lists have no $package"
 	release=$("${apt[@]}" depends "$package=$version" |
 		sed -n 's/.*Depends: linux-image-\([0-9][^ ]*\).*/\1/p' | head -n 1)
-	[[ $release ]] || die "$package $version does not say which kernel it means"
+	[[ $release ]] || die "package $package $version depends on no linux-image-RELEASE"
 	series=$(cut -d . -f 1,2 <<<"$release")
 	printf '%s\n' "$version" "linux-source-$series=$version" \
 		"linux-headers-$release=$version" "linux-binary-$release=$version" \
 		"linux-modules-$release=$version"
 }
 
-# prepare FOUND FOLDER: fills FOLDER with what FOUND names.
+# prepare FOUND FOLDER: makes a kernel folder from the packages that the file FOUND lists.
 prepare() {
 	local found=$1 into=$2
 	mkdir "$into/debs" || return

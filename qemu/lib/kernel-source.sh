@@ -1,32 +1,31 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A kernel of our own: Debian's newest kernel source, tinyconfig, and the fragments in
-# qemu/config that the description names.
+# A kernel built from Debian's newest kernel source, with tinyconfig and the fragments of
+# qemu/config that its description names.
 
 : "${here:?}" "${top:?}" "${build:?}" "${cache:?}" "${name:?}" "${config:?}" "${arch:?}"
 # shellcheck source=qemu/arch/x86_64
 . "$here/arch/$arch"
 
-# shellcheck disable=SC2034 # qemu/kernel asks
+# shellcheck disable=SC2034 # used by qemu/kernel
 recipe_files=("$here/lib/source-tree")
 for fragment in $config; do recipe_files+=("$here/config/$fragment"); done
 apt=("$here/enter" "$here/lib/apt")
 
-# resolve: prints the version, then the packages to fetch.
+# resolve: prints the version, then the packages to download.
 resolve() {
 	step "package lists" "$build/log/apt.log" "${apt[@]}" update || return
 	local package version
 	package=$("${apt[@]}" sources) || return
-	[[ $package ]] || die "no kernel source in the build root's sources"
+	[[ $package ]] || die "Debian's package lists have no kernel source"
 	version=$("${apt[@]}" newest "$package") || return
 	printf '%s\n' "$version" "$package=$version"
 }
 
-# prepare FOUND FOLDER: fills FOLDER with what FOUND names.
+# prepare FOUND FOLDER: builds a kernel folder from the packages that the file FOUND lists.
 #
-# The build goes on where an earlier one was interrupted: its folder stays until it
-# is done.
+# An interrupted build continues later: its work folder stays until the build is complete.
 prepare() {
 	local found=$1 into=$2 work
 	work=${folder:?}.work

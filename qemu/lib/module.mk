@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Make reads this first (MAKEFILES) when it builds a module against the tree KDIR.
+# make reads this file first (MAKEFILES) when it builds a module against the tree KDIR.
 #
-# A Rust module depends on sources that the tree's own build has generated. For Kbuild,
-# which knows only how the module's build would make them, they are out of date: it would
-# write them again, into the tree.
+# A Rust module depends on sources that the build of the tree has generated. Kbuild considers
+# them out of date and would write them again, into the tree. This rule stops that.
 
 $(KDIR)/rust/kernel/generated_%.rs: ;

@@ -1,18 +1,18 @@
 # shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
-# Counting tests: those that passed, those that failed, and those that were not run.
+# Counts tests: passed, failed and skipped.
 
 passed=0 failed=0 skipped=0
 
-# What failed, a name each.
+# The names of the failed tests.
 failures=()
 
-# not_run NUMBER WHAT: says that so many tests are not run, and why.
+# not_run NUMBER WHAT: says that NUMBER tests are not run, and why.
 not_run() { say "not run ($1): $2"; }
 
-# tally LOG COMMAND…: run tests, show what they say, count what they report. A run that
-# fails without saying so in numbers has failed once.
+# tally LOG COMMAND…: runs tests, shows their output and counts their results. A command that
+# fails, but reports no failed test, counts as one failed test.
 tally() {
 	local log=$1 status=0 ok bad ignored
 	shift
@@ -31,9 +31,10 @@ tally() {
 	skipped=$((skipped + ignored))
 }
 
-# summary: the last lines, and the verdict.
+# summary: prints the names of the failed tests and the numbers. The status is 0 if some tests
+# passed and none failed.
 summary() {
-	((passed + failed + skipped)) || say "no test has a name with '$filter' in it"
+	((passed + failed + skipped)) || say "no test has '$filter' in its name"
 	((!${#failures[@]})) || printf 'failed: %s\n' "${failures[@]}"
 	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 	((passed > 0 && failed == 0))

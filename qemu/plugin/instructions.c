@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin of QEMU that counts the instructions that a guest executes, by where they
- * are, without the guest noticing.
+ * A plugin for QEMU that counts the instructions that a guest executes, by address. The
+ * guest does not notice.
  *
  *	-plugin instructions.so,out=FILE
  *
- * A program in the guest says when to count, by instructions that otherwise do
- * nothing: BEGIN begins the next phase, the first one is 1, and END ends it. When
- * QEMU ends, each line of FILE is: phase, address of a translation block, its number
- * of instructions, how many times it was executed. One virtual CPU only.
+ * A program in the guest marks what to count with two instructions that otherwise do
+ * nothing: BEGIN begins the next phase, END ends it. The first phase is 1. When QEMU
+ * ends, it writes lines to FILE: phase, address of a translation block, its number of
+ * instructions, number of executions. There must be one virtual CPU only.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -24,7 +24,7 @@ static const unsigned char end_mark[] = { 0x0f, 0x1f, 0x80, 0x00, 0x70, 0x6d, 0x
 
 #define NR_PHASES 256
 
-/* A translation block. The same code may be translated again, into another one. */
+/* A translation block. QEMU may translate the same code again, into another block. */
 struct block {
 	struct block *next;
 	uint64_t address;
@@ -35,7 +35,7 @@ struct block {
 static struct block *blocks;
 static const char *out;
 static unsigned int nr_begun;
-/* 0 when none is under way. */
+/* 0 outside of all phases. */
 static unsigned int phase;
 
 static void begin_phase(unsigned int vcpu, void *data)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What our plugins use of QEMU's qemu-plugin.h, which Debian does not package; version 4
- * is that of QEMU 10.0.
+ * The declarations of QEMU's qemu-plugin.h that the plugins use. Debian does not package
+ * that file. Version 4 is the API version of QEMU 10.0.
  */
 #ifndef MMAP_POOL_PLUGIN_H
 #define MMAP_POOL_PLUGIN_H

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin of QEMU that notes which blocks of instructions a guest executes in a part of
- * its address space, without the guest noticing.
+ * A plugin for QEMU that records the blocks of instructions that a guest executes in a part
+ * of its address space. The guest does not notice.
  *
  *	-plugin reached.so,out=FILE,from=ADDRESS
  *
- * When QEMU ends, each line of FILE is the address of a block that was executed, from
- * ADDRESS on, and its bytes, all in hexadecimal.
+ * When QEMU ends, it writes a line to FILE for each executed block at or above ADDRESS: its
+ * address and its bytes, in hexadecimal.
  */
 #include <inttypes.h>
 #include <stdbool.h>

@@ -1,22 +1,22 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# The Buildroot tree, as far as it needs no Buildroot.
+# Tests of the Buildroot tree that need no Buildroot.
 
-test_missing_buildroot_is_said_in_a_line() {
+test_missing_buildroot_is_reported_in_one_line() {
 	local path status
 	for path in '' /nonexistent "$tmp"; do
 		status=0
 		BUILDROOT=$path "$top/qemu/image" >"$tmp/out" 2>"$tmp/said" || status=$?
 		((status == 2)) || fail "status $status"
-		(($(wc -l <"$tmp/said") == 1)) || fail 'not one line'
-		[[ ! -s $tmp/out ]] || fail 'an answer'
+		(($(wc -l <"$tmp/said") == 1)) || fail 'the message is not one line'
+		[[ ! -s $tmp/out ]] || fail 'it printed a path'
 	done
 	BUILDROOT='' "$top/qemu/verbs/buildroot" >/dev/null 2>"$tmp/said" || true
-	expect_said 'BUILDROOT=/path/to/buildroot is wanted: unpack .*/buildroot-2026.05.1.tar.xz'
+	expect_said 'BUILDROOT is not set: unpack .*/buildroot-2026.05.1.tar.xz and set BUILDROOT=/path/to/buildroot$'
 }
 
-test_archives_that_cannot_be_had_are_listed() {
+test_archives_that_cannot_be_downloaded_are_listed() {
 	local made=$cache/buildroot/mmap_pool_rootfs-${tmp##*/} status=0
 	mkdir -p "$tmp/support/kconfig"
 	cat >"$tmp/Makefile" <<-END
@@ -29,27 +29,27 @@ test_archives_that_cannot_be_had_are_listed() {
 	DEFCONFIG=mmap_pool_rootfs BUILDROOT=$tmp "$top/qemu/image" >"$tmp/out" 2>"$tmp/said" || status=$?
 	rm -rf "$made"-*
 	expect_status 125
-	expect_said "bring them to $cache/buildroot/dl: one/one-1.0.tar.xz two/two-1.0.tar.xz\$"
+	expect_said "put them into $cache/buildroot/dl: one/one-1.0.tar.xz two/two-1.0.tar.xz\$"
 	[[ ! -s $tmp/out ]] || fail 'an answer'
 }
 
-test_image_without_files_is_not_set_up() {
+test_image_without_files_is_no_verdict() {
 	guest --image "$tmp" -- true
 	expect_status 125
-	expect_said 'no rootfs.cpio'
+	expect_said "there is no rootfs.cpio in $tmp; qemu/image builds one"
 }
 
 test_lost_option_is_named() {
 	printf 'CONFIG_A=y\nCONFIG_C=y\n' >"$tmp/config"
 	printf '# Why.\nCONFIG_A=y\n# CONFIG_B is not set\n' >"$tmp/fragment"
-	"$top/qemu/lib/config-kept" "$tmp/config" "$tmp/fragment" 2>"$tmp/said" || fail 'nothing is lost'
+	"$top/qemu/lib/config-kept" "$tmp/config" "$tmp/fragment" 2>"$tmp/said" || fail 'no option is lost, but it failed'
 	printf 'CONFIG_B=y\n# CONFIG_C is not set\n' >>"$tmp/fragment"
-	! "$top/qemu/lib/config-kept" "$tmp/config" "$tmp/fragment" 2>"$tmp/said" || fail 'not noticed'
+	! "$top/qemu/lib/config-kept" "$tmp/config" "$tmp/fragment" 2>"$tmp/said" || fail 'lost options were not found'
 	expect_said 'not in the final .config: CONFIG_B=y'
 	expect_said 'still in the final .config: CONFIG_C'
 }
 
-# broken COMMAND…: what the lint says of the tree after COMMAND.
+# broken COMMAND…: runs COMMAND in a copy of the tree, and checks that the lint then fails.
 broken() {
 	rm -rf "$tmp/qemu"
 	mkdir "$tmp/qemu"
@@ -58,20 +58,20 @@ broken() {
 	"$top/tests/lint/buildroot" "$tmp/qemu" >"$tmp/said" 2>&1 && return 1 || return 0
 }
 
-test_buildroot_lint_finds_what_it_should() {
-	! broken true || fail 'found what is not there'
-	broken rm board/mmap_pool/post-image || fail 'a missing script'
+test_buildroot_lint_finds_each_mistake() {
+	! broken true || fail 'the lint fails on a correct tree'
+	broken rm board/mmap_pool/post-image || fail 'not found: a missing script'
 	expect_said 'there is no /board/mmap_pool/post-image'
-	broken rm package/mmap_pool/mmap_pool.mk || fail 'a package that is not built'
+	broken rm package/mmap_pool/mmap_pool.mk || fail 'not found: a package without its makefile'
 	expect_said 'no mmap_pool.mk'
-	broken sed -i /_tests/d Config.in || fail 'a package that cannot be chosen'
-	expect_said 'nothing of package/mmap_pool_tests'
-	broken sed -i 's,/config/tests,/config/base,' configs/mmap_pool_full_defconfig || fail 'another kernel'
+	broken sed -i /_tests/d Config.in || fail 'not found: a package without a menu entry'
+	expect_said 'Config.in: nothing of package/mmap_pool_tests'
+	broken sed -i 's,/config/tests,/config/base,' configs/mmap_pool_full_defconfig || fail 'not found: another kernel configuration'
 	expect_said "configuration is 'base base', and 'base tests'"
-	broken sh -c 'echo CONFIG_FTRACE=y >board/mmap_pool/linux.config' || fail 'options of its own'
+	broken sh -c 'echo CONFIG_FTRACE=y >board/mmap_pool/linux.config' || fail 'not found: kernel options of its own'
 	expect_said 'kernel options of its own'
-	broken chmod -x board/mmap_pool/post-build || fail 'a script that does not run'
+	broken chmod -x board/mmap_pool/post-build || fail 'not found: a script that is not executable'
 	expect_said 'post-build: not executable'
-	broken sh -c 'echo endef >>external.mk' || fail 'nonsense'
+	broken sh -c 'echo endef >>external.mk' || fail 'not found: a syntax error of make'
 	expect_said '^make: '
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# With --icount time counts instructions.
+# Tests of --icount, with which the guest's clock counts instructions.
 
-# count: nanoseconds that one process has run, doing a fixed piece of work; what others do
-# beside it is not always the same.
+# count: prints for how many nanoseconds a process ran for a fixed piece of work. Only the process
+# is counted, because other processes vary.
 count() {
 	# shellcheck disable=SC2016 # the guest's shell
 	guest --no-module --icount -- sh -c '
@@ -21,8 +21,8 @@ test_icount_gives_the_same_count_twice() {
 	local first second
 	first=$(count)
 	second=$(count)
-	[[ $first && $second ]] || fail 'no count'
-	((first > 1000000)) || fail "implausible: $first"
+	[[ $first && $second ]] || fail 'there is no count'
+	((first > 1000000)) || fail "the count is too small: $first"
 	(((first - second) * 100 < first && (second - first) * 100 < first)) ||
 		fail "$first and $second differ by more than 1 %"
 }

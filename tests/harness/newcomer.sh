@@ -1,31 +1,33 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a user does who has read little: odd paths, a damaged cache, a wrong kernel tree, a
-# module of one's own. Each is done, or refused in one line.
+# Tests of a new user's first steps: unusual paths, a damaged cache, a wrong kernel tree, an own
+# module. Each works, or ends with one line that says why not.
 
-# answer COMMAND…: its output is in $tmp/out, what it said in $tmp/said, its $status.
+# answer COMMAND…: runs COMMAND. Its output is in $tmp/out, its messages are in $tmp/said, and its
+# status is in $status.
 answer() {
 	status=0
 	"$@" </dev/null >"$tmp/out" 2>"$tmp/said" || status=$?
 }
 
-# refused STATUS WORDS: the last answer was that status and one line with those words.
+# refused STATUS WORDS: checks that the last command had that status, one line of messages with
+# these words, and no output.
 refused() {
 	expect_status "$1"
-	(($(wc -l <"$tmp/said") == 1)) || fail 'not one line'
+	(($(wc -l <"$tmp/said") == 1)) || fail 'the message is not one line'
 	expect_said "$2"
-	[[ ! -s $tmp/out ]] || fail 'an answer'
+	[[ ! -s $tmp/out ]] || fail 'there is output'
 }
 
-# as_root_of_mounts COMMAND…: COMMAND may mount, and nobody else sees it.
+# as_root_of_mounts COMMAND…: runs COMMAND in its own mount namespace, where it may mount.
 as_root_of_mounts() {
 	local user=()
 	((EUID == 0)) || user=(--user --map-root-user)
 	unshare "${user[@]}" --mount "$@"
 }
 
-# checkout FOLDER: a copy of this one in FOLDER, without what was built.
+# checkout FOLDER: copies this checkout to FOLDER, without the build folder.
 checkout() {
 	mkdir -p "$1"
 	tar -c -C "$top" --exclude=./build --exclude=./.git . | tar -x -C "$1"
@@ -39,47 +41,47 @@ test_module_is_built_where_paths_have_spaces() {
 	XDG_CACHE_HOME="$tmp/e f" answer "$copy/qemu/module" "$kernel_name" "$copy/tests/modules/example" example
 	expect_status 0
 	expect_out "$copy/build/module/$kernel_name/example/example.ko"$'\n'
-	[[ -s $(cat "$tmp/out") ]] || fail 'no module'
+	[[ -s $(cat "$tmp/out") ]] || fail 'there is no module'
 	answer "$copy/qemu/run" --kernel "$kernel_name" --no-module --copy "$(cat "$tmp/out"):/x y.ko" -- insmod '/x y.ko'
 	expect_status 0
-	# What is wrong with it is said with the path that the user knows.
+	# The compiler's message has the path that the user knows.
 	echo 'nonsense' >>"$copy/tests/modules/example/example.rs"
 	answer "$copy/qemu/module" "$kernel_name" "$copy/tests/modules/example" example
 	expect_status 125
-	grep -qF -e "$copy/tests/modules/example/example.rs:" "$tmp/said" || fail 'the source has another name'
-	! grep -q -e '/mmap_pool\.' "$tmp/said" || fail 'a path that is not there'
+	grep -qF -e "$copy/tests/modules/example/example.rs:" "$tmp/said" || fail 'the message does not have the path of the source'
+	! grep -q -e '/mmap_pool\.' "$tmp/said" || fail 'the message has a path that does not exist here'
 }
 
 test_build_folder_can_be_elsewhere() {
 	BUILD="$tmp/some where" answer "$top/qemu/module" "$kernel_name" "$top/tests/modules/example" example
 	expect_status 0
 	expect_out "$tmp/some where/module/$kernel_name/example/example.ko"$'\n'
-	[[ -s "$tmp/some where/log/module-$kernel_name-example.log" ]] || fail 'the log is not there'
-	# It is removed as it was made; other folders stay.
+	[[ -s "$tmp/some where/log/module-$kernel_name-example.log" ]] || fail 'the log is not in the build folder'
+	# make clean removes this build folder, but no other folder.
 	answer make -C "$top" clean BUILD="$tmp/some where"
 	expect_status 0
-	[[ ! -e "$tmp/some where" ]] || fail 'still there'
+	[[ ! -e "$tmp/some where" ]] || fail 'the build folder was not removed'
 	mkdir "$tmp/mine"
 	answer make -C "$top" clean BUILD="$tmp/mine"
 	expect_status 2
 	expect_said 'was not made by this project'
-	[[ -e $tmp/mine ]] || fail 'removed'
-	# Nor is it ours because something was built in it.
+	[[ -e $tmp/mine ]] || fail 'a foreign folder was removed'
+	# A folder with other files stays, even after a build in it.
 	touch "$tmp/mine/letter"
 	BUILD=$tmp/mine "$top/qemu/enter" true
 	answer make -C "$top" clean BUILD="$tmp/mine"
 	expect_status 2
-	[[ -e $tmp/mine/letter ]] || fail 'removed'
+	[[ -e $tmp/mine/letter ]] || fail 'a foreign file was removed'
 }
 
-test_read_only_checkout_is_said_in_a_line() {
+test_read_only_checkout_is_reported_in_one_line() {
 	checkout "$tmp/copy"
 	local command
 	for command in run verbs/test; do
 		# shellcheck disable=SC2016 # the inner shell's
 		answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
 			exec "$1/qemu/$2" -- true' sh "$tmp/copy" "$command"
-		refused 125 "$tmp/copy/build cannot be written: BUILD=DIR puts the build folder elsewhere"
+		refused 125 "cannot write to $tmp/copy/build: set BUILD=DIR to use another build folder"
 	done
 	# shellcheck disable=SC2016 # the inner shell's
 	BUILD=$tmp/made answer as_root_of_mounts sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
@@ -88,11 +90,11 @@ test_read_only_checkout_is_said_in_a_line() {
 	expect_out "$tmp/made/module/$kernel_name/example/example.ko"$'\n'
 }
 
-# attacked: a cache of its own, on the same file system, with links to what ours has.
+# attacked: makes a second cache in $spoilt, with hard links to the files of the real one.
 attacked() {
 	local thing
 	spoilt=$(mktemp -d "$cache/attacked.XXXXXX")
-	# shellcheck disable=SC2064 # the folder of now is meant
+	# shellcheck disable=SC2064 # the present value of spoilt
 	trap "rm -rf '$spoilt'" EXIT
 	mkdir -p "$spoilt/mmap_pool/kernels"
 	for thing in "$cache"/root-* "$cache"/guest-*; do
@@ -100,61 +102,61 @@ attacked() {
 	done
 }
 
-test_cut_archive_of_the_guest_is_noticed() {
+test_truncated_archive_of_the_guest_is_detected() {
 	local base
 	attacked
-	base=$(XDG_CACHE_HOME=$spoilt "$top/qemu/enter" "$top/qemu/lib/base") || fail 'not intact to begin with'
+	base=$(XDG_CACHE_HOME=$spoilt "$top/qemu/enter" "$top/qemu/lib/base") || fail 'the copied cache is not intact'
 	head -c 100000 "$base" >"$tmp/cut"
 	rm "$base"
 	cp "$tmp/cut" "$base"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/run" --kernel "$kernel_name" --no-module -- true
-	refused 125 "damaged: $base is not what it was; remove the folder: rm -rf ${base%/*}\$"
-	# As long, and something else.
+	refused 125 "damaged: $base has changed; remove the folder: rm -rf ${base%/*}\$"
+	# A file of the right length with other contents.
 	truncate -s "$(awk '/base.cpio/ { print $1; exit }' "${base%/*}.contents")" "$base"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/run" --kernel "$kernel_name" --no-module -- true
 	refused 125 "damaged: $base"
 }
 
-test_missing_compiler_is_noticed() {
+test_missing_compiler_is_detected() {
 	local root
 	attacked
-	root=$(XDG_CACHE_HOME=$spoilt "$top/qemu/root/build") || fail 'not intact to begin with'
+	root=$(XDG_CACHE_HOME=$spoilt "$top/qemu/root/build") || fail 'the copied cache is not intact'
 	mv "$root/usr/bin/rustc" "$tmp/rustc"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/enter" true
-	refused 125 "damaged: $root/usr/bin/rustc is not what it was; remove the folder: rm -rf $root\$"
+	refused 125 "damaged: $root/usr/bin/rustc has changed; remove the folder: rm -rf $root\$"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/verbs/doctor"
 	expect_status 1
-	grep -q "^WRONG   build root: the cache is damaged: .* rm -rf $root\$" "$tmp/out" || fail "$(cat "$tmp/out")"
-	# And a link to one.
+	grep -q "^WRONG   toolchain root: the cache is damaged: .* rm -rf $root\$" "$tmp/out" || fail "$(cat "$tmp/out")"
+	# gcc is a link to a compiler.
 	mv "$tmp/rustc" "$root/usr/bin/rustc"
 	rm "$root/usr/bin/gcc"
 	XDG_CACHE_HOME=$spoilt answer "$top/qemu/enter" true
-	refused 125 "damaged: $root/usr/bin/gcc is not"
+	refused 125 "damaged: $root/usr/bin/gcc has changed"
 }
 
-test_garbage_instead_of_a_version_is_noticed() {
+test_garbage_instead_of_a_version_is_detected() {
 	local found
 	attacked
 	found=$(echo "$cache"/kernels/"$kernel_name".*.found)
 	found=${found##* }
 	head -c 300 "$kernel/image" | tail -c 200 >"$spoilt/mmap_pool/kernels/${found##*/}"
 	XDG_CACHE_HOME=$spoilt MMAP_POOL_LOOK=1 answer "$top/qemu/kernel" "$kernel_name"
-	refused 1 "${found##*/} is damaged: looking again"
-	[[ ! -e $spoilt/mmap_pool/kernels/${found##*/} ]] || fail 'it stays'
+	refused 1 "${found##*/} is damaged: looking for the newest kernel again"
+	[[ ! -e $spoilt/mmap_pool/kernels/${found##*/} ]] || fail 'the damaged file was not removed'
 }
 
-test_doctor_looks_and_makes_nothing() {
+test_doctor_changes_nothing() {
 	mkdir "$tmp/cache"
 	XDG_CACHE_HOME=$tmp/cache BUILD=$tmp/made answer "$top/qemu/verbs/doctor"
-	grep -q '^ok      build root: not there yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
-	[[ ! -e $tmp/cache/mmap_pool && ! -e $tmp/made ]] || fail 'something was made'
+	grep -q '^ok      toolchain root: does not exist yet; make run makes it$' "$tmp/out" || fail "$(cat "$tmp/out")"
+	[[ ! -e $tmp/cache/mmap_pool && ! -e $tmp/made ]] || fail 'doctor made a folder'
 	BUILD=/proc/1/nowhere answer "$top/qemu/verbs/doctor"
 	expect_status 1
 	grep -q "^ok      kernel $kernel_name: $kernel\$" "$tmp/out" || fail "$(cat "$tmp/out")"
-	grep -q '^WRONG   build folder: .* cannot be written; BUILD=DIR' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -q '^WRONG   build folder: cannot write to .*; set BUILD=DIR' "$tmp/out" || fail "$(cat "$tmp/out")"
 }
 
-# kernel_tree VERSION-CODE OPTION…: what looks like a prepared one, in $tmp/tree.
+# kernel_tree VERSION-CODE OPTION…: makes $tmp/tree, which looks like a prepared kernel tree.
 kernel_tree() {
 	rm -rf "$tmp/tree"
 	mkdir -p "$tmp/tree"/{rust,include/generated/uapi/linux}
@@ -163,47 +165,81 @@ kernel_tree() {
 	printf '%s\n' "${@:2}" >"$tmp/tree/.config"
 }
 
-test_unfit_kernel_trees_are_refused_in_a_line() {
+test_unsuitable_kernel_trees_are_refused_in_one_line() {
 	local rust=(CONFIG_RUST=y CONFIG_RUSTC_VERSION=108501)
 	printf '#!/bin/sh\necho "rustc 1.85.1 (abc 2025-03-15)"\n' >"$tmp/rustc"
 	printf '#!/bin/sh\necho "rustc 1.99.0-nightly"\n' >"$tmp/other"
 	chmod +x "$tmp/rustc" "$tmp/other"
 	kernel_tree 459264 "${rust[@]}"
-	RUSTC=$tmp/rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	RUSTC=$tmp/rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
 	expect_status 0
-	RUSTC=no-rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'no-rustc is needed and is not on PATH'
-	RUSTC=$tmp/rustc CC=no-gcc answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'no-gcc is needed and is not on PATH'
-	RUSTC=$tmp/other CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'built with rustc number 108501 .*, here is rustc 1.99.0-nightly'
+	RUSTC=no-rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 'no-rustc is not on PATH; install it'
+	RUSTC=$tmp/rustc CC=no-gcc answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 'no-gcc is not on PATH; install it'
+	RUSTC=$tmp/other CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 "built with rustc number 108501 .*, but this is rustc 1.99.0-nightly: use the kernel's compiler"
 	kernel_tree 459264 "${rust[@]}" CONFIG_CC_IS_CLANG=y
-	RUSTC=$tmp/rustc CC=true answer "$top/qemu/verbs/kdir" "$tmp/tree"
-	refused 4 'was built by clang: say LLVM=1 too'
+	RUSTC=$tmp/rustc CC=true answer "$top/qemu/lib/kdir" "$tmp/tree"
+	refused 4 'was built by clang: add LLVM=1'
 	kernel_tree 459263 "${rust[@]}"
-	answer "$top/qemu/verbs/kdir" "$tmp/tree"
+	answer "$top/qemu/lib/kdir" "$tmp/tree"
 	refused 5 'is Linux 7.1: the module needs 7.2 or newer'
 	mkdir "$tmp/a b"
 	touch "$tmp/a b/Makefile"
-	answer "$top/qemu/verbs/kdir" "$tmp/a b"
-	refused 2 'no path with a space'
+	answer "$top/qemu/lib/kdir" "$tmp/a b"
+	refused 2 'make cannot handle a space or colon in a path: move '
 }
 
-test_buildroot_where_paths_have_spaces_is_refused() {
+test_buildroot_in_a_path_with_spaces_is_refused() {
 	mkdir -p "$tmp/a b/support/kconfig"
 	touch "$tmp/a b/Makefile"
 	BUILDROOT="$tmp/a b" answer "$top/qemu/image"
-	refused 2 "Buildroot takes no path with a space or colon: $tmp/a b"
+	refused 2 "Buildroot cannot handle a space or colon in a path: move $tmp/a b"
 }
 
-test_empty_kernel_tree_is_refused() {
+test_empty_kdir_is_refused() {
 	answer make -s -C "$top" KDIR=
 	expect_status 2
-	expect_said 'KDIR is empty: say KDIR=/path'
-	[[ ! -s $tmp/out ]] || fail 'a module'
+	expect_said 'KDIR is empty: set KDIR=/path'
+	[[ ! -s $tmp/out ]] || fail 'it built a module'
 }
 
-# example WHERE: a folder with a module of one's own.
+# A verb of make is one file in qemu/verbs/. Makefile and `make help` find it there.
+test_every_verb_of_make_is_run_and_listed() {
+	local verb
+	checkout "$tmp/copy"
+	printf '%s\n' '#!/bin/sh' '# A licence.' '#' '# make nothing  Do nothing.' '#' '# A detail.' 'echo done' \
+		>"$tmp/copy/qemu/verbs/nothing"
+	chmod +x "$tmp/copy/qemu/verbs/nothing"
+	answer make -s -C "$tmp/copy" nothing
+	expect_status 0
+	expect_out $'done\n'
+	answer make -s -C "$tmp/copy" help
+	expect_status 0
+	for verb in "$tmp"/copy/qemu/verbs/*; do
+		(($(grep -cE "^make ${verb##*/}( |\$)" "$tmp/out") == 1)) || fail "make help does not list ${verb##*/} once"
+	done
+	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
+	[[ $(sed -nE 's/^make ([a-z-]*) .*/\1/p' "$tmp/out" | xargs) == \
+		'run test fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		fail "make help has another order: $(grep '^make' "$tmp/out")"
+}
+
+# Runs the weekly list with a fake make, which prints its arguments and fails for coverage.
+test_weekly_list_continues_after_a_failure() {
+	mkdir "$tmp/bin"
+	# shellcheck disable=SC2016 # the variables of the fake make
+	printf '#!/bin/sh\necho "make $*"\n[ "$1" != coverage ]\n' >"$tmp/bin/make"
+	chmod +x "$tmp/bin/make"
+	PATH=$tmp/bin:$PATH answer "$top/.ci/weekly"
+	expect_status 1
+	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'the first command is not make coverage'
+	[[ $(tail -n 1 "$tmp/out") == 'failed: make coverage' ]] || fail "$(tail -n 1 "$tmp/out")"
+	(($(grep -c '^make fuzz ' "$tmp/out") > 1)) || fail 'the list ended after the failure'
+	! grep -q SEED "$tmp/out" || fail 'the list sets a fixed seed'
+}
+
 # README.md names the files that an own driver needs.
 test_own_driver_needs_no_more_than_the_readme_says() {
 	local folder=$build/own-driver log=$build/log/module-$kernel_name-memory.log
@@ -222,6 +258,7 @@ test_own_driver_needs_no_more_than_the_readme_says() {
 	expect_status 0
 }
 
+# example WHERE: copies the example of an own module.
 example() { cp -r "$top/tests/modules/example" "$1"; }
 
 test_own_module_is_built_and_loaded() {
@@ -235,7 +272,7 @@ test_own_module_is_built_and_loaded() {
 	expect_out $'example: hello\nexample: goodbye\n'
 }
 
-test_module_folder_may_be_named_in_any_way() {
+test_module_folder_can_have_any_path() {
 	local name
 	mkdir "$tmp/work"
 	example "$tmp/work/below"
@@ -245,20 +282,20 @@ test_module_folder_may_be_named_in_any_way() {
 		expect_out "$tmp/made/module/$kernel_name/example/example.ko"$'\n'
 	done
 	answer "$top/qemu/module" "$kernel_name" "$tmp/none" example
-	refused 125 "there is no folder $tmp/none"
+	refused 125 "there is no folder $tmp/none: name the folder with the module's Kbuild"
 	answer "$top/qemu/module" "$kernel_name" "$tmp/work" example
-	refused 125 "$tmp/work has no Kbuild"
+	refused 125 "$tmp/work has no Kbuild: name the folder that has it"
 	BUILD=$tmp/made answer "$top/qemu/module" "$kernel_name" "$tmp/outside" sample
 	expect_status 125
-	expect_said "$tmp/outside has no module sample; it has: example.ko"
+	expect_said "$tmp/outside builds no module sample: it builds example.ko"
 }
 
-test_module_build_writes_nothing_but_its_output() {
+test_module_build_writes_only_its_output() {
 	touch "$tmp/before"
-	# Made already: this is what once wrote sources of the tree again.
+	# The module is built already. A second build once wrote generated sources into the tree.
 	answer "$top/qemu/module" "$kernel_name"
 	expect_status 0
-	[[ ! $(find "$kernel/tree" -newer "$tmp/before" -print -quit) ]] || fail "written: $(find "$kernel/tree" -newer "$tmp/before")"
+	[[ ! $(find "$kernel/tree" -newer "$tmp/before" -print -quit) ]] || fail "the kernel tree was written: $(find "$kernel/tree" -newer "$tmp/before")"
 	mkdir "$tmp/bad"
 	cat >"$tmp/bad/Kbuild" <<-'END'
 		$(shell for f in $(objtree)/written $(src)/written; do touch $$f && echo "written: $$f" >&2; done)
@@ -268,11 +305,11 @@ test_module_build_writes_nothing_but_its_output() {
 	echo 'MODULE_DESCRIPTION("Bad"); MODULE_LICENSE("GPL");' >>"$tmp/bad/bad.c"
 	answer "$top/qemu/module" "$kernel_name" "$tmp/bad" bad
 	expect_status 0
-	! grep -q 'written: ' "$build/log/module-$kernel_name-bad.log" || fail 'it could be written'
-	grep -q 'Read-only file system' "$build/log/module-$kernel_name-bad.log" || fail 'nobody has tried'
+	! grep -q 'written: ' "$build/log/module-$kernel_name-bad.log" || fail 'the build could write to the tree or the source'
+	grep -q 'Read-only file system' "$build/log/module-$kernel_name-bad.log" || fail 'the build has not tried to write'
 }
 
-test_folder_brings_the_libraries_of_its_programs() {
+test_folder_is_copied_with_the_libraries_of_its_programs() {
 	mkdir -p "$tmp/my programs/bin"
 	cp "$(type -P bash)" "$tmp/my programs/bin/bash"
 	# shellcheck disable=SC2016 # the guest's bash
@@ -283,7 +320,7 @@ test_folder_brings_the_libraries_of_its_programs() {
 	expect_out $'yes\n'
 }
 
-test_whole_name_chooses_one_test() {
+test_whole_name_selects_one_test() {
 	local list=$'a\tsize::grow\nb\tio::grow\nb\tio::grow_twice\nc\tregrow'
 	chosen() { awk -v "name=$1" -f "$top/qemu/lib/choose.awk" <<<"$list" | cut -f 2 | xargs; }
 	[[ $(chosen io::grow) == io::grow ]] || fail "$(chosen io::grow)"
@@ -292,12 +329,12 @@ test_whole_name_chooses_one_test() {
 	[[ $(chosen shrink) == '' ]] || fail "$(chosen shrink)"
 }
 
-test_one_test_builds_what_it_needs() {
+test_one_test_builds_only_its_programs() {
 	touch "$tmp/before"
 	T=ordinary_lines_are_no_complaints answer "$top/qemu/verbs/test"
 	expect_status 0
 	expect_said 'T=ordinary_lines_are_no_complaints: 1 of the tests'
-	grep -qx 'test harness::ordinary_lines_are_no_complaints ... ok' "$tmp/out" || fail 'it did not run'
+	grep -qx 'test harness::ordinary_lines_are_no_complaints ... ok' "$tmp/out" || fail 'the test did not run'
 	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed, 0 skipped' ]] || fail "$(tail -n 1 "$tmp/out")"
 	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
 }
@@ -306,6 +343,6 @@ test_relative_cache_is_refused() {
 	local status=0
 	(cd "$tmp" && XDG_CACHE_HOME=cache "$top/qemu/run" --no-module -- true 2>said) || status=$?
 	((status == 125)) || fail "status $status"
-	expect_said 'an absolute path is wanted'
-	[[ ! -e $tmp/cache ]] || fail 'it was made'
+	expect_said 'XDG_CACHE_HOME=cache is not an absolute path: set one that begins with /'
+	[[ ! -e $tmp/cache ]] || fail 'the cache folder was made'
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# A guest has as many memory nodes as it was asked for.
+# Tests of the guest's memory nodes.
 
-# nodes OPTION…: of each node in the guest, its processors and its memory in MiB, whatever the kernel
-# keeps for itself.
+# nodes OPTION…: prints each node of the guest, its processors and its memory in MiB. The memory is
+# rounded up to 512 MiB, because the kernel keeps a part for itself.
 nodes() {
 	want CONFIG_NUMA
 	# shellcheck disable=SC2016 # the guest's shell
@@ -19,18 +19,18 @@ test_memory_and_processors_are_divided_among_nodes() {
 	expect_out $'node0 0-1 512\nnode1 2-3 512\n'
 }
 
-test_a_node_may_be_without_a_processor() {
+test_node_can_have_no_processor() {
 	nodes --mem 2048 --smp 1 --nodes 2
 	expect_out $'node0 0 1024\nnode1  1024\n'
 }
 
-test_a_guest_has_one_node_unless_asked() {
+test_guest_has_one_node_by_default() {
 	nodes --mem 1024M --smp 2
 	expect_out $'node0 0-1 1024\n'
 }
 
-test_a_number_of_nodes_is_a_number() {
+test_number_of_nodes_must_be_a_number() {
 	guest --no-module --nodes two -- true
 	expect_status 125
-	expect_said 'a number is wanted'
+	expect_said '--nodes two is not a number of nodes'
 }

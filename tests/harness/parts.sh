@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# Parts of the harness that need no guest.
+# Tests of parts of the harness that need no guest.
 
-# Lines of consoles; the real thing is longer.
+# The lines are from consoles, most of them shortened.
 test_complaints_are_recognised() {
 	local line
 	# shellcheck source=qemu/lib/complaints.sh
@@ -91,44 +91,44 @@ test_any_number_of_complaints_is_found() {
 			printf '[    1.234567] BUG: KCSAN: data-race in a / b\n%.0s' {1..60}
 			yes '[    1.234567] an ordinary line' | head -c "$size" || true
 		} >"$tmp/log"
-		complaints "$tmp/log" >"$tmp/said" || fail "none of 60 in $size bytes"
+		complaints "$tmp/log" >"$tmp/said" || fail "no complaint found in $size bytes"
 		expect_said '^60 lines of complaints'
 	done
 }
 
-# trace HEAD…: a console on which the kernel shows a stack after these lines.
+# trace HEAD…: prints a console log in which a stack follows these lines.
 trace() {
 	printf '[    1.234567] %s\n' "$@" \
 		'CPU: 0 UID: 0 PID: 42 Comm: prog Not tainted 7.3.4 #1' 'Hardware name: QEMU' 'Call Trace:' \
 		' <TASK>' ' dump_stack_lvl+0x1/0x2' ' </TASK>'
 }
 
-test_stack_that_nothing_explains_is_a_complaint() {
+test_stack_without_an_explanation_is_a_complaint() {
 	# shellcheck source=qemu/lib/complaints.sh
 	. "$top/qemu/lib/complaints.sh"
 	local oom='prog invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0'
 	trace "$oom" >"$tmp/log"
-	! complaints "$tmp/log" || fail 'the end of memory is a complaint'
+	! complaints "$tmp/log" || fail 'the stack of the OOM killer is a complaint'
 	{ trace 'FAULT_INJECTION: forcing a failure.' 'name failslab, interval 1' && trace 'sysrq: Show backtrace'; } >"$tmp/log"
-	! complaints "$tmp/log" || fail 'what was asked for is a complaint'
+	! complaints "$tmp/log" || fail 'a stack that was requested is a complaint'
 	trace 'a message of tomorrow' >"$tmp/log"
-	complaints "$tmp/log" >/dev/null || fail 'missed'
-	# One explanation is good for one stack.
+	complaints "$tmp/log" >/dev/null || fail 'missed: a stack without an explanation'
+	# An explanation covers one stack.
 	{ trace "$oom" && trace 'a message of tomorrow'; } >"$tmp/log"
-	complaints "$tmp/log" >/dev/null || fail 'missed behind another'
+	complaints "$tmp/log" >/dev/null || fail 'missed: a stack after an explained one'
 }
 
-test_lack_of_memory_is_no_complaint_where_it_is_made() {
+test_failed_allocation_is_no_complaint_with_failures() {
 	# shellcheck source=qemu/lib/complaints.sh
 	. "$top/qemu/lib/complaints.sh"
 	trace 'insmod: vmalloc error: size 4096, failed to allocate pages, mode:0xcc0(GFP_KERNEL)' >"$tmp/log"
-	! complaints "$tmp/log" '' --failures || fail 'a false complaint'
-	complaints "$tmp/log" >/dev/null || fail 'missed'
+	! complaints "$tmp/log" '' --failures || fail 'a failed allocation is a complaint with --failures'
+	complaints "$tmp/log" >/dev/null || fail 'missed: a failed allocation without --failures'
 	echo '[ 1.2] insmod: page allocation failure: orderBUG: Bad page state in process cat  pfn:01234' >>"$tmp/log"
-	complaints "$tmp/log" '' --failures >/dev/null || fail 'missed behind half a line'
+	complaints "$tmp/log" '' --failures >/dev/null || fail 'missed: a complaint behind half a line'
 }
 
-# race LINE FRAME…: what KCSAN says of a race of which it knows one side.
+# race LINE FRAME…: prints a report of KCSAN about a race with one known side.
 race() {
 	local line=$1
 	shift
@@ -141,7 +141,7 @@ race() {
 		'==================================================================' 'an ordinary line'
 }
 
-test_known_races_are_counted_and_no_others() {
+test_only_known_races_are_no_complaints() {
 	local known frames
 	# shellcheck source=qemu/lib/complaints.sh
 	. "$top/qemu/lib/complaints.sh"
@@ -152,9 +152,9 @@ test_known_races_are_counted_and_no_others() {
 	! complaints "$tmp/log" "$known" >"$tmp/said" || fail 'a known race is a complaint'
 	expect_said '^2 reports of known data races of the core'
 	expect_said 'add_device_randomness'
-	complaints "$tmp/log" >/dev/null || fail 'known everywhere'
+	complaints "$tmp/log" >/dev/null || fail 'the race is known on a kernel without a list'
 
-	refused() { complaints "$tmp/log" "$known" >/dev/null || fail "$1"; }
+	refused() { complaints "$tmp/log" "$known" >/dev/null || fail "no complaint: a race $1"; }
 	race "${frames[0]}" "${frames[@]:0:3}" other_task+0x1/0x2 >"$tmp/log"
 	refused 'called by another function'
 	race "blake2s_final+0x1/0x2" "${frames[@]}" >"$tmp/log"
@@ -169,14 +169,14 @@ test_known_races_are_counted_and_no_others() {
 	refused 'without an end'
 }
 
-# Of everything that the kernel says at its worst, it is known whether it is a complaint. A new kernel
-# may have new messages: each belongs here or into qemu/lib/complaints.sh.
+# Each message of the kernel's worst levels is either a complaint or an ordinary message. A new kernel
+# may have new messages: add each to the list here or to qemu/lib/complaints.sh.
 test_worst_messages_of_the_kernel_are_known() {
 	local line nr=0
 	# shellcheck source=qemu/lib/complaints.sh
 	. "$top/qemu/lib/complaints.sh"
 	sed '/^#/d; s/^\t\t//' >"$tmp/ordinary" <<'END'
-# Part of what has begun with a complaint.
+# Lines that follow a complaint.
 		 lock: %pS, .magic: %08x, .owner: %s/%d, 
 		#PF: %s %s in %s mode
 		#PF: error_code(0x%04lx) - %s
@@ -217,7 +217,7 @@ test_worst_messages_of_the_kernel_are_known() {
 		pgd:%s p4d:%s pud:%s pmd:%s
 		tree range: %px start %lx end %lx
 		vma %px start %px end %px mm %px
-# What the machine is like.
+# Messages about the machine.
 		%s: CPU %d: %s%s%s
 		%s: last activity: %lu jiffies ago.
 		CPU#%d: Machine Check Exception:  0x%8X (type 0x%8X).
@@ -240,7 +240,7 @@ test_worst_messages_of_the_kernel_are_known() {
 		UV: error: undefined MMR: %s
 		sched_clock on CPU %d went backward by %llu ns
 		x86/fpu: Giving up, no FPU found and no math emulation present
-# What somebody has asked for, at the latest when the kernel started.
+# Messages that a user has requested, or an option at boot.
 		        Depth    Size   Location    (%d entries)
 		%3ld) %8d   %5d   %pS
 		%s%s Tree SRCU g%ld state %d (%s)
@@ -263,22 +263,22 @@ test_worst_messages_of_the_kernel_are_known() {
 		can't handle more than one group
 		cpu_possible_mask=%*pb
 		failed to initialize, %s
-# What a program has done to itself.
+# Messages about the fault of a program.
 		%s[%d] control protection ip:%lx sp:%lx ssp:%lx error:%lx(%s)%s
 		Page cache invalidation failure on direct I/O.  Possible data corruption due to collision with buffered I/O!
 END
 	while IFS= read -r line; do
 		nr=$((nr + 1))
 		grep -qxF -e "$line" "$tmp/ordinary" && continue
-		# As it would be printed.
+		# Replace the formats to get the line as the kernel prints it.
 		printf '[    1.234567] %s\n' "$line" | sed 's/%[-+ #0-9.*]*[a-z]*[a-zA-Z]/1/g' >"$tmp/log"
 		complaints "$tmp/log" >/dev/null || printf '%s\n' "$line" >>"$tmp/said"
 	done < <(cd "$kernel/tree" && worst_messages)
 	((nr > 100)) || fail "only $nr messages in the source"
-	[[ ! -s $tmp/said ]] || fail 'not known:'
+	[[ ! -s $tmp/said ]] || fail 'neither complaints nor ordinary messages:'
 }
 
-# worst_messages: the format strings of level emerg, alert and crit.
+# worst_messages: prints the format strings of the levels emerg, alert and crit.
 worst_messages() {
 	find mm kernel lib fs drivers/base arch/x86/mm arch/x86/kernel -name '*.c' ! -path '*test*' ! -path '*/debug/*' \
 		! -path 'fs/*/*' ! -name '*torture*' ! -name '*scale.c' ! -name 'mmio-mod.c' ! -name 'kmmio.c' ! -name 'vm86_32.c' -print0 |
@@ -308,31 +308,31 @@ test_ordinary_lines_are_no_complaints() {
 		Memory failure: 0x1234: recovery action for dirty LRU page: Recovered
 		INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.234 msecs
 	END
-	! complaints "$tmp/log" || fail 'a false complaint'
+	! complaints "$tmp/log" || fail 'an ordinary line is a complaint'
 }
 
-test_made_once_is_whole_or_not_there() {
+test_make_once_makes_a_complete_folder_or_none() {
 	make_half() { touch "$1/half"; return 1; }
 	make_whole() { sleep 0.5; touch "$1/whole"; echo made >>"$tmp/makers"; }
-	! make_once "$tmp/thing" make_half || fail 'success without success'
-	[[ ! -e $tmp/thing ]] || fail 'half a thing is there'
-	mkdir "$tmp/thing.new.1" # as an interrupted maker leaves it
+	! make_once "$tmp/thing" make_half || fail 'make_once succeeded although its command failed'
+	[[ ! -e $tmp/thing ]] || fail 'an incomplete folder exists'
+	mkdir "$tmp/thing.new.1" # left by an interrupted process
 	make_once "$tmp/thing" make_whole & make_once "$tmp/thing" make_whole & wait
-	[[ -e $tmp/thing/whole && $(wc -l <"$tmp/makers") == 1 ]] || fail 'not made just once'
-	[[ ! -e $tmp/thing.new.1 ]] || fail 'leavings stay'
+	[[ -e $tmp/thing/whole && $(wc -l <"$tmp/makers") == 1 ]] || fail 'the folder was not made exactly once'
+	[[ ! -e $tmp/thing.new.1 ]] || fail 'the folder of the interrupted process was not removed'
 }
 
 test_missing_symbol_is_named() {
 	local status=0
 	"$top/qemu/module" "$kernel_name" "$top/tests/modules/needy" needy >/dev/null 2>"$tmp/said" || status=$?
 	((status == 5)) || fail "status $status"
-	expect_said "does not export what module needy needs: mmap_pool_nobody_exports_this"
+	expect_said "module needy needs symbols that kernel $kernel_name does not export: mmap_pool_nobody_exports_this"
 }
 
 test_kernel_without_rust_is_refused() {
 	local status=0
 	kernel_tree 459264 '# CONFIG_RUST is not set'
-	"$top/qemu/verbs/kdir" "$tmp/tree" 2>"$tmp/said" || status=$?
+	"$top/qemu/lib/kdir" "$tmp/tree" 2>"$tmp/said" || status=$?
 	((status == 3)) || fail "status $status"
 	expect_said 'without Rust (CONFIG_RUST)'
 }
@@ -340,29 +340,29 @@ test_kernel_without_rust_is_refused() {
 test_other_compilers_are_refused() {
 	printf 'CONFIG_RUST=y\nCONFIG_RUSTC_VERSION=109001\nCONFIG_GCC_VERSION=140200\n' >"$tmp/config"
 	! "$top/qemu/enter" bash -c '. qemu/lib/common.sh; . qemu/lib/toolchain.sh; same_toolchain /dev/stdin' \
-		<"$tmp/config" 2>"$tmp/said" || fail 'accepted'
+		<"$tmp/config" 2>"$tmp/said" || fail 'other compilers were accepted'
 	expect_said 'built with rustc number 109001'
 }
 
-test_unsafe_lint_finds_what_it_should() {
+test_unsafe_lint_finds_each_mistake() {
 	mkdir -p "$tmp/src/mm"
 	printf '#![deny(unsafe_code)]\n' >"$tmp/src/mmap_pool_main.rs"
 	printf '#![allow(unsafe_code)]\n' >"$tmp/src/mm.rs"
 	printf 'fn f() { g() } // unsafe\n' >"$tmp/src/pool.rs"
 	printf '// SAFETY: Fine.\nlet x =\n    unsafe { f() };\n' >"$tmp/src/mm/good.rs"
-	"$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'found what is not there'
+	"$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'the lint fails on correct files'
 	printf 'f();\nunsafe { g() };\n' >"$tmp/src/mm/bare.rs"
 	printf '\nunsafe fn f() {}\n' >"$tmp/src/device.rs"
 	printf '#![allow(unsafe_code)]\n' >"$tmp/src/lax.rs"
 	printf 'fn f() {}\n' >"$tmp/src/mmap_pool_main.rs"
-	! "$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'found nothing'
+	! "$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'the lint accepts wrong files'
 	expect_said 'mm/bare.rs:2: unsafe without a SAFETY comment'
 	expect_said 'device.rs:2: unsafe outside mm and fs'
 	expect_said 'lax.rs:1: allows unsafe code'
 	expect_said 'mmap_pool_main.rs: does not say'
 }
 
-test_helpers_lint_finds_what_it_should() {
+test_helpers_lint_finds_each_mistake() {
 	mkdir -p "$tmp/src"
 	cat >"$tmp/src/helpers.h" <<-'END'
 		struct folio *mmap_pool_a(struct folio *folio, unsigned long index);
@@ -373,28 +373,28 @@ test_helpers_lint_finds_what_it_should() {
 		pub(crate) fn mmap_pool_b();
 	END
 	lint() { "$top/tests/lint/helpers" "$tmp/src" >"$tmp/said"; }
-	lint || fail 'found what is not there'
+	lint || fail 'the lint fails on correct files'
 	sed -i 's/c_ulong/c_uint/' "$tmp/src/helpers.rs"
-	! lint || fail 'found no other type'
+	! lint || fail 'not found: another type'
 	expect_said 'helpers.rs: fn mmap_pool_a(.mut folio, c_uint)'
 	sed -i 's/c_uint/c_ulong/; /mmap_pool_b/d' "$tmp/src/helpers.rs"
-	! lint || fail 'found no missing function'
+	! lint || fail 'not found: a missing function'
 	expect_said 'helpers.rs: nothing'
 }
 
-test_log_is_whole_or_no_log() {
+test_incomplete_log_is_detected() {
 	# shellcheck source=qemu/lib/complaints.sh
 	. "$top/qemu/lib/complaints.sh"
 	printf '[    1.234567] %s\r\n' 'Linux version' 'mmap_pool: end of run 0123456789abcdef' \
 		'ACPI: PM: Preparing to enter system sleep state S5' 'reboot: Power down' >"$tmp/whole"
-	is_whole "$tmp/whole" 0123456789abcdef || fail 'it is whole'
-	! is_whole "$tmp/whole" 1123456789abcdef || fail 'of another run'
+	is_whole "$tmp/whole" 0123456789abcdef || fail 'a complete log is refused'
+	! is_whole "$tmp/whole" 1123456789abcdef || fail 'accepted: the log of another run'
 	head -n 3 "$tmp/whole" >"$tmp/log"
-	! is_whole "$tmp/log" 0123456789abcdef || fail 'without its end'
+	! is_whole "$tmp/log" 0123456789abcdef || fail 'accepted: a log without its end'
 	grep -v 'end of run' "$tmp/whole" >"$tmp/log"
-	! is_whole "$tmp/log" 0123456789abcdef || fail "without init's last words"
+	! is_whole "$tmp/log" 0123456789abcdef || fail "accepted: a log without init's last line"
 	{ echo '[    1.234567] ** 42 printk messages dropped **' && cat "$tmp/whole"; } >"$tmp/log"
-	! is_whole "$tmp/log" 0123456789abcdef || fail 'with messages dropped'
+	! is_whole "$tmp/log" 0123456789abcdef || fail 'accepted: a log with dropped messages'
 }
 
 test_what_is_not_run_is_counted() {
@@ -409,7 +409,7 @@ test_what_is_not_run_is_counted() {
 	[[ $(summary) == '3 passed, 0 failed, 7 skipped' ]] || fail "$(summary)"
 }
 
-test_what_failed_is_named_at_the_end() {
+test_failed_tests_are_named_at_the_end() {
 	# shellcheck source=qemu/lib/tally.sh
 	. "$top/qemu/lib/tally.sh"
 	local filter=''

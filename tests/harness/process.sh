@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# However qemu/run ends, QEMU ends; and the other way round.
+# Tests that QEMU ends when qemu/run ends, and the reverse.
 
-# within SECONDS COMMAND…: whether it succeeds in that time.
+# within SECONDS COMMAND…: repeats COMMAND until it succeeds. Fails after that time.
 within() {
 	local tenths=$(($1 * 10))
 	shift
@@ -13,18 +13,19 @@ within() {
 	done
 }
 
-# start [COMMAND]: a guest that stays, or does COMMAND, as $pid; returns when its command runs.
+# start [COMMAND]: starts a guest in the background that runs COMMAND, or waits. Its qemu/run is
+# $pid. Returns when the guest's command runs.
 start() {
 	set -m
-	# Whoever runs the tests may ignore it, and then so would they.
+	# The caller may ignore SIGINT, which its children inherit.
 	env --default-signal=INT "$top/qemu/run" --kernel "$kernel_name" --no-module -- \
 		sh -c "echo up; ${1:-sleep 1000}" </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	set +m
-	within $((30 * slowness)) test -s "$tmp/out" || fail 'the guest does not come up'
+	within $((30 * slowness)) test -s "$tmp/out" || fail 'the guest does not boot'
 }
 
-# emulators: the processes that belong to run $pid; its number is in the run's name.
+# emulators: prints the QEMU processes of run $pid. The run's name has that number.
 emulators() {
 	local proc
 	for proc in /proc/[0-9]*; do
@@ -38,17 +39,17 @@ no_emulator() { [[ ! $(emulators) ]]; }
 
 expect_no_emulator() { within 3 no_emulator || fail 'QEMU is still there'; }
 
-# ended: waits for $pid and gets its $status.
+# ended: waits for $pid and sets $status.
 ended() {
 	status=0
 	wait "$pid" 2>/dev/null || status=$?
 }
 
-test_killed_emulator_is_death() {
+test_killed_emulator_is_a_dead_guest() {
 	start
 	local emulator
 	emulator=$(emulators)
-	[[ $emulator ]] || fail 'no QEMU found'
+	[[ $emulator ]] || fail 'there is no QEMU process'
 	kill -KILL "$emulator"
 	ended
 	expect_status 122
@@ -78,8 +79,8 @@ test_kill_ends_the_emulator() {
 	expect_no_emulator
 }
 
-# In a checkout of its own, as the oldest runs are removed.
-test_run_that_goes_on_keeps_its_folder() {
+# The test uses its own checkout, because the oldest runs are removed.
+test_running_guest_keeps_its_folder() {
 	local run
 	mkdir "$tmp/top"
 	cp -a "$top/qemu" "$tmp/top/"
@@ -89,23 +90,23 @@ test_run_that_goes_on_keeps_its_folder() {
 	mkdir "$top"/build/runs/99990101-000000-{1..50}
 	guest --no-module --boot-timeout 1 -- true
 	expect_status 124
-	[[ -s $run/console.log ]] || fail 'removed'
+	[[ -s $run/console.log ]] || fail 'the folder of the running guest was removed'
 	kill -TERM "$pid"
 	ended
 	guest --no-module --boot-timeout 1 -- true
-	[[ ! -e $run ]] || fail 'kept for ever'
+	[[ ! -e $run ]] || fail 'the folder of the ended guest was not removed'
 }
 
-# The process that writes the log ends when a disk is full, and so do we.
+# When a disk is full, the process that writes the log ends. Here it is killed instead.
 test_console_log_that_cannot_be_written_is_no_verdict() {
 	local proc writer=''
 	start 'sleep 5'
 	for proc in /proc/[0-9]*; do
 		[[ $(readlink "$proc/fd/1") != *-$pid/console.log ]] || writer=${proc#/proc/}
 	done 2>/dev/null
-	[[ $writer ]] || fail 'nobody writes the log'
+	[[ $writer ]] || fail 'no process writes the log'
 	kill -KILL "$writer"
 	ended
 	expect_status 125
-	expect_said "no verdict: the console's log is not whole; the command's own status was 0"
+	expect_said "no verdict: the console log is incomplete; the command's own status was 0"
 }

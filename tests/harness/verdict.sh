@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
-# The status of a run, for everything that can become of a guest.
+# Tests of the status of qemu/run, for each way in which a guest can end.
 
 test_status_passes_through() {
 	guest --no-module -- sh -c 'exit 7'
@@ -30,11 +30,11 @@ test_oops_is_a_complaint() {
 	misbehave oops
 	expect_status 123
 	expect_said 'Oops: '
-	# Which of its two names the function has is the compiler's affair.
+	# The function has two names. The compiler decides which one a stack shows.
 	expect_said '\(misbehave_init\|init_module\)+0x.*\[misbehave\]'
 }
 
-test_warning_is_a_complaint_though_the_command_succeeds() {
+test_warning_is_a_complaint_even_if_the_command_succeeds() {
 	misbehave warn
 	expect_status 123
 	expect_said 'WARNING: '
@@ -50,54 +50,54 @@ test_sleep_in_atomic_context_is_a_complaint() {
 test_unexpected_taint_is_a_complaint() {
 	misbehave taint
 	expect_status 123
-	# A kernel that knows signatures says that there is none.
+	# A kernel with module signatures sets E for an unsigned module.
 	local unsigned=''
 	! has_option "$kernel/config" CONFIG_MODULE_SIG || unsigned=E
 	expect_said "tainted: UO$unsigned;"
 }
 
-test_panic_is_death() {
+test_panic_is_a_dead_guest() {
 	misbehave panic
 	expect_status 122
 	expect_said 'Kernel panic - not syncing: on purpose'
 }
 
-test_sudden_reboot_is_death() {
+test_sudden_reboot_is_a_dead_guest() {
 	misbehave reboot
 	expect_status 122
 }
 
-test_hang_in_the_kernel_is_time_up() {
+test_hang_in_the_kernel_times_out() {
 	misbehave hang --timeout 3
 	expect_status 124
-	expect_said "after $((3 * slowness)) s, in the command"
+	expect_said "timed out after $((3 * slowness)) s in the command; --timeout sets the limit"
 }
 
-test_guest_that_does_not_power_off_is_time_up() {
+test_guest_that_does_not_power_off_times_out() {
 	misbehave shutdown --boot-timeout 20
 	expect_status 124
-	expect_said "in stage 'power off'; the command's own status was 0"
+	expect_said "in stage 'power off'; the command's own status was 0; --boot-timeout sets the limit"
 }
 
-test_guest_that_does_not_come_up_is_time_up() {
+test_guest_that_does_not_boot_times_out() {
 	guest --no-module --boot-timeout 1 -- true
 	expect_status 124
-	expect_said "in stage 'boot'"
+	expect_said "timed out after .* s in stage 'boot'"
 }
 
-test_module_that_refuses_to_load_is_not_set_up() {
+test_module_that_does_not_load_is_no_verdict() {
 	guest --param size_mb=nonsense -- true
 	expect_status 125
 	expect_said 'module did not load: .*Invalid argument'
 }
 
-test_bad_usage_is_not_set_up() {
+test_wrong_options_are_no_verdict() {
 	local words
 	while read -r words; do
 		# shellcheck disable=SC2086 # words
 		guest --no-module $words
 		((status == 125)) || fail "status $status for: $words"
-		(($(wc -l <"$tmp/said") == 1)) || fail "not one line for: $words"
+		(($(wc -l <"$tmp/said") == 1)) || fail "the message is not one line for: $words"
 	done <<-'END'
 
 		--
@@ -119,31 +119,31 @@ test_console_log_is_kept() {
 	local log
 	misbehave warn
 	log=$(sed -n 's/.*console log: //p' "$tmp/said")
-	grep -q 'Linux version' "$log" || fail "no console log: '$log'"
+	grep -q 'Linux version' "$log" || fail "there is no console log '$log'"
 }
 
-test_kernel_that_cannot_start_is_tried_twice() {
+test_kernel_that_cannot_boot_is_booted_twice() {
 	ACCEL=tcg guest --no-module --append rdinit=/nonexistent -- true
 	expect_status 122
-	expect_said 'once more'
+	expect_said 'died during boot .*: booting once more'
 	expect_said "died in stage 'boot'"
 }
 
 test_console_that_ends_early_is_no_verdict() {
 	guest --no-module -- sh -c 'echo N >/sys/class/tty/ttyS0/console'
 	expect_status 125
-	expect_said "no verdict: the console's log is not whole; the command's own status was 0"
+	expect_said "no verdict: the console log is incomplete; the command's own status was 0"
 }
 
 test_output_that_cannot_be_written_is_no_verdict() {
 	status=0
 	"$top/qemu/run" --kernel "$kernel_name" --no-module -- echo words >/dev/full 2>"$tmp/said" || status=$?
 	expect_status 125
-	expect_said 'no verdict: the output could not be written'
+	expect_said 'no verdict: cannot write the output'
 }
 
-# The reader of the messages is gone, or the disk that they go to is full.
-test_complaint_that_nobody_reads_is_a_complaint() {
+# The reader of the messages has ended, or the disk for them is full.
+test_complaint_without_a_reader_is_a_complaint() {
 	local complain=("$top/qemu/run" --kernel "$kernel_name" --no-module -- sh -c 'echo "<3>BUG: on purpose" >/dev/kmsg')
 	status=0
 	"${complain[@]}" 2> >(head -n 1 >"$tmp/said") || status=$?
@@ -153,15 +153,15 @@ test_complaint_that_nobody_reads_is_a_complaint() {
 	expect_status 123
 }
 
-test_log_folder_gets_what_the_run_leaves() {
+test_log_option_copies_the_folder_of_the_run() {
 	guest --no-module --log "$tmp/some/folder" -- sh -c 'exit 7'
 	expect_status 7
-	grep -q 'Linux version' "$tmp/some/folder/console.log" || fail 'no console log'
-	grep -qx 'end status 7' "$tmp/some/folder/verdict" || fail 'no verdict'
+	grep -q 'Linux version' "$tmp/some/folder/console.log" || fail 'there is no console log'
+	grep -qx 'end status 7' "$tmp/some/folder/verdict" || fail 'there is no verdict'
 }
 
-# Where memory was zeroed unasked, it would not be seen that __GFP_ZERO is missing.
-test_memory_is_not_zeroed_unasked() {
+# If the kernel zeroed all memory, no test would find a missing __GFP_ZERO.
+test_kernel_does_not_zero_memory_by_itself() {
 	misbehave stale
 	expect_status 0
 }

@@ -1,6 +1,6 @@
 ################################################################################
 #
-# What Buildroot's linux package lacks for a kernel with Rust as small as ours
+# Additions to Buildroot's linux package, for a small kernel with Rust
 #
 ################################################################################
 
@@ -8,21 +8,22 @@
 
 # Buildroot reads this file right before it evaluates that package.
 
-# It puts the flags for the build machine's compiler into HOSTCC. The kernel's Rust takes
-# HOSTCC for the name of a linker, which has no blanks; its C takes the flags from here too.
+# Buildroot puts the compiler and its flags into HOSTCC. For its Rust programs the kernel uses
+# HOSTCC as the name of a linker, which has no blanks. So set the compiler and the flags apart.
 # check-package disable TypoInPackageVariable
 LINUX_MAKE_FLAGS += \
 	HOSTCC="$(HOSTCC_NOCCACHE)" \
 	HOSTCFLAGS="$(subst -I/,-isystem /,$(subst -I /,-isystem /,$(HOST_CFLAGS)))" \
 	HOSTLDFLAGS="$(HOST_LDFLAGS)"
 
-# BR2_LINUX_KERNEL_DEFCONFIG="tiny": all configurations but this one end in _defconfig.
+# For BR2_LINUX_KERNEL_DEFCONFIG="tiny", Buildroot asks for tiny_defconfig. The kernel calls it
+# tinyconfig.
 ifeq ($(LINUX_KCONFIG_DEFCONFIG),tiny_defconfig)
 # check-package disable TypoInPackageVariable
 LINUX_KCONFIG_DEFCONFIG = tinyconfig
 endif
 
-# Kconfig drops in silence what it cannot have.
+# Kconfig silently drops an option whose dependencies are not met.
 ifeq ($(BR2_PACKAGE_MMAP_POOL),y)
 define MMAP_POOL_CHECK_KERNEL_CONFIG
 	echo CONFIG_RUST=y | $(BR2_EXTERNAL_MMAP_POOL_PATH)/../lib/config-kept \

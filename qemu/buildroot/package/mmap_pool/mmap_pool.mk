@@ -10,11 +10,11 @@ MMAP_POOL_SITE = $(BR2_EXTERNAL_MMAP_POOL_PATH)/../..
 MMAP_POOL_SITE_METHOD = local
 MMAP_POOL_LICENSE = GPL-2.0
 MMAP_POOL_LICENSE_FILES = LICENSES/GPL-2.0.txt
-# What was built for other kernels.
+# Do not copy the results of builds for other kernels.
 MMAP_POOL_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
 	--exclude=/build --exclude='*.o' --exclude='*.ko' --exclude='.*.cmd'
 
-# The tests load it from here, whatever the kernel's release.
+# The tests load the module from this path on every kernel.
 define MMAP_POOL_LINK_MODULE
 	ln -sf $(LINUX_VERSION_PROBED)/updates/mmap_pool.ko \
 		$(TARGET_DIR)/lib/modules/mmap_pool.ko

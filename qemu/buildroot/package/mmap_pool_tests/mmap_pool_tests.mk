@@ -12,12 +12,12 @@ MMAP_POOL_TESTS_LICENSE = MIT or GPL-2.0
 MMAP_POOL_TESTS_LICENSE_FILES = LICENSES/MIT.txt LICENSES/GPL-2.0.txt
 MMAP_POOL_TESTS_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude=/build
 
-# Not a cargo-package: that would download another Rust than the one that the kernel is
-# built with, and it vendors only what is downloaded.
+# This is not a cargo-package: that would download another Rust than the kernel's, and it
+# vendors only a source that it has downloaded.
 #
-# RUSTFLAGS takes the place of what .cargo/config.toml says, so the programs use the image's
-# C library; build scripts do not see it and run on this machine. Buildroot's compiler
-# refuses to look into /usr, where rustc's own libraries are: it is shown another way there.
+# RUSTFLAGS replaces the flags of .cargo/config.toml, so the programs use the image's C library.
+# It does not apply to build scripts, which run on the build machine. Buildroot's compiler
+# refuses library paths below /usr, where rustc's libraries are; so it gets a link to them.
 MMAP_POOL_TESTS_CARGO = \
 	cd $(@D) && \
 	$(TARGET_MAKE_ENV) \
@@ -32,7 +32,8 @@ define MMAP_POOL_TESTS_BUILD_CMDS
 	$(MMAP_POOL_TESTS_CARGO) --no-run
 endef
 
-# cargo knows where it has put the test program: what it calls to run it installs it.
+# Only cargo knows the path of the test program. So its runner, which cargo calls with that
+# path, is a program that installs it.
 define MMAP_POOL_TESTS_INSTALL_TARGET_CMDS
 	$(MMAP_POOL_TESTS_CARGO) -- $(TARGET_DIR)/usr/bin/mmap-pool-guest
 	$(INSTALL) -D -m 755 $(@D)/target/x86_64-unknown-linux-gnu/debug/mmap-pool-table \
