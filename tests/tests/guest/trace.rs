@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The kernel's order of work, recorded while it happens. `docs/call-chains.md` explains it.
+//! The calls of the kernel on `mmap` and on faults, recorded. `docs/call-chains.md` explains them.
 
 use mmap_pool::{Mapping, MappingBuilder, Pool};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, word};
 use mmap_pool_tests::subject::PAGE;
 use mmap_pool_tests::trace::Trace;
@@ -11,7 +11,7 @@ use mmap_pool_tests::Failure;
 
 const PAGE_ON_IT: &str = include_str!("../../../docs/call-chains.md");
 
-/// What is looked at.
+/// The functions that are recorded.
 const FUNCTIONS: &[&str] = &[
     "__x64_sys_mmap",
     "ksys_mmap_pgoff",
@@ -35,8 +35,8 @@ const FUNCTIONS: &[&str] = &[
     "folio_unlock",
 ];
 
-/// Those of them that not every kernel has: without security modules none is asked, and small
-/// functions may be compiled into their callers.
+/// Functions that some kernels lack: a kernel without security modules calls no hook, and the
+/// compiler may inline small functions.
 const NOT_EVERYWHERE: &[&str] = &["security_mmap_file", "vma_interval_tree_insert", "do_fault"];
 
 /// The order in which `mmap` works: the file, the permission, the place, the area, the driver, the
@@ -79,7 +79,7 @@ fn record(action: impl Fn(usize) -> Result<(), Failure>) -> Trace {
     Trace::record(&here(FUNCTIONS), action).unwrap()
 }
 
-/// Those of `names` that are to be seen on this kernel.
+/// The `names` that this kernel has.
 fn here<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let is_here = |name: &&&str| !NOT_EVERYWHERE.contains(name) || Trace::knows(name).unwrap();
     names.iter().filter(is_here).copied().collect()
@@ -93,7 +93,7 @@ fn assert_order(trace: &Trace, names: &[&str]) {
 
 #[test]
 fn mmap_finds_checks_creates_asks_the_driver_and_links() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let trace = record(|_| {
         drop(MappingBuilder::shared().map(&pool)?);
@@ -102,13 +102,11 @@ fn mmap_finds_checks_creates_asks_the_driver_and_links() {
     assert_order(&trace, MMAP_CHAIN);
     assert_eq!(trace.count("handle_mm_fault"), 0, "{trace}");
     assert_eq!(trace.count("filemap_add_folio"), 0, "{trace}");
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_locked_mapping_is_populated_at_last() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let trace = record(|turn| {
         drop(
@@ -130,14 +128,12 @@ fn a_locked_mapping_is_populated_at_last() {
             "filemap_add_folio",
         ],
     );
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_first_touch_looks_up_allocates_adds_and_maps() {
     for (access, reads) in [(read as fn(&_, _) -> _, 1), (write, 0)] {
-        let module = FreshModule::load("size_mb=1").unwrap();
+        let module = fresh_module();
         let pool = Pool::open().unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let trace = record(|turn| access(&mapping, turn * 64));
@@ -153,7 +149,7 @@ fn a_first_touch_looks_up_allocates_adds_and_maps() {
 
 #[test]
 fn a_resident_page_is_mapped_without_the_module() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     drop(MappingBuilder::shared().populate().map(&pool).unwrap());
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -161,13 +157,11 @@ fn a_resident_page_is_mapped_without_the_module() {
     assert_order(&trace, RESIDENT_FAULT_CHAIN);
     assert!(!trace.enters_module_from("handle_mm_fault"), "{trace}");
     assert_eq!(trace.count("__do_fault"), 0, "{trace}");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_private_write_copies_the_page_that_was_read() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     drop(MappingBuilder::shared().populate().map(&pool).unwrap());
     let mapping = MappingBuilder::private().map(&pool).unwrap();
@@ -181,8 +175,6 @@ fn a_private_write_copies_the_page_that_was_read() {
         &["filemap_map_pages", "handle_mm_fault", "do_wp_page"],
     );
     assert!(!trace.enters_module_from("handle_mm_fault"), "{trace}");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
