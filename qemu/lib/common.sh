@@ -8,11 +8,6 @@
 # shellcheck disable=SC2034
 readonly DIED=122 COMPLAINED=123 TIMED_OUT=124 NOT_SET_UP=125
 
-# Options of qemu/run for a guest whose kernel is to do all that it can to pages: move them to
-# another node, and take memory out of use, which must be movable.
-# shellcheck disable=SC2034
-acting=(--nodes 2 --mem 2048M --append movablecore=1024M)
-
 top=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mmap_pool
 # The first script makes a relative BUILD absolute, before any script changes its folder.

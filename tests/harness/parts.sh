@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317,SC2016
 # SPDX-License-Identifier: GPL-2.0
 #
 # Tests of parts of the harness that need no guest.
@@ -424,21 +424,108 @@ test_failed_tests_are_named_at_the_end() {
 		fail "$(summary)"
 }
 
-# The runner, with a guest's program and a guest that only show how they are called.
-test_test_that_the_kernel_cannot_run_is_said() {
-	local qemu=$tmp/top/qemu
+# runner TARGET TEST…: the runner, with a program of these tests, a kernel without anything, and a guest
+# that shows how it is called.
+runner() {
+	local program=$tmp/$1-1
+	qemu=$tmp/top/qemu
 	mkdir -p "$qemu/programs" "$tmp/kernel"
 	cp -r "$top/qemu/lib" "$top/qemu/cargo-runner" "$qemu/"
 	printf '#!/bin/sh\necho "$@"\n' | tee "$qemu/run" "$qemu/programs/disk" >"$qemu/programs/compile"
 	printf '#!/bin/sh\necho %s\n' "$tmp/kernel" >"$qemu/kernel"
-	printf '#!/bin/sh\necho "selftests::node::gup_test_pins_pages: test"\n' >"$tmp/guest_programs-1"
-	chmod +x "$qemu/run" "$qemu/kernel" "$qemu"/programs/* "$tmp/guest_programs-1"
-	echo '# CONFIG_GUP_TEST is not set' >"$tmp/kernel/config"
-	"$qemu/cargo-runner" "$tmp/guest_programs-1" >"$tmp/out" 2>"$tmp/said"
-	expect_said 'not run (1): gup_test, which needs a kernel with CONFIG_GUP_TEST'
-	grep -q -e '--skip gup_test$' "$tmp/out" || fail 'run nevertheless'
+	{ echo '#!/bin/sh' && printf 'echo "%s: test"\n' "${@:2}"; } >"$program"
+	chmod +x "$qemu/run" "$qemu/kernel" "$qemu"/programs/* "$program"
+	printf '%s: main.rs part.rs\n\nmain.rs:\npart.rs:\n' "$program" >"$program.d"
+	: >"$tmp/kernel/config"
+	: >"$tmp/top/main.rs"
+	: >"$tmp/top/part.rs"
+}
+
+test_test_that_the_kernel_cannot_run_is_said() {
+	runner guest_some part::node::gup_test_pins_pages part::created::gup_test_pins_pages other::gup_test_pins_pages_too
+	printf '%s\n' '/// needs: `config=CONFIG_GUP_TEST`' 'fn gup_test_pins_pages(given: &Given) {' >"$tmp/top/part.rs"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
+	expect_said '^mmap_pool: not run (2): gup_test_pins_pages, which needs a kernel with CONFIG_GUP_TEST, and'
+	grep -q -e ' --skip part::node::gup_test_pins_pages --skip part::created::gup_test_pins_pages$' "$tmp/out" ||
+		fail 'run nevertheless'
 	echo 'CONFIG_GUP_TEST=y' >"$tmp/kernel/config"
-	"$qemu/cargo-runner" "$tmp/guest_programs-1" >"$tmp/out" 2>"$tmp/said"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
 	[[ ! -s $tmp/said ]] || fail 'run and not run'
 	! grep -q -e --skip "$tmp/out" || fail 'not run'
+}
+
+test_no_guest_is_booted_for_tests_that_the_kernel_cannot_run() {
+	runner guest_some one::test two::test
+	printf '%s\n' '//! Head.' '//!' '//! needs: `mem=512M config=CONFIG_KUNIT`' >"$tmp/top/main.rs"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
+	expect_said '^mmap_pool: not run (2): guest_some, which needs a kernel with CONFIG_KUNIT, and'
+	[[ ! -s $tmp/out ]] || fail 'a guest'
+	printf '%s\n' '/// needs: `config=CONFIG_GUP_TEST`' 'fn test() {' >"$tmp/top/main.rs"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
+	expect_said '^mmap_pool: not run (2): test, which'
+	[[ ! -s $tmp/out ]] || fail 'a guest for no test'
+}
+
+test_guest_is_what_the_tests_need() {
+	local status=0
+	runner guest_some one::test
+	printf '%s\n' '//! needs: `nodes=2 mem=2048M`' '//! needs: `disk failures append=a=b`' '//! needed: smp=7' >"$tmp/top/main.rs"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out"
+	grep -q -e '^--nodes 2 --mem 2048M --disk .*--failures --append a=b --copy ' "$tmp/out" || fail "$(cat "$tmp/out")"
+	echo '//! needs: `luck`' >"$tmp/top/main.rs"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 125
+	expect_said 'needs: luck: no such word'
+	[[ ! -s $tmp/out ]] || fail 'a guest'
+	# One guest runs all tests of a target: a test alone cannot choose it.
+	printf '%s\n' '/// needs: `mem=4096M`' 'fn test() {' >"$tmp/top/main.rs"
+	status=0
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 125
+}
+
+# The real heads: what a target lost there, it would miss in its guest alone.
+test_every_guest_target_says_what_it_needs() {
+	local file nr=0
+	# shellcheck source=qemu/lib/needs.sh
+	. "$top/qemu/lib/needs.sh"
+	for file in "$top"/tests/tests/guest*/main.rs "$top/tests/fuzz/tests/guest.rs"; do
+		[[ $(needs_of "$file") ]] || fail "${file#"$top"/} says nothing"
+		nr=$((nr + 1))
+	done
+	((nr == 6)) || fail "$nr targets"
+	needs_of_tests "$top"/tests/tests/guest*/*.rs >"$tmp/said"
+	expect_said '^gup_test_pins_pages config=CONFIG_GUP_TEST$'
+}
+
+# make run, with a guest and a table that only show what they are given.
+test_run_shows_one_screen_and_keeps_the_status() {
+	local qemu=$tmp/top/qemu build=$tmp/made table expected
+	table=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-table
+	mkdir -p "$qemu/verbs" "${table%/*}"
+	cp -r "$top/qemu/lib" "$qemu/"
+	cp "$top/qemu/verbs/run" "$qemu/verbs/"
+	printf '#!/bin/sh\n[ "$1" = cargo ] || exec "$@"\n' >"$qemu/enter"
+	printf '#!/bin/sh\nprintf "%%s" "$RECORDS"\nexit $STATUS\n' >"$qemu/run"
+	printf '#!/bin/sh\necho "$1 of $(cat "$2")"\nexit $WRONG\n' >"$table"
+	chmod +x "$qemu/enter" "$qemu/run" "$table"
+	for expected in 0 1 122; do
+		status=0
+		BUILD=$build RECORDS=x STATUS=$expected WRONG=$((expected > 0)) "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
+		expect_status "$expected"
+		expect_out "--overview of x
+the whole table: $build/table.txt (make run V=1 shows it)
+$build/table.html
+"
+		[[ $(cat "$build/table.txt" "$build/table.html") == $'--whole of x\n--html of x' ]] || fail 'not the table'
+	done
+	status=0
+	V=1 BUILD=$build RECORDS=x STATUS=0 WRONG=1 "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 1
+	[[ $(head -n 2 "$tmp/out") == $'--whole of x\n--overview of x' ]] || fail 'not the whole table'
+	# A guest that tried nothing leaves the table of an earlier run alone.
+	status=0
+	BUILD=$build RECORDS='' STATUS=125 "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 125
+	[[ ! -s $tmp/out && -s $build/table.txt ]] || fail 'a table of nothing'
 }

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use crate::{fail, Failure};
 
-/// A memory cgroup of its own, removed at the end.
+/// A new memory cgroup. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroup {
-    /// Makes one.
+    /// Makes a new one.
     ///
     /// # Errors
     ///
-    /// The kernel has no memory cgroups, or one of this name is there.
+    /// The kernel has no memory cgroups, or a cgroup has this name.
     pub fn new(name: &str) -> Result<Self, Failure> {
         fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
         let path = Path::new("/sys/fs/cgroup").join(name);
@@ -26,11 +26,11 @@ impl Cgroup {
         Ok(Self { path })
     }
 
-    /// Sets the most that it may hold.
+    /// Sets the limit in bytes.
     ///
     /// # Errors
     ///
-    /// What the kernel answers.
+    /// The errno of the kernel.
     pub fn limit(&self, bytes: u64) -> Result<(), Failure> {
         Ok(fs::write(self.path.join("memory.max"), bytes.to_string())?)
     }
@@ -39,7 +39,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// What the kernel answers.
+    /// The errno of the kernel.
     pub fn enter(&self) -> Result<(), Failure> {
         Ok(fs::write(self.path.join("cgroup.procs"), "0")?)
     }
@@ -48,35 +48,34 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// The kernel does not say.
+    /// The kernel has no such number.
     pub fn file_bytes(&self) -> Result<u64, Failure> {
         self.number("memory.stat", "file")
     }
 
-    /// Bytes of small objects of the kernel that are charged to it.
+    /// Bytes of slab memory that are charged to it.
     ///
     /// # Errors
     ///
-    /// The kernel does not say.
+    /// The kernel has no such number.
     pub fn slab_bytes(&self) -> Result<u64, Failure> {
         self.number("memory.stat", "slab")
     }
 
-    /// How often something had to wait or to fail because it was at its limit, and nothing could be
-    /// reclaimed.
+    /// How often an allocation reached the limit and the kernel could reclaim nothing.
     ///
     /// # Errors
     ///
-    /// The kernel does not say.
+    /// The kernel has no such number.
     pub fn nr_ooms(&self) -> Result<u64, Failure> {
         self.number("memory.events", "oom")
     }
 
-    /// How many processes had to be killed because it was at its limit.
+    /// How many processes the OOM killer ended because of the limit.
     ///
     /// # Errors
     ///
-    /// The kernel does not say.
+    /// The kernel has no such number.
     pub fn nr_killed(&self) -> Result<u64, Failure> {
         self.number("memory.events", "oom_kill")
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Forked children that talk with their parent.
+//! Forked children, and the lines of text that they exchange with the parent.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +15,7 @@ use rustix::process::{
 
 use crate::{fail, Answer, Failure};
 
-/// One end of the conversation between a parent and its child: lines of text, both ways.
+/// One end of a socket between a parent and its child. Both send lines of text.
 #[derive(Debug)]
 pub struct Link {
     from: BufReader<File>,
@@ -23,7 +23,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Two ends that are connected.
+    /// Makes two connected ends.
     fn pair() -> Result<(Self, Self), Failure> {
         let (up_from, up_to) = pipe_with(PipeFlags::CLOEXEC)?;
         let (down_from, down_to) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -34,11 +34,11 @@ impl Link {
         Ok((end(up_from, down_to), end(down_from, up_to)))
     }
 
-    /// Says a line.
+    /// Sends a line.
     ///
     /// # Errors
     ///
-    /// Nobody listens any more.
+    /// The other side is gone.
     pub fn say(&mut self, line: &str) -> Result<(), Failure> {
         Ok(self.to.write_all(format!("{line}\n").as_bytes())?)
     }
@@ -57,7 +57,8 @@ impl Link {
     }
 }
 
-/// A forked child. Killed when dropped without [`finish`](Self::finish) or [`wait`](Self::wait).
+/// A forked child. It is killed when this is dropped before [`finish`](Self::finish) or
+/// [`wait`](Self::wait).
 #[derive(Debug)]
 pub struct Child {
     /// The parent's end.
@@ -66,11 +67,11 @@ pub struct Child {
 }
 
 impl Child {
-    /// Forks a child that runs `body` and ends with its answer.
+    /// Forks a child. The child runs `body`, sends the answer and exits.
     ///
     /// # Errors
     ///
-    /// There can be no further process.
+    /// `fork(2)` fails.
     pub fn fork(body: impl FnOnce(&mut Link) -> Answer) -> Result<Self, Failure> {
         let (ours, mut theirs) = Link::pair()?;
         // SAFETY: The child runs on a copy of this thread alone. It takes no lock that another
@@ -101,11 +102,11 @@ impl Child {
         unsafe { libc::_exit(status) }
     }
 
-    /// Waits for the child's answer and end.
+    /// Waits for the child's answer and for its end.
     ///
     /// # Errors
     ///
-    /// The child failed, or ended in any other way than by answering.
+    /// The child failed, or it ended without an answer.
     pub fn finish(mut self) -> Answer {
         let answer = self.link.hear();
         let status = self.reap()?;
@@ -117,20 +118,20 @@ impl Child {
         }
     }
 
-    /// Waits for the child's end, whatever it is.
+    /// Waits for the child's end, also if a signal ends it.
     ///
     /// # Errors
     ///
-    /// Waiting failed.
+    /// `waitpid(2)` fails.
     pub fn wait(mut self) -> Result<WaitStatus, Failure> {
         self.reap()
     }
 
-    /// Waits until the child has ended, but not longer than `limit`. Returns whether it has ended.
+    /// Waits for the end of the child, at most `limit`. Returns whether the child has ended.
     ///
     /// # Errors
     ///
-    /// Waiting failed.
+    /// `waitpid(2)` fails.
     pub fn has_ended_within(&self, limit: Duration) -> Result<bool, Failure> {
         let Some(pid) = self.pid else {
             return Ok(true);
@@ -146,8 +147,8 @@ impl Child {
         Ok(true)
     }
 
-    /// What the child's first thread does, as in `proc_pid_stat(5)`: `R` if it runs, `S` if it waits
-    /// and any signal ends that, `D` if it waits for the kernel.
+    /// The state of the child's first thread, as in `proc_pid_stat(5)`: `R` is running, `S` sleeps
+    /// and any signal wakes it, `D` sleeps uninterruptibly.
     ///
     /// # Errors
     ///
@@ -161,7 +162,7 @@ impl Child {
         state.ok_or_else(|| "a process without a state".into())
     }
 
-    /// The child's number.
+    /// The child's process ID.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ use crate::Failure;
 const IGNORES_LEVEL: &str = "/sys/module/printk/parameters/ignore_loglevel";
 const LEVELS: &str = "/proc/sys/kernel/printk";
 
-/// The console shows warnings and errors, and leaves out the rest: an emulated machine takes long to
-/// print. Put back as it was at the end.
+/// Limits the console to warnings and errors, because printing is slow in an emulator. The old
+/// level comes back when this is dropped.
 #[derive(Debug)]
 pub struct Quiet {
     ignores_level: String,
@@ -20,7 +20,7 @@ pub struct Quiet {
 impl Quiet {
     /// # Errors
     ///
-    /// What the kernel answers.
+    /// The errno of the kernel.
     pub fn new() -> Result<Self, Failure> {
         let quiet = Self {
             ignores_level: fs::read_to_string(IGNORES_LEVEL)?,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Letting the kernel fail where it could: allocations, and copies from and to userspace.
+//! Fault injection: allocations fail, and so do copies from and to userspace.
 //!
-//! Needs a kernel with what `qemu/config/failures` lists.
+//! The kernel needs the options in `qemu/config/failures`.
 //!
 //! C: `lib/fault-inject.c`, `Documentation/fault-injection/fault-injection.rst`.
 
@@ -11,8 +11,8 @@ use std::os::unix::fs::FileExt;
 
 use crate::Failure;
 
-/// Which allocations take part: all, even if they could have waited for memory. Nothing is printed
-/// of those that fail.
+/// Every allocation can fail, also one that may wait for memory. The kernel prints nothing about a
+/// failure.
 const SETTINGS: &[(&str, &str)] = &[
     ("failslab/ignore-gfp-wait", "N"),
     ("failslab/verbose", "0"),
@@ -23,7 +23,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("fail_usercopy/verbose", "0"),
 ];
 
-/// Lets something fail that the thread asks of the kernel which made this.
+/// Makes calls of the current thread fail in the kernel.
 #[derive(Debug)]
 pub struct Switch {
     fail_nth: File,
@@ -32,7 +32,7 @@ pub struct Switch {
 impl Switch {
     /// # Errors
     ///
-    /// The kernel has nothing that could be made to fail.
+    /// The kernel has no fault injection.
     pub fn new() -> Result<Self, Failure> {
         for (setting, value) in SETTINGS {
             fs::write(format!("/sys/kernel/debug/{setting}"), value)?;
@@ -45,12 +45,12 @@ impl Switch {
         Ok(Self { fail_nth })
     }
 
-    /// Does `operation`, lets the `nth` thing fail in it that can, from 1, and returns its answer and
-    /// whether there were so many.
+    /// Runs `operation` with a failure in the `nth` place, counted from 1. Returns the answer, and
+    /// whether `operation` has so many places.
     ///
     /// # Errors
     ///
-    /// It could not be asked for.
+    /// The kernel does not accept the number.
     pub fn fail_nth<T>(
         &self,
         nth: u32,

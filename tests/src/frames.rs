@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Frames of the machine's memory: what the kernel says of each, and taking one out of use.
+//! Page frames: their flags, and how to report a broken one.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::subject::PAGE;
 use crate::Failure;
 
-/// What `/proc/kpageflags` says of a frame.
+/// The flags of a frame in `/proc/kpageflags`.
 ///
 /// C: `include/uapi/linux/kernel-page-flags.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ impl Flags {
         self.0 & Self::HWPOISON != 0
     }
 
-    /// Whether the frame is a folio of its own that is filled, mapped by nobody and in no page cache.
+    /// Whether the frame is a single up-to-date page that is not mapped and in no page cache.
     #[must_use]
     pub fn is_unused_page(self) -> bool {
         self.0 == Self::UPTODATE
     }
 
-    /// Whether the frame is the first of a large folio that is filled, mapped by nobody and in no page
-    /// cache.
+    /// Whether the frame is the first of an up-to-date large folio that is not mapped and in no
+    /// page cache.
     #[must_use]
     pub fn is_first_of_unused_folio(self) -> bool {
         self.0 == Self::COMPOUND_HEAD | Self::THP | Self::UPTODATE
@@ -49,11 +49,11 @@ impl Flags {
     }
 }
 
-/// What the kernel says of all frames, by their numbers.
+/// The flags of all frames, by frame number.
 ///
 /// # Errors
 ///
-/// What reading it answers.
+/// The errno of reading it.
 pub fn all() -> Result<Vec<Flags>, Failure> {
     let file = File::open("/proc/kpageflags")?;
     let mut flags = Vec::new();
@@ -70,11 +70,11 @@ pub fn all() -> Result<Vec<Flags>, Failure> {
     }
 }
 
-/// What the kernel says of one frame.
+/// The flags of one frame.
 ///
 /// # Errors
 ///
-/// What reading it answers.
+/// The errno of reading it.
 pub fn flags(frame: usize) -> Result<Flags, Failure> {
     let mut word = [0; 8];
     File::open("/proc/kpageflags")?.read_exact_at(&mut word, 8 * frame as u64)?;
@@ -85,7 +85,7 @@ pub fn flags(frame: usize) -> Result<Flags, Failure> {
 ///
 /// # Errors
 ///
-/// The kernel cannot do that. That it cannot take the frame away from its user is no error.
+/// The kernel cannot do that. It is not an error if the frame stays in use.
 pub fn break_frame(frame: usize) -> Result<(), Failure> {
     let address = format!("{:#x}", frame * PAGE);
     match fs::write("/sys/devices/system/memory/hard_offline_page", address) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What `/dev/mmap_pool` promises, as scenarios that run on the pool and on the kernel's own
-//! objects.
+//! What `/dev/mmap_pool` promises, as scenarios that run in a guest.
 //!
-//! A scenario does something and answers in a few words what it saw. The answers of the node's pool
-//! and of a created one must be the expected ones, and so must the oracle's: a memfd's, a tmpfs
-//! file's or anonymous memory's. The [`catalogue!`] lists all of them once; the `guest` tests and the
-//! `mmap-pool-table` program both run that list, and `docs/semantics.md` is made of it.
+//! A scenario does something and answers in a few words what it saw. It runs on three subjects:
+//! the pool of the node, a created pool, and an oracle. The oracle is an object of the kernel: a
+//! memfd, a file on tmpfs or anonymous memory. Each subject must give the right answer.
+//!
+//! The [`catalogue!`] lists all scenarios. The `guest` tests make a test of each, and the program
+//! `mmap-pool-table` makes a table of them. The tables of `docs/semantics.md` have the same rows.
 
 pub mod catalogue;
 pub mod cgroup;
@@ -20,11 +21,13 @@ pub mod numa;
 pub mod observe;
 pub mod page;
 pub mod peer;
+pub mod report;
 pub mod scenario;
 pub mod scenarios;
 pub mod signal;
 pub mod slow_page;
 pub mod subject;
+pub mod table;
 pub mod trace;
 
 /// Why a scenario could not answer.

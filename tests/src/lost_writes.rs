@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Writes with `write(2)` while the kernel moves the page that is written, and counts what is lost.
+//! Writes with `write(2)` while the kernel moves the page, and counts the lost writes.
 //!
-//! One thread writes numbers into the slots of a page and reads them back. Another lets the kernel act
-//! on that page through a mapping. A number that is not read back is lost.
+//! One thread writes numbers into the slots of a page and reads them back. Another thread makes the
+//! kernel act on that page. A number that does not come back is lost.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -33,7 +33,7 @@ const SLOT: usize = 8;
 /// Numbers in a page.
 const SLOTS: usize = PAGE / SLOT;
 
-/// What is written to.
+/// The object that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object {
     /// A pool with this strategy.
@@ -47,7 +47,7 @@ pub enum Object {
 pub enum Act {
     /// Nothing, for comparison.
     Nothing,
-    /// `MADV_SOFT_OFFLINE`: copies the page to another frame, and never uses the old one again.
+    /// `MADV_SOFT_OFFLINE`: copies the page to another frame and takes the old frame out of use.
     SoftOffline,
     /// `move_pages(2)`: moves the folio to the other node.
     MovePages,
@@ -64,16 +64,16 @@ pub enum Until {
     Passed(Duration),
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Numbers that were written.
     pub nr_writes: usize,
-    /// Numbers that were not read back.
+    /// Numbers that did not come back.
     pub nr_lost: usize,
-    /// Times that the kernel did it.
+    /// How often the kernel acted.
     pub nr_acts: usize,
-    /// Times that the kernel could not do it.
+    /// How often the kernel could not act.
     pub nr_refused: usize,
 }
 
@@ -139,14 +139,14 @@ impl Object {
         })
     }
 
-    /// Whether its pages can be taken away.
+    /// Whether a hole can be punched.
     fn can_be_punched(self) -> bool {
         self != Self::Pool(Strategy::Eager)
     }
 }
 
 impl Act {
-    /// Why the guest cannot do it, if it cannot.
+    /// The reason if this guest cannot do it.
     #[must_use]
     pub fn is_missing(self) -> Option<&'static str> {
         let (path, reason) = match self {
@@ -164,11 +164,11 @@ impl Act {
         (!Path::new(path).exists()).then_some(reason)
     }
 
-    /// Does it to the page at `offset`. The `nth` time, from 0.
+    /// Acts on the page at `offset`, for the `nth` time, counted from 0.
     ///
     /// # Errors
     ///
-    /// The kernel could not.
+    /// The kernel could not act.
     fn perform(self, mapping: &Mapping, offset: usize, nth: usize) -> Result<(), Failure> {
         // The page has to be mapped.
         mapping.read_at(offset, &mut [0])?;
@@ -196,7 +196,7 @@ const MADV_SOFT_OFFLINE: i32 = 101;
 ///
 /// # Errors
 ///
-/// It is not there afterwards.
+/// The folio is not on that node afterwards.
 fn move_page(address: *mut u8, node: i32) -> Result<(), Failure> {
     const MPOL_MF_MOVE_ALL: i32 = 4;
     let mut status = -1;
@@ -219,7 +219,7 @@ fn move_page(address: *mut u8, node: i32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where both threads are.
+/// What both threads share.
 struct Stage {
     /// First byte of the page that is written.
     offset: AtomicUsize,
@@ -232,7 +232,7 @@ struct Stage {
 ///
 /// # Errors
 ///
-/// The object could not be made, or not be written or read.
+/// The object cannot be made, written or read.
 pub fn count(object: Object, act: Act, until: Until) -> Result<Tally, Failure> {
     let file = object.make()?;
     // SAFETY: A pool or memfd, which is memory.
@@ -274,7 +274,7 @@ fn act_again_and_again(act: Act, mapping: &Mapping, stage: &Stage) {
     }
 }
 
-/// Returns how many numbers were written, and how many of them lost.
+/// Returns the number of writes, and of lost ones.
 fn write_again_and_again(
     object: Object,
     file: &File,
@@ -320,7 +320,7 @@ fn write_again_and_again(
     Ok((nr_writes, nr_lost))
 }
 
-/// Takes all pages away and allocates new ones.
+/// Frees all pages and allocates new ones.
 fn make_anew(object: Object, file: &File) -> Result<(), Failure> {
     if object.can_be_punched() {
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

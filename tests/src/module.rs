@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The kernel module, and tests taking turns at it.
+//! Loads and unloads the module. One test at a time has it.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -20,24 +20,35 @@ const NAME: &str = "mmap_pool";
 const FILE: &str = "/lib/modules/mmap_pool.ko";
 const REFERENCES: &str = "/sys/module/mmap_pool/refcnt";
 
-/// There is one module, so there is one test at a time.
+/// Held by the test that has the module.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The module, loaded for this object alone, so that its pool is new.
+/// The module, loaded for this test alone. It is unloaded when this is dropped, and that must
+/// succeed.
 ///
-/// When the process ends, the module is loaded with its defaults, as it was found.
+/// At the end of the process the module is loaded with its defaults again.
 #[derive(Debug)]
 pub struct FreshModule {
     is_unloaded: bool,
     _turn: MutexGuard<'static, ()>,
 }
 
+/// Waits for this test's turn and loads the module with a default pool of 1 MiB.
+///
+/// # Panics
+///
+/// As [`FreshModule::load`] fails.
+#[must_use]
+pub fn fresh_module() -> FreshModule {
+    FreshModule::load("size_mb=1").expect("the module can be loaded")
+}
+
 impl FreshModule {
-    /// Waits for this test's turn, and loads the module with these parameters.
+    /// Waits for this test's turn and loads the module with these parameters.
     ///
     /// # Errors
     ///
-    /// It cannot be unloaded, because something still uses it, or not be loaded.
+    /// The module is still in use, or it cannot be loaded.
     pub fn load(parameters: &str) -> Result<Self, Failure> {
         let without = without_module()?;
         load(parameters)?;
@@ -47,12 +58,12 @@ impl FreshModule {
         })
     }
 
-    /// Waits until nothing uses the module, or some seconds: the kernel gives up what a program had
-    /// registered with `io_uring` after the program has ended, in a worker.
+    /// Waits some seconds at most until the module is unused. A kernel worker releases the buffers
+    /// of `io_uring` after the end of the program.
     ///
     /// # Errors
     ///
-    /// What reading the count answers.
+    /// The errno of reading the count.
     pub fn wait_until_unused(&self) -> Result<(), Failure> {
         for _ in 0..100 {
             if references()? == "0" {
@@ -63,11 +74,11 @@ impl FreshModule {
         Ok(())
     }
 
-    /// Unloads the module, which proves that nothing uses the pool any more.
+    /// Unloads the module. This proves that nothing uses a pool.
     ///
     /// # Errors
     ///
-    /// Something does.
+    /// The module is still in use.
     pub fn unload(mut self) -> Result<(), Failure> {
         // Here and not in `drop`, which could not answer.
         self.is_unloaded = true;
@@ -83,28 +94,27 @@ impl Drop for FreshModule {
     }
 }
 
-/// The default pool: of [`EmptyPool::SIZE_BYTES`], without a page, and used by nobody else.
+/// The default pool, empty, of [`EmptyPool::SIZE_BYTES`]. No other test uses it.
 ///
-/// Loading a module takes longer than most tests. So one that was loaded for this stays, as long as
-/// its pool can be emptied and was neither sealed nor revoked.
+/// Loading the module takes longer than most tests. So the module stays loaded while its pool can
+/// be emptied and is neither sealed nor revoked.
 #[derive(Debug)]
 pub struct EmptyPool {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Whether the module that is loaded, if any, was loaded by [`EmptyPool::new`].
+/// Whether [`EmptyPool::new`] loaded the module.
 static IS_LOADED_FOR_EMPTY_POOL: AtomicBool = AtomicBool::new(false);
 
 impl EmptyPool {
     /// Size of the pool.
     pub const SIZE_BYTES: u64 = 1 << 20;
 
-    /// Waits for this test's turn, and empties the pool.
+    /// Waits for this test's turn and empties the pool.
     ///
     /// # Errors
     ///
-    /// The module has to be loaded anew and cannot be unloaded, because something still uses it, or
-    /// not be loaded.
+    /// The module must be loaded again, but it is in use or cannot be loaded.
     pub fn new() -> Result<Self, Failure> {
         let turn = take_turn();
         if !(IS_LOADED_FOR_EMPTY_POOL.load(Relaxed) && Self::is_emptied()?) {
@@ -127,11 +137,11 @@ impl EmptyPool {
         Ok(pool.info()?.nr_resident_pages == 0)
     }
 
-    /// Ends the turn. The module could be unloaded now: nothing uses the pool any more.
+    /// Ends the turn, and checks that nothing uses the module.
     ///
     /// # Errors
     ///
-    /// Something does.
+    /// The module is still in use.
     pub fn release(self) -> Result<(), Failure> {
         match &*references()? {
             "0" => Ok(()),
@@ -140,7 +150,7 @@ impl EmptyPool {
     }
 }
 
-/// How many use the module.
+/// The reference count of the module.
 fn references() -> Result<String, Failure> {
     Ok(fs::read_to_string(REFERENCES)?.trim().into())
 }
@@ -156,11 +166,11 @@ fn take_turn() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// Waits for this test's turn, and unloads the module.
+/// Waits for this test's turn and unloads the module.
 ///
 /// # Errors
 ///
-/// Something uses the module.
+/// The module is in use.
 pub fn without_module() -> Result<WithoutModule, Failure> {
     let turn = take_turn();
     if is_loaded()? {
@@ -169,13 +179,13 @@ pub fn without_module() -> Result<WithoutModule, Failure> {
     Ok(WithoutModule { turn })
 }
 
-/// No module is loaded, except by the test itself.
+/// The module is not loaded, except by the test itself.
 #[derive(Debug)]
 pub struct WithoutModule {
     turn: MutexGuard<'static, ()>,
 }
 
-/// Leaves the module loaded with its defaults, if nothing uses it.
+/// Loads the module with its defaults if it is unused.
 extern "C" fn restore() {
     let restored = is_loaded().and_then(|is_loaded| {
         if is_loaded {
@@ -192,7 +202,7 @@ extern "C" fn restore() {
 ///
 /// # Errors
 ///
-/// What `finit_module(2)` answers.
+/// The errno of `finit_module(2)`.
 pub fn load(parameters: &str) -> Result<(), LoadError> {
     let file = File::open(FILE).map_err(|error| LoadError::of(&error))?;
     let parameters = CString::new(parameters).map_err(|_| LoadError(Errno::INVAL))?;
@@ -203,7 +213,7 @@ pub fn load(parameters: &str) -> Result<(), LoadError> {
 ///
 /// # Errors
 ///
-/// `EAGAIN`: something uses the module.
+/// `EAGAIN`: the module is in use.
 pub fn try_unload() -> Result<(), Errno> {
     IS_LOADED_FOR_EMPTY_POOL.store(false, Relaxed);
     delete_module(c"mmap_pool", libc::O_NONBLOCK)
@@ -213,7 +223,7 @@ pub fn try_unload() -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// Something uses it.
+/// The module is in use.
 pub fn unload() -> Result<(), Failure> {
     match try_unload() {
         Ok(()) => Ok(()),
@@ -225,7 +235,7 @@ pub fn unload() -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// What reading it answers.
+/// The errno of reading it.
 pub fn is_loaded() -> Result<bool, Failure> {
     let modules = fs::read_to_string("/proc/modules")?;
     Ok(modules
@@ -233,7 +243,7 @@ pub fn is_loaded() -> Result<bool, Failure> {
         .any(|line| line.split(' ').next() == Some(NAME)))
 }
 
-/// Whether there is a device node.
+/// Whether the device node exists.
 #[must_use]
 pub fn has_node() -> bool {
     Path::new(DEFAULT_PATH).exists()

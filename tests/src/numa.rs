@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Memory policies, and the nodes that pages are on.
+//! Memory policies, and the nodes of pages.
 //!
 //! C: `include/uapi/linux/mempolicy.h`, `mbind(2)`, `get_mempolicy(2)`, `set_mempolicy(2)`,
 //! `move_pages(2)`.
@@ -15,15 +15,15 @@ use crate::observe::checked;
 use crate::subject::PAGE;
 use crate::{fail, Failure};
 
-/// From which nodes memory comes.
+/// A memory policy: the nodes that memory comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     mode: Mode,
-    /// One bit for each.
+    /// A bit for each node.
     nodes: u64,
 }
 
-/// What the nodes of a [`Policy`] are for.
+/// How a [`Policy`] uses its nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the kernel's")]
 #[repr(i32)]
@@ -49,12 +49,12 @@ impl Mode {
     ];
 }
 
-/// `MPOL_MF_STRICT`: misplaced pages are `EIO`.
+/// `MPOL_MF_STRICT`: fails with `EIO` if a page is on a wrong node.
 pub const STRICT: u32 = 1;
-/// `MPOL_MF_MOVE`: misplaced pages are moved.
+/// `MPOL_MF_MOVE`: moves pages from wrong nodes.
 pub const MOVE: u32 = 2;
 
-/// Bits of a set of nodes, and one that the kernel does not look at.
+/// Bits of a node mask. The kernel ignores the last one.
 const MAX_NODE: usize = u64::BITS as usize + 1;
 
 impl Policy {
@@ -85,11 +85,11 @@ impl Policy {
         }
     }
 
-    /// Makes it the policy of `pages` of a mapping: `mbind(2)`.
+    /// Sets it for `pages` of a mapping: `mbind(2)`.
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn set(self, mapping: &Mapping, pages: Range<usize>) -> Result<(), Errno> {
         self.set_with(mapping, pages, 0)
     }
@@ -98,7 +98,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn set_with(self, mapping: &Mapping, pages: Range<usize>, flags: u32) -> Result<(), Errno> {
         // SAFETY: The kernel reads the nodes.
         checked(unsafe {
@@ -115,11 +115,11 @@ impl Policy {
         Ok(())
     }
 
-    /// Makes it the policy of the running thread: `set_mempolicy(2)`.
+    /// Sets it for the current thread: `set_mempolicy(2)`.
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn set_for_task(self) -> Result<(), Errno> {
         // SAFETY: The kernel reads the nodes.
         checked(unsafe {
@@ -137,7 +137,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn at(mapping: &Mapping, page: usize) -> Result<Self, Failure> {
         const MPOL_F_ADDR: u32 = 2;
         let (mut mode, mut nodes) = (0, 0_u64);
@@ -159,12 +159,11 @@ impl Policy {
     }
 }
 
-/// Makes `node` the home of the policies that `pages` of a mapping have:
-/// `set_mempolicy_home_node(2)`.
+/// Sets `node` as home node of the policies of `pages`: `set_mempolicy_home_node(2)`.
 ///
 /// # Errors
 ///
-/// What the call answers.
+/// The errno of the call.
 pub fn set_home(mapping: &Mapping, pages: Range<usize>, node: usize) -> Result<(), Errno> {
     let (start, len) = (address(mapping, pages.start), pages.len() * PAGE);
     // SAFETY: A system call that reads and writes no memory of this process.
@@ -172,11 +171,11 @@ pub fn set_home(mapping: &Mapping, pages: Range<usize>, node: usize) -> Result<(
     Ok(())
 }
 
-/// The nodes that `pages` of a mapping are on. Touches them, as only pages that are mapped are found.
+/// The nodes of `pages` of a mapping. Touches them first: the kernel finds mapped pages alone.
 ///
 /// # Errors
 ///
-/// One of them cannot be touched, or what `move_pages(2)` answers.
+/// A page cannot be touched, or the errno of `move_pages(2)`.
 pub fn nodes_of(mapping: &Mapping, pages: Range<usize>) -> Result<Vec<usize>, Failure> {
     let mut addresses = Vec::with_capacity(pages.len());
     for page in pages {
@@ -200,11 +199,11 @@ pub fn nodes_of(mapping: &Mapping, pages: Range<usize>) -> Result<Vec<usize>, Fa
     Ok(nodes.collect::<Result<_, _>>()?)
 }
 
-/// What `/proc/self/numa_maps` says of the policy of a mapping.
+/// The policy of a mapping in `/proc/self/numa_maps`.
 ///
 /// # Errors
 ///
-/// It has no such mapping.
+/// The file has no such mapping.
 pub fn told_in_numa_maps(mapping: &Mapping) -> Result<String, Failure> {
     let start = format!("{:x}", mapping.as_ptr().addr());
     for line in fs::read_to_string("/proc/self/numa_maps")?.lines() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Ways to look: at words in memory, at the page tables, at the kernel's counters.
+//! Reads words in memory, page tables and counters of the kernel.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,23 +14,23 @@ use mmap_pool::{Errno, Mapping, Pool, Stat};
 use crate::subject::PAGE;
 use crate::{fail, Failure};
 
-/// Bytes of a word: enough for the short ones that the scenarios write.
+/// Bytes of a word that a scenario writes.
 pub const WORD: usize = 8;
 
-/// What all pools hold together.
+/// The totals of all pools.
 ///
 /// # Errors
 ///
-/// What the device node answers.
+/// The errno of the device node.
 pub fn totals() -> Result<Stat, Failure> {
     Ok(Pool::open()?.stat()?)
 }
 
-/// Waits until the reserve has all of its `mib` MiB, and returns what all pools then hold together.
+/// Waits until the reserve has `mib` MiB, and returns the totals of all pools.
 ///
 /// # Errors
 ///
-/// It does not fill up, or what the device node answers.
+/// The reserve does not fill up, or the errno of the device node.
 pub fn full_reserve(mib: u64) -> Result<Stat, Failure> {
     for _ in 0..6000 {
         let stat = totals()?;
@@ -46,7 +46,7 @@ pub fn full_reserve(mib: u64) -> Result<Stat, Failure> {
 ///
 /// # Errors
 ///
-/// What the mapping answers.
+/// The errno of the mapping.
 pub fn put_word(mapping: &Mapping, offset: usize, word: &str) -> Result<(), Failure> {
     Ok(mapping.write_at(offset, &padded(word))?)
 }
@@ -55,7 +55,7 @@ pub fn put_word(mapping: &Mapping, offset: usize, word: &str) -> Result<(), Fail
 ///
 /// # Errors
 ///
-/// What the mapping answers.
+/// The errno of the mapping.
 pub fn word(mapping: &Mapping, offset: usize) -> Result<String, Failure> {
     let mut bytes = [0xff; WORD];
     mapping.read_at(offset, &mut bytes)?;
@@ -66,7 +66,7 @@ pub fn word(mapping: &Mapping, offset: usize) -> Result<String, Failure> {
 ///
 /// # Errors
 ///
-/// What writing answers.
+/// The errno of writing.
 pub fn put_word_in_file(file: &File, offset: usize, word: &str) -> Result<(), Failure> {
     Ok(file.write_all_at(&padded(word), offset as u64)?)
 }
@@ -75,7 +75,7 @@ pub fn put_word_in_file(file: &File, offset: usize, word: &str) -> Result<(), Fa
 ///
 /// # Errors
 ///
-/// What reading answers.
+/// The errno of reading.
 pub fn word_in_file(file: &File, offset: usize) -> Result<String, Failure> {
     let mut bytes = [0xff; WORD];
     file.read_exact_at(&mut bytes, offset as u64)?;
@@ -96,11 +96,11 @@ fn unpadded(bytes: [u8; WORD]) -> String {
     }
 }
 
-/// Numbers of the pages for which `mincore(2)` says that they are in memory.
+/// Numbers of the pages that are in memory, by `mincore(2)`.
 ///
 /// # Errors
 ///
-/// What the call answers.
+/// The errno of the call.
 pub fn mincore(mapping: &Mapping) -> Result<Vec<usize>, Failure> {
     let mut pages = vec![0_u8; mapping.len().div_ceil(PAGE)];
     let start = mapping.as_ptr().cast();
@@ -111,7 +111,7 @@ pub fn mincore(mapping: &Mapping) -> Result<Vec<usize>, Failure> {
     Ok(numbers(pages.iter().map(|page| page & 1 != 0)))
 }
 
-/// What the page table has for one page of a mapping, from `/proc/self/pagemap`.
+/// The page-table entry of one page, from `/proc/self/pagemap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageEntry(u64);
 
@@ -128,19 +128,19 @@ impl PageEntry {
         self.0 & (1 << 62) != 0
     }
 
-    /// Whether the page belongs to a file, or to shared memory, and is no private copy.
+    /// Whether the page is one of a file or of shared memory, and not a private copy.
     #[must_use]
     pub fn is_of_file(self) -> bool {
         self.0 & (1 << 61) != 0
     }
 
-    /// Whether the page was written since `/proc/self/clear_refs` was.
+    /// Whether the page was written since the last write to `/proc/self/clear_refs`.
     #[must_use]
     pub fn is_soft_dirty(self) -> bool {
         self.0 & (1 << 55) != 0
     }
 
-    /// The frame that is mapped; 0 for those who may not know.
+    /// The frame number; 0 for a process without the right to see it.
     #[must_use]
     pub fn frame(self) -> u64 {
         self.0 & ((1 << 55) - 1)
@@ -151,7 +151,7 @@ impl PageEntry {
 ///
 /// # Errors
 ///
-/// What reading them answers.
+/// The errno of reading them.
 pub fn page_table(mapping: &Mapping) -> Result<Vec<PageEntry>, Failure> {
     let mut bytes = vec![0; mapping.len().div_ceil(PAGE) * WORD];
     let first = mapping.as_ptr().addr() / PAGE;
@@ -162,11 +162,11 @@ pub fn page_table(mapping: &Mapping) -> Result<Vec<PageEntry>, Failure> {
         .collect())
 }
 
-/// Numbers of the pages of a mapping that the page table has.
+/// Numbers of the pages that the page table maps.
 ///
 /// # Errors
 ///
-/// What reading them answers.
+/// The errno of reading them.
 pub fn present(mapping: &Mapping) -> Result<Vec<usize>, Failure> {
     Ok(numbers(
         page_table(mapping)?.into_iter().map(PageEntry::is_present),
@@ -180,7 +180,7 @@ fn numbers(is_set: impl Iterator<Item = bool>) -> Vec<usize> {
         .collect()
 }
 
-/// Numbers with spaces between.
+/// The numbers, with spaces between them.
 #[must_use]
 pub fn list(numbers: &[usize]) -> String {
     numbers
@@ -190,7 +190,7 @@ pub fn list(numbers: &[usize]) -> String {
         .join(" ")
 }
 
-/// Page faults of this thread that needed no I/O.
+/// Minor page faults of this thread.
 #[must_use]
 pub fn nr_minor_faults() -> i64 {
     // SAFETY: All zeros is a `rusage`.
@@ -200,11 +200,11 @@ pub fn nr_minor_faults() -> i64 {
     usage.ru_minflt
 }
 
-/// The counters of `/proc/vmstat`, after the kernel has gathered them from all processors.
+/// The counters of `/proc/vmstat`, after a refresh on all processors.
 ///
 /// # Errors
 ///
-/// What reading them answers.
+/// The errno of reading them.
 pub fn vmstat() -> Result<BTreeMap<String, i64>, Failure> {
     fs::read("/proc/sys/vm/stat_refresh")?;
     fs::read_to_string("/proc/vmstat")?
@@ -214,11 +214,11 @@ pub fn vmstat() -> Result<BTreeMap<String, i64>, Failure> {
         .collect()
 }
 
-/// Free pages, those that processors keep on their own lists included.
+/// Free pages, including those on per-CPU lists.
 ///
 /// # Errors
 ///
-/// What reading them answers.
+/// The errno of reading them.
 pub fn nr_free_pages() -> Result<i64, Failure> {
     let on_lists = fs::read_to_string("/proc/zoneinfo")?
         .lines()
@@ -297,7 +297,7 @@ pub fn last_errno() -> Errno {
 ///
 /// # Errors
 ///
-/// That error.
+/// The errno.
 pub fn checked(result: impl TryInto<i64>) -> Result<u64, Errno> {
     let result = result.try_into().unwrap_or(-1);
     u64::try_from(result).map_err(|_| last_errno())

@@ -1,40 +1,35 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The tables of `docs/semantics.md`, made of the catalogue.
+//! The tables of `docs/semantics.md`, made from the catalogue.
 
-use crate::catalogue::SCENARIOS;
-use crate::scenario::{Scenario, Who};
+use crate::catalogue::GROUPS;
+use crate::scenario::{Row, Who};
 
 /// The tables of all groups, in Markdown.
 #[must_use]
 pub fn tables() -> String {
     let mut text = String::new();
-    let mut last = "";
-    for scenario in SCENARIOS {
-        let (group, name) = scenario
-            .name
-            .split_once("::")
-            .unwrap_or(("", scenario.name));
-        if group != last {
-            text += &format!(
-                "\n### {group}\n\n| | operation | pool | kernel | test |\n|---|---|---|---|---|\n"
-            );
-            last = group;
-        }
+    for group in GROUPS {
         text += &format!(
-            "| {} | {} | {} | {} | `{name}` |\n",
-            scenario.row,
-            escaped(scenario.tried),
-            pools(scenario),
-            kernel(scenario)
+            "\n### {}\n\n| operation | pool | kernel | test |\n|---|---|---|---|\n",
+            group.name
         );
+        for scenario in group.scenarios {
+            text += &format!(
+                "| {} | {} | {} | `{}` |\n",
+                escaped(scenario.row.tried),
+                pools(&scenario.row),
+                kernel(&scenario.row),
+                scenario.function()
+            );
+        }
     }
     text
 }
 
-/// The answers of the two kinds of pools, once if they are the same.
-fn pools(scenario: &Scenario) -> String {
-    let [node, created] = [Who::Node, Who::Created].map(|who| scenario.expected_of(who));
+/// The answers of the node and of a created pool; one answer if they are the same.
+fn pools(row: &Row) -> String {
+    let [node, created] = [Who::Node, Who::Created].map(|who| row.expected_of(who));
     match (node, created) {
         (Some(node), Some(created)) if node == created => escaped(node),
         _ => [("node", node), ("created", created)]
@@ -45,14 +40,14 @@ fn pools(scenario: &Scenario) -> String {
     }
 }
 
-fn kernel(scenario: &Scenario) -> String {
-    scenario.expected_of(Who::Oracle).map_or_else(
+fn kernel(row: &Row) -> String {
+    row.expected_of(Who::Oracle).map_or_else(
         || "–".into(),
-        |answer| format!("{}: {}", scenario.oracle, escaped(answer)),
+        |answer| format!("{}: {}", row.oracle, escaped(answer)),
     )
 }
 
-/// The text without what Markdown would take for itself.
+/// The text with a backslash before each special character of Markdown.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {

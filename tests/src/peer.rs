@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A separate program: this executable, started anew, that maps a file for itself.
+//! A separate program that maps a file. It is this executable, started again.
 //!
-//! A start-up function of the executable sees the request in the environment, serves it and leaves
-//! before `main`; so every program that links this library can be its own peer.
+//! The request is in an environment variable. A constructor serves it and exits before `main`. So
+//! each program with this library can be its own peer.
 
 use std::env;
 use std::fs::File;
@@ -18,12 +18,11 @@ use crate::{fail, Answer};
 
 const REQUEST: &str = "MMAP_POOL_PEER";
 
-/// Starts a program that opens `path`, maps it shared, tells the word at `offset` and then stores
-/// `reply` there.
+/// Starts a program that maps `path` shared, returns the word at `offset` and stores `reply` there.
 ///
 /// # Errors
 ///
-/// The program failed.
+/// The program fails.
 pub fn exchange(path: &Path, offset: usize, reply: &str) -> Answer {
     let request = format!("{offset} {reply} {}", path.display());
     let output = Command::new("/proc/self/exe")

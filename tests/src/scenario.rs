@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A scenario, and what became of it.
+//! A scenario: what it tries, on which subjects, and the right answers.
 
 use std::fmt;
 
 use mmap_pool::Pool;
 
-use crate::catalogue::SCENARIOS;
+use crate::catalogue::scenarios;
 use crate::module::EmptyPool;
+use crate::report::{Report, Seen};
 use crate::subject::Subject;
 use crate::{Answer, Failure};
 
-/// The kernel's own object that must answer as the pool does.
+/// The object of the kernel that must answer as a pool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oracle {
     /// A memfd.
     Memfd,
-    /// A file that fills a tmpfs, so that like the pool it cannot grow.
+    /// A file on a full tmpfs. Like the default pool it cannot grow.
     Tmpfs,
-    /// Memory without a file.
+    /// Anonymous memory.
     Anonymous,
 }
 
@@ -32,14 +33,14 @@ impl fmt::Display for Oracle {
     }
 }
 
-/// Who is asked.
+/// The subject that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// The pool that the device node opens.
+    /// The pool of the device node.
     Node,
-    /// A pool that was created, a regular file.
+    /// A pool made by `MMAP_POOL_CREATE`.
     Created,
-    /// The kernel's own object.
+    /// The [`Oracle`].
     Oracle,
 }
 
@@ -48,59 +49,107 @@ impl Who {
     pub const ALL: [Self; 3] = [Self::Node, Self::Created, Self::Oracle];
 }
 
-/// Something to try, and what it must show.
+/// What a scenario tries, and the right answers.
+///
+/// `row` begins one: a memfd is its oracle, and all three subjects must give the same answer.
+/// `beside`, `but` and `without` say what differs.
 #[derive(Clone, Copy, Debug)]
-pub struct Scenario {
-    /// The behaviour of the source texts that it proves: `S1` and so on; a dash if they do not have
-    /// it.
-    pub row: &'static str,
-    /// The promise; also the name of the test.
-    pub name: &'static str,
+pub struct Row {
     /// What is tried, in plain words.
     pub tried: &'static str,
-    /// Who else is asked.
+    /// The object of the kernel that is asked too.
     pub oracle: Oracle,
-    /// The right answer.
-    pub expected: &'static str,
-    /// Those for whom another answer is right, or none: they are not asked.
-    pub exceptions: &'static [(Who, Option<&'static str>)],
-    /// Does it.
-    pub run: fn(&Subject) -> Answer,
+    /// The right answer of each [`Who`]; `None` if it is not asked.
+    answers: [Option<&'static str>; 3],
 }
 
-/// The answers to a scenario.
-#[derive(Debug)]
-pub struct Report {
-    /// Who was asked, and the answers.
-    pub answers: Vec<(Who, Answer)>,
-    /// Whether nothing was left behind: the created pool is gone, with all its pages, and nothing
-    /// refers to the module.
-    pub cleaned_up: Result<(), Failure>,
+/// Begins the row of a scenario: what it tries, and the right answer.
+pub(crate) const fn row(tried: &'static str, answer: &'static str) -> Row {
+    Row {
+        tried,
+        oracle: Oracle::Memfd,
+        answers: [Some(answer); 3],
+    }
+}
+
+impl Row {
+    /// Takes another oracle than a memfd.
+    pub(crate) const fn beside(mut self, oracle: Oracle) -> Self {
+        self.oracle = oracle;
+        self
+    }
+
+    /// Expects another answer of `who`. `docs/semantics.md` must say why.
+    pub(crate) const fn but(mut self, who: Who, answer: &'static str) -> Self {
+        self.answers[who as usize] = Some(answer);
+        self
+    }
+
+    /// Does not ask `who`.
+    pub(crate) const fn without(mut self, who: Who) -> Self {
+        self.answers[who as usize] = None;
+        self
+    }
+
+    /// Makes a scenario of the row and the function that tries it.
+    pub(crate) const fn test(self, run: fn(&Subject) -> Answer) -> Scenario {
+        Scenario {
+            name: "",
+            row: self,
+            run,
+        }
+    }
+
+    /// The right answer of `who`, or `None` if it is not asked.
+    #[must_use]
+    pub const fn expected_of(&self, who: Who) -> Option<&'static str> {
+        self.answers[who as usize]
+    }
+}
+
+/// A row, and the function that tries it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// The promise: its group, `::`, and the function's name. The test has the same name.
+    pub name: &'static str,
+    /// What is tried, and the right answers.
+    pub row: Row,
+    run: fn(&Subject) -> Answer,
 }
 
 impl Scenario {
-    /// Runs the scenario on everyone who is asked, beginning with an empty default pool.
-    ///
-    /// # Errors
-    ///
-    /// The module could not be loaded, or a subject not be made.
-    pub fn run(&self) -> Result<Report, Failure> {
-        let default_pool = EmptyPool::new()?;
+    pub(crate) const fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Runs the scenario on each subject that is asked. The default pool is empty when it begins.
+    #[must_use]
+    pub fn run(&'static self) -> Report {
         let mut answers = Vec::new();
+        let trouble = self.ask_all(&mut answers).err();
+        Report {
+            scenario: self,
+            answers,
+            trouble: trouble.map(|failure| failure.to_string()),
+        }
+    }
+
+    /// Adds the answers. Fails if a subject cannot be made or something is left behind.
+    fn ask_all(&self, answers: &mut Vec<(Who, Seen)>) -> Result<(), Failure> {
+        let default_pool = EmptyPool::new()?;
         let mut left = None;
-        for who in Who::ALL {
-            if self.expected_of(who).is_none() {
-                continue;
-            }
-            // All while it is this test's turn: a child that is forked for the oracle would hold on
-            // to what the next test maps.
+        for who in self.asked() {
+            // One subject after the other: a child that is forked for the oracle would hold on to
+            // what the next one maps.
             let before = holdings()?;
             let subject = match who {
                 Who::Node => Subject::node(),
                 Who::Created => Subject::created()?,
-                Who::Oracle => Subject::oracle(self.oracle)?,
+                Who::Oracle => Subject::oracle(self.row.oracle)?,
             };
-            answers.push((who, (self.run)(&subject)));
+            let answer = (self.run)(&subject);
+            answers.push((who, answer.map_err(|failure| failure.to_string())));
             drop(subject);
             let after = holdings()?;
             if who == Who::Created && after != before {
@@ -108,36 +157,23 @@ impl Scenario {
             }
         }
         let released = default_pool.release();
-        let cleaned_up = left.map_or(released, |left| Err(left.into()));
-        Ok(Report {
-            answers,
-            cleaned_up,
-        })
+        left.map_or(released, |left| Err(left.into()))
     }
 
-    /// The right answer for `who`, or `None` if they are not asked.
-    #[must_use]
-    pub fn expected_of(&self, who: Who) -> Option<&'static str> {
-        self.exceptions
-            .iter()
-            .find(|(exception, _)| *exception == who)
-            .map_or(Some(self.expected), |(_, expected)| *expected)
+    /// The subjects that are asked.
+    pub fn asked(&self) -> impl Iterator<Item = Who> {
+        let row = self.row;
+        Who::ALL
+            .into_iter()
+            .filter(move |who| row.expected_of(*who).is_some())
     }
 
-    /// Whether this is the right answer for `who`.
+    /// The name without its group.
     #[must_use]
-    pub fn is_right(&self, who: Who, answer: &Answer) -> bool {
-        matches!(answer, Ok(text) if Some(text.as_str()) == self.expected_of(who))
-    }
-
-    /// Whether everyone answered as expected and nothing was left behind.
-    #[must_use]
-    pub fn is_good(&self, report: &Report) -> bool {
-        report
-            .answers
-            .iter()
-            .all(|(who, answer)| self.is_right(*who, answer))
-            && report.cleaned_up.is_ok()
+    pub fn function(&self) -> &'static str {
+        self.name
+            .split_once("::")
+            .map_or(self.name, |(_, function)| function)
     }
 
     /// What to call `who` in this scenario.
@@ -146,32 +182,8 @@ impl Scenario {
         match who {
             Who::Node => "node".into(),
             Who::Created => "created".into(),
-            Who::Oracle => self.oracle.to_string(),
+            Who::Oracle => self.row.oracle.to_string(),
         }
-    }
-
-    fn check(&self) {
-        let report = self.run().expect("the scenario can be set up");
-        let mut text = format!("{} ({})", self.tried, self.row);
-        for (who, answer) in &report.answers {
-            text += &format!(
-                "\n  {:<8} {}{}",
-                self.name_of(*who),
-                words(answer),
-                if self.is_right(*who, answer) {
-                    String::new()
-                } else {
-                    format!(
-                        "\n  expected {}",
-                        self.expected_of(*who).unwrap_or_default()
-                    )
-                }
-            );
-        }
-        if let Err(failure) = &report.cleaned_up {
-            text += &format!("\n  left     {failure}");
-        }
-        assert!(self.is_good(&report), "{text}");
     }
 }
 
@@ -181,23 +193,15 @@ fn holdings() -> Result<(u64, u64), Failure> {
     Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
-/// The answer, or why there is none.
-#[must_use]
-pub fn words(answer: &Answer) -> String {
-    match answer {
-        Ok(text) => text.clone(),
-        Err(failure) => format!("failed: {failure}"),
-    }
-}
-
 /// Runs the scenario of this name as a test.
 ///
 /// # Panics
 ///
-/// If an answer is not the expected one.
+/// If an answer is not the expected one, or something is left behind.
 pub fn check(name: &str) {
-    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
-    scenario
+    let report = scenarios()
+        .find(|scenario| scenario.name == name)
         .expect("the tests and the list come from the same catalogue")
-        .check();
+        .run();
+    assert!(report.is_right(), "{report}");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Signals that an access to memory raises, caught in a forked child.
+//! Signals of memory accesses, caught in a forked child.
 
 use std::ffi::{c_int, c_void};
 use std::io::Read;
@@ -24,14 +24,14 @@ pub enum Access {
     Execute,
 }
 
-/// Accesses the byte at `start + offset` in a child and tells what came of it: `ok`, or the signal,
-/// its code, and the address relative to `start`.
+/// Accesses the byte at `start + offset` in a child. Returns `ok`, or the signal, its code and the
+/// address relative to `start`.
 ///
-/// Two children do it: one catches the signal and looks into its `siginfo`, the other dies of it.
+/// It takes two children: one catches the signal and reads its `siginfo`, the other dies from it.
 ///
 /// # Errors
 ///
-/// The two do not agree, or could not do it.
+/// The children disagree, or cannot access the byte.
 pub fn touch(start: *mut u8, offset: usize, access: Access) -> Answer {
     let address = start.wrapping_add(offset);
     let caught = caught(address, access)?;
@@ -43,7 +43,7 @@ pub fn touch(start: *mut u8, offset: usize, access: Access) -> Answer {
     }
 }
 
-/// What `siginfo_t` says.
+/// The contents of `siginfo_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caught {
     signal: c_int,
@@ -67,7 +67,7 @@ impl Caught {
 const SEGV_MAPERR: c_int = 1;
 const SEGV_ACCERR: c_int = 2;
 
-/// Where the handler writes to.
+/// The descriptor that the handler writes to.
 static REPORT_FD: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn report(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
@@ -85,11 +85,11 @@ extern "C" fn report(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c
     }
 }
 
-/// From now on a page of this process that raises SIGBUS is replaced by an anonymous one.
+/// Replaces a page of this process that raises SIGBUS by an anonymous page, from now on.
 ///
 /// # Errors
 ///
-/// What setting a handler answers.
+/// The errno of setting a handler.
 pub fn replace_pages_that_raise_sigbus() -> Result<(), Failure> {
     handle(replace as usize, libc::SA_SIGINFO)
 }
@@ -100,7 +100,7 @@ extern "C" fn replace(signal: c_int, info: *mut libc::siginfo_t, _context: *mut 
     let page = address.wrapping_byte_sub(address.addr() % crate::subject::PAGE);
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: The page could not be accessed, so nobody misses it; a system call is all this is.
+    // SAFETY: The page could not be accessed, so it holds nothing that is used; this makes a system call alone.
     unsafe {
         if signal != libc::SIGBUS
             || libc::mmap(page, crate::subject::PAGE, protection, flags, -1, 0) == libc::MAP_FAILED
@@ -137,7 +137,7 @@ fn caught(address: *mut u8, access: Access) -> Result<Option<Caught>, Failure> {
     }))
 }
 
-/// The signal that a child without a handler dies of.
+/// The signal that ends a child without a handler.
 fn fatal(address: *mut u8, access: Access) -> Result<Option<c_int>, Failure> {
     let child = Child::fork(|_| {
         handle(libc::SIG_DFL, 0)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A page of this process that does not come: a task that touches it waits until the page is let come, or
-//! the task is killed.
+//! A page that is missing: a task that touches it waits until [`SlowPage::let_come`] supplies the page,
+//! or until a signal kills the task.
 //!
 //! C: `Documentation/admin-guide/mm/userfaultfd.rst`.
 
@@ -56,11 +56,11 @@ const UFFD_API: u64 = 0xaa;
 const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
 
 impl SlowPage {
-    /// Makes one.
+    /// Makes a new one.
     ///
     /// # Errors
     ///
-    /// The kernel has no `userfaultfd(2)`, or this process may not hold up the kernel.
+    /// The kernel has no `userfaultfd(2)`, or does not let this process block it.
     pub fn new() -> Result<Self, Failure> {
         // Of a descriptor that blocks, `poll()` says at once that there is an error.
         let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
@@ -80,7 +80,7 @@ impl SlowPage {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
         let start = unsafe { mmap_anonymous(any, PAGE, protection, flags) }?;
-        // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
+        // SAFETY: The range was mapped just now, with this protection, and nothing else refers to it.
         let page = unsafe { Mapping::from_raw_parts(start.cast(), PAGE, Protection::READ_WRITE) };
         let mut register = Register {
             start: start.addr() as u64,
@@ -93,7 +93,7 @@ impl SlowPage {
         Ok(Self { page, faults })
     }
 
-    /// Where the page is.
+    /// The address of the page.
     #[must_use]
     pub fn as_ptr(&self) -> *mut u8 {
         self.page.as_ptr()
@@ -103,7 +103,7 @@ impl SlowPage {
     ///
     /// # Errors
     ///
-    /// What `poll(2)` answers.
+    /// The errno of `poll(2)`.
     pub fn wait_until_touched(&self) -> Result<(), Failure> {
         let mut faults = [PollFd::new(&self.faults, PollFlags::IN)];
         poll(&mut faults, None)?;
@@ -114,11 +114,11 @@ impl SlowPage {
         Ok(())
     }
 
-    /// Lets the page come: whoever waits for it goes on, and nobody waits for it any more.
+    /// Supplies the page: all waiting tasks continue, and later ones do not wait.
     ///
     /// # Errors
     ///
-    /// What `ioctl(2)` answers.
+    /// The errno of `ioctl(2)`.
     pub fn let_come(&self) -> Result<(), Failure> {
         let mut range = Range {
             start: self.page.as_ptr().addr() as u64,
@@ -134,12 +134,12 @@ impl SlowPage {
         Ok(())
     }
 
-    /// Reads a page of `file` from byte `offset` on, with the page as what is read into, and then touches
-    /// the page, in case there was nothing to read. Returns how many bytes were read.
+    /// Reads a page of `file` at byte `offset` into this page, and then touches this page in case
+    /// nothing was read. Returns the number of bytes.
     ///
     /// # Errors
     ///
-    /// What `pread(2)` answers.
+    /// The errno of `pread(2)`.
     pub fn read_from(&self, file: &File, offset: i64) -> Result<u64, Failure> {
         let start = self.page.as_ptr().cast();
         // SAFETY: The page is mapped, and the bytes in it may be any.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What a scenario runs on: the pool, or one of the kernel's own objects of the same size.
+//! Subjects of the scenarios: pools, and objects of the kernel of the same size.
 
 use std::fs::{self, File};
 use std::ops::{Deref, DerefMut};
@@ -29,14 +29,14 @@ pub const PAGES: usize = 256;
 /// Bytes of a subject.
 pub const SIZE: usize = PAGES * PAGE;
 
-/// An open file that is memory and nothing else, and so may be mapped.
+/// An open file that is memory alone, and so may be mapped.
 #[derive(Debug)]
 pub struct Object(File);
 
 impl Object {
     /// # Safety
     ///
-    /// The file is as [`Mappable`] demands.
+    /// The file fulfils the contract of [`Mappable`].
     #[must_use]
     pub unsafe fn new(file: impl Into<OwnedFd>) -> Self {
         Self(File::from(file.into()))
@@ -76,7 +76,7 @@ unsafe impl Mappable for Object {
     }
 }
 
-/// Something to map, read and write, of [`SIZE`] bytes, all zero.
+/// An object of [`SIZE`] zero bytes to map, read and write.
 #[derive(Debug)]
 pub struct Subject {
     kind: Kind,
@@ -102,7 +102,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What creating it answers.
+    /// The errno of creating it.
     pub fn created() -> Result<Self, Failure> {
         let pool = Pool::create().name("subject").size_bytes(SIZE as u64);
         Ok(Self {
@@ -110,11 +110,11 @@ impl Subject {
         })
     }
 
-    /// The kernel's own.
+    /// An object of the kernel.
     ///
     /// # Errors
     ///
-    /// What making it answers.
+    /// The errno of making it.
     pub fn oracle(oracle: Oracle) -> Result<Self, Failure> {
         let kind = match oracle {
             Oracle::Anonymous => Kind::Anonymous,
@@ -148,11 +148,11 @@ impl Subject {
         Ok(Self { kind })
     }
 
-    /// Where any process of this user can open the subject.
+    /// The path by which a process of this user opens the subject.
     ///
     /// # Errors
     ///
-    /// Anonymous memory is nowhere.
+    /// Anonymous memory has no path.
     pub fn path(&self) -> Result<PathBuf, Failure> {
         Ok(match &self.kind {
             Kind::Node => mmap_pool::DEFAULT_PATH.into(),
@@ -167,7 +167,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` answers.
+    /// The errno of `open(2)`.
     pub fn open(&self, access: OFlags) -> Result<Object, Failure> {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = open(self.path()?, access | OFlags::CLOEXEC, mode)?;
@@ -179,7 +179,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` answers.
+    /// The errno of `open(2)`.
     pub fn file(&self) -> Result<Object, Failure> {
         self.open(OFlags::RDWR)
     }
@@ -188,7 +188,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` and `mmap(2)` answer.
+    /// The errno of `open(2)` or `mmap(2)`.
     pub fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
         Ok(builder.len(SIZE).map(&self.file()?)?)
     }
@@ -197,7 +197,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` and `mmap(2)` answer.
+    /// The errno of `open(2)` or `mmap(2)`.
     pub fn shared(&self) -> Result<Mapping, Failure> {
         match self.kind {
             Kind::Anonymous => anonymous(SIZE, MapFlags::SHARED),
@@ -209,7 +209,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` and `mmap(2)` answer.
+    /// The errno of `open(2)` or `mmap(2)`.
     pub fn private(&self) -> Result<Mapping, Failure> {
         match self.kind {
             Kind::Anonymous => anonymous(SIZE, MapFlags::PRIVATE),
@@ -217,11 +217,11 @@ impl Subject {
         }
     }
 
-    /// Bytes from the start to the end.
+    /// The size in bytes.
     ///
     /// # Errors
     ///
-    /// What asking for it answers.
+    /// The errno of asking for it.
     pub fn size_bytes(&self) -> Result<u64, Failure> {
         Ok(match &self.kind {
             Kind::Node => Pool::open()?.info()?.size_bytes,
@@ -233,7 +233,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn resize(&self, size_bytes: u64) -> Result<(), Errno> {
         match &self.kind {
             Kind::Node => node(|pool| pool.resize(size_bytes)),
@@ -245,7 +245,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
         match &self.kind {
             Kind::Node => node(|pool| pool.punch(offset, len)),
@@ -262,7 +262,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What the call answers.
+    /// The errno of the call.
     pub fn seal(&self, seals: Seals) -> Result<(), Errno> {
         match &self.kind {
             Kind::Node => node(|pool| pool.seal(seals)),
@@ -275,7 +275,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// The subject is not a pool.
     pub fn pool(&self) -> Result<Pool, Failure> {
         Ok(Pool::open_path(self.path()?)?)
     }
@@ -290,11 +290,11 @@ impl Subject {
         self.file().map_err(|_| Errno::BADF)
     }
 
-    /// Pages that hold memory.
+    /// The number of resident pages.
     ///
     /// # Errors
     ///
-    /// What asking for it answers.
+    /// The errno of asking for it.
     pub fn nr_resident_pages(&self) -> Result<u64, Failure> {
         Ok(match &self.kind {
             Kind::Node => Pool::open()?.info()?.nr_resident_pages,
@@ -306,7 +306,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` and `read(2)` answer.
+    /// The errno of `open(2)` or `read(2)`.
     pub fn word(&self, offset: usize) -> Result<String, Failure> {
         observe::word_in_file(&*self.file()?, offset)
     }
@@ -315,7 +315,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// What `open(2)` and `write(2)` answer.
+    /// The errno of `open(2)` or `write(2)`.
     pub fn put_word(&self, offset: usize, word: &str) -> Result<(), Failure> {
         observe::put_word_in_file(&*self.file()?, offset, word)
     }
@@ -344,11 +344,11 @@ fn path_of(fd: &impl AsRawFd) -> PathBuf {
 ///
 /// # Errors
 ///
-/// What `mmap(2)` answers.
+/// The errno of `mmap(2)`.
 pub fn anonymous(len: usize, sharing: MapFlags) -> Result<Mapping, Failure> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
     let start = unsafe { mmap_anonymous(ptr::null_mut(), len, protection, sharing) }?;
-    // SAFETY: The range was mapped just now, with this protection, and nobody else knows it.
+    // SAFETY: The range was mapped just now, with this protection, and nothing else refers to it.
     Ok(unsafe { Mapping::from_raw_parts(start.cast(), len, Protection::READ_WRITE) })
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What the kernel calls, recorded by its function-graph tracer.
+//! Records the functions that the kernel calls, by its function-graph tracer.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -16,26 +16,26 @@ const FOLDER: &str = "/sys/kernel/tracing";
 /// One function that was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// How many recorded functions it was called within.
+    /// The depth: the number of recorded functions around it.
     pub depth: usize,
     /// Its name.
     pub name: String,
-    /// Whether it is one of the module's. The tracer sees those that are written in C only: the
-    /// helpers show where the module's Rust code ran.
+    /// Whether it is a function of the module. The tracer sees C functions only: the helpers show
+    /// where the module's Rust code ran.
     pub is_of_module: bool,
 }
 
-/// Calls that were recorded, in order.
+/// The recorded calls, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace(Vec<Call>);
 
 impl Trace {
-    /// Records which of `functions`, and of the module's, are called while a child runs `action(1)`.
-    /// Before that it runs `action(0)`, which is not recorded, so that all of its code is mapped.
+    /// Records the calls of `functions` and of the module while a child runs `action(1)`. The child
+    /// runs `action(0)` first, unrecorded, so that all its code is mapped.
     ///
     /// # Errors
     ///
-    /// The kernel has no such tracer or functions, or the child failed.
+    /// The kernel lacks the tracer or the functions, or the child fails.
     pub fn record(
         functions: &[&str],
         action: impl Fn(usize) -> Result<(), Failure>,
@@ -55,8 +55,8 @@ impl Trace {
         Ok(Self(text.lines().filter_map(Call::parse).collect()))
     }
 
-    /// Whether the kernel has a function of this name. Some are left out with what they serve, some
-    /// become part of their callers when they are compiled.
+    /// Whether the kernel has a function of this name. A kernel without a feature lacks its
+    /// functions, and the compiler may inline others.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Trace {
         Ok(functions.lines().any(|function| function == name))
     }
 
-    /// The first of `names` that was not called after those before it, if there is one.
+    /// The first of `names` that is not called in this order.
     #[must_use]
     pub fn missing<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         let mut calls = self.0.iter();
@@ -76,13 +76,13 @@ impl Trace {
             .copied()
     }
 
-    /// How often `name` was called.
+    /// The number of calls of `name`.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
         self.0.iter().filter(|call| call.name == name).count()
     }
 
-    /// Whether the module was called from within `name`, directly or not.
+    /// Whether `name` calls the module, directly or not.
     #[must_use]
     pub fn enters_module_from(&self, name: &str) -> bool {
         let mut outer = None;
@@ -131,7 +131,7 @@ impl Call {
     }
 }
 
-/// The kernel's tracer, put back as it was at the end.
+/// The kernel's tracer. The old settings come back when this is dropped.
 struct Tracer;
 
 impl Tracer {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
 //! In the guest: a short run of each mode, and every sequence of the corpus.
+//!
+//! needs: `nodes=2 mem=2048M append=movablecore=1024M timeout=600`
 
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::Theme;

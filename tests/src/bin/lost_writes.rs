@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! `mmap-pool-lost-writes OBJECT ACT SECONDS`: counts the writes that are lost while the kernel acts on
-//! the page that is written.
+//! `mmap-pool-lost-writes OBJECT ACT SECONDS`: counts lost writes while the kernel acts on the
+//! page.
 
 use std::env;
 use std::time::Duration;

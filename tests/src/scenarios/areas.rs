@@ -12,251 +12,347 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
 
 use crate::child::in_child;
 use crate::observe::{checked, last_errno, page_table, put_word, verdict, word};
+use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{Object, Subject, PAGE, SIZE};
+use crate::subject::{Object, PAGE, SIZE};
 use crate::{Answer, Failure};
 
 const RESERVED: usize = 64 * PAGE;
 const RW: c_int = libc::PROT_READ | libc::PROT_WRITE;
 
-pub fn adjacent_mappings_merge(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..12, 0)?;
-    let one = range.lines()?;
-    range.map(&file, 12..16, 4)?;
-    let two = range.lines()?;
-    range.map(&file, 4..8, 20)?;
-    Ok(format!("{one}; {two}; {}", range.lines()?))
+pub(crate) const fn adjacent_mappings_merge() -> Scenario {
+    row(
+        "map pages 0 and 4 side by side through one descriptor, then page 20 before them",
+        "8+4 rw-s; 8+8 rw-s; 4+4 rw-s, 8+8 rw-s",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..12, 0)?;
+        let one = range.lines()?;
+        range.map(&file, 12..16, 4)?;
+        let two = range.lines()?;
+        range.map(&file, 4..8, 20)?;
+        Ok(format!("{one}; {two}; {}", range.lines()?))
+    })
 }
 
-pub fn mappings_of_two_opens_do_not_merge(subject: &Subject) -> Answer {
-    let range = Range::reserve()?;
-    range.map(&subject.file()?, 8..12, 0)?;
-    range.map(&subject.file()?, 12..16, 4)?;
-    range.lines()
+pub(crate) const fn mappings_of_two_opens_do_not_merge() -> Scenario {
+    row(
+        "the same through two descriptors, opened apart",
+        "8+4 rw-s, 12+4 rw-s",
+    )
+    .test(|subject| {
+        let range = Range::reserve()?;
+        range.map(&subject.file()?, 8..12, 0)?;
+        range.map(&subject.file()?, 12..16, 4)?;
+        range.lines()
+    })
 }
 
-pub fn a_mapping_between_two_merges_all_three(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..10, 0)?;
-    range.map(&file, 14..16, 6)?;
-    let before = range.lines()?;
-    range.map(&file, 10..14, 2)?;
-    Ok(format!("{before}; {}", range.lines()?))
+pub(crate) const fn a_mapping_between_two_merges_all_three() -> Scenario {
+    row(
+        "fill the gap between two mappings",
+        "8+2 rw-s, 14+2 rw-s; 8+8 rw-s",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..10, 0)?;
+        range.map(&file, 14..16, 6)?;
+        let before = range.lines()?;
+        range.map(&file, 10..14, 2)?;
+        Ok(format!("{before}; {}", range.lines()?))
+    })
 }
 
-pub fn unmapping_the_middle_splits(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..16, 0)?;
-    for page in [0, 7] {
-        subject.put_word(page * PAGE, "kept")?;
-    }
-    let lines = in_child(|| {
-        range.unmap(10..12)?;
-        Ok(format!(
-            "{}, {} {}",
-            range.lines()?,
-            range.word(8)?,
-            range.word(15)?
-        ))
-    })?;
-    Ok(lines)
-}
-
-pub fn mprotect_splits_and_merges_again(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..16, 0)?;
-    range.protect(10..12, libc::PROT_READ)?;
-    let split = range.lines()?;
-    range.protect(10..12, RW)?;
-    Ok(format!("{split}; {}", range.lines()?))
-}
-
-pub fn mlock_splits_and_merges_again(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..16, 0)?;
-    // SAFETY: Locking changes no byte.
-    checked(unsafe { libc::mlock(range.page(10).cast(), 2 * PAGE) })?;
-    let split = range.lines()?;
-    // SAFETY: As above.
-    checked(unsafe { libc::munlock(range.page(10).cast(), 2 * PAGE) })?;
-    Ok(format!(
-        "{split}, {} resident; {}",
-        subject.nr_resident_pages()?,
-        range.lines()?
-    ))
-}
-
-pub fn madvise_splits(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..16, 0)?;
-    range.advise(8..12, libc::MADV_RANDOM)?;
-    let split = range.lines()?;
-    range.advise(8..12, libc::MADV_NORMAL)?;
-    Ok(format!("{split}; {}", range.lines()?))
-}
-
-pub fn mremap_shrinks_and_grows_in_place(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..16, 0)?;
-    subject.put_word(7 * PAGE, "seven")?;
-    let shrunk = range.remap(8, 8 * PAGE, 4 * PAGE, 0, None);
-    range.unmap(12..16)?;
-    let lines = range.lines()?;
-    let grown = range.remap(8, 4 * PAGE, 8 * PAGE, 0, None);
-    Ok(format!(
-        "{}, {lines}; {}, {}, {}",
-        verdict(&shrunk),
-        verdict(&grown),
-        range.lines()?,
-        range.word(15)?
-    ))
-}
-
-pub fn mremap_that_may_not_move_is_enomem(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..12, 0)?;
-    Ok(verdict(&range.remap(8, 4 * PAGE, 8 * PAGE, 0, None)))
-}
-
-pub fn mremap_moves_to_a_fixed_place(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..12, 0)?;
-    subject.put_word(PAGE, "one")?;
-    range.word(9)?;
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
-    subject.put_word(2 * PAGE, "two")?;
-    let old = touch(range.page(0), 9 * PAGE, Access::Read)?;
-    Ok(format!(
-        "{}, {} {}; old place {old}",
-        verdict(&moved),
-        range.word(33)?,
-        range.word(34)?
-    ))
-}
-
-pub fn mremap_grows_past_the_end(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    in_child(|| {
-        let flags = libc::MREMAP_MAYMOVE;
-        // SAFETY: The mapping is used through the new address only, in a process of its own.
-        let start = unsafe { libc::mremap(mapping.as_ptr().cast(), SIZE, SIZE + PAGE, flags) };
-        if start == libc::MAP_FAILED {
-            return Err(last_errno().into());
+pub(crate) const fn unmapping_the_middle_splits() -> Scenario {
+    row(
+        "munmap() pages 2 and 3 of 8",
+        "8+2 rw-s, 12+4 rw-s, kept kept",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..16, 0)?;
+        for page in [0, 7] {
+            subject.put_word(page * PAGE, "kept")?;
         }
+        let lines = in_child(|| {
+            range.unmap(10..12)?;
+            Ok(format!(
+                "{}, {} {}",
+                range.lines()?,
+                range.word(8)?,
+                range.word(15)?
+            ))
+        })?;
+        Ok(lines)
+    })
+}
+
+pub(crate) const fn mprotect_splits_and_merges_again() -> Scenario {
+    row(
+        "mprotect() pages 2 and 3 of 8 to read-only and back",
+        "8+2 rw-s, 10+2 r--s, 12+4 rw-s; 8+8 rw-s",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..16, 0)?;
+        range.protect(10..12, libc::PROT_READ)?;
+        let split = range.lines()?;
+        range.protect(10..12, RW)?;
+        Ok(format!("{split}; {}", range.lines()?))
+    })
+}
+
+pub(crate) const fn mlock_splits_and_merges_again() -> Scenario {
+    row(
+        "mlock() and munlock() pages 2 and 3 of 8",
+        "8+2 rw-s, 10+2 rw-s, 12+4 rw-s, 2 resident; 8+8 rw-s",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..16, 0)?;
+        // SAFETY: Locking changes no byte.
+        checked(unsafe { libc::mlock(range.page(10).cast(), 2 * PAGE) })?;
+        let split = range.lines()?;
+        // SAFETY: As above.
+        checked(unsafe { libc::munlock(range.page(10).cast(), 2 * PAGE) })?;
         Ok(format!(
-            "{}, {}",
-            touch(start.cast(), SIZE - 1, Access::Write)?,
-            touch(start.cast(), SIZE, Access::Write)?
+            "{split}, {} resident; {}",
+            subject.nr_resident_pages()?,
+            range.lines()?
         ))
     })
 }
 
-pub fn mremap_keeps_private_copies(subject: &Subject) -> Answer {
-    for page in 0..4 {
-        subject.put_word(page * PAGE, "old")?;
-    }
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map_with(&file, 8..12, 0, libc::MAP_PRIVATE)?;
-    for page in [9, 11] {
-        range.put_word(page, "mine")?;
-    }
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32))?;
-    for page in 0..4 {
-        subject.put_word(page * PAGE, "new")?;
-    }
-    let words = (32..36).map(|page| range.word(page));
-    Ok(words.collect::<Result<Vec<_>, _>>()?.join(" "))
+pub(crate) const fn madvise_splits() -> Scenario {
+    row(
+        "MADV_RANDOM on 4 of 8 pages, then MADV_NORMAL",
+        "8+4 rw-s, 12+4 rw-s; 8+8 rw-s",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..16, 0)?;
+        range.advise(8..12, libc::MADV_RANDOM)?;
+        let split = range.lines()?;
+        range.advise(8..12, libc::MADV_NORMAL)?;
+        Ok(format!("{split}; {}", range.lines()?))
+    })
 }
 
-pub fn mremap_dontunmap_leaves_the_old_place(subject: &Subject) -> Answer {
-    let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
-        subject.put_word(0, "old")?;
+pub(crate) const fn mremap_shrinks_and_grows_in_place() -> Scenario {
+    row(
+        "mremap() 8 pages to 4, and to 8 again",
+        "ok, 8+4 rw-s; ok, 8+8 rw-s, seven",
+    )
+    .test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
-        range.map_with(&file, 8..12, 0, sharing)?;
-        range.put_word(8, "mine")?;
-        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-        let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
-        if moved.is_err() {
-            return Ok(verdict(&moved));
-        }
-        Ok(format!("old {}, new {}", range.word(8)?, range.word(32)?))
-    });
-    let [shared, private]: [Answer; 2] = answers;
-    Ok(format!("shared: {}; private: {}", shared?, private?))
+        range.map(&file, 8..16, 0)?;
+        subject.put_word(7 * PAGE, "seven")?;
+        let shrunk = range.remap(8, 8 * PAGE, 4 * PAGE, 0, None);
+        range.unmap(12..16)?;
+        let lines = range.lines()?;
+        let grown = range.remap(8, 4 * PAGE, 8 * PAGE, 0, None);
+        Ok(format!(
+            "{}, {lines}; {}, {}, {}",
+            verdict(&shrunk),
+            verdict(&grown),
+            range.lines()?,
+            range.word(15)?
+        ))
+    })
 }
 
-pub fn mremap_of_nothing_maps_shared_memory_again(subject: &Subject) -> Answer {
-    subject.put_word(0, "hello")?;
-    let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
+pub(crate) const fn mremap_that_may_not_move_is_enomem() -> Scenario {
+    row("mremap() without room and without MAYMOVE", "ENOMEM").test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
-        range.map_with(&file, 8..12, 0, sharing)?;
+        range.map(&file, 8..12, 0)?;
+        Ok(verdict(&range.remap(8, 4 * PAGE, 8 * PAGE, 0, None)))
+    })
+}
+
+pub(crate) const fn mremap_moves_to_a_fixed_place() -> Scenario {
+    row(
+        "MREMAP_FIXED 4 pages, one of them mapped",
+        "ok, one two; old place SIGSEGV SEGV_MAPERR at +0x9000",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..12, 0)?;
+        subject.put_word(PAGE, "one")?;
+        range.word(9)?;
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        let copied = range.remap(8, 0, 4 * PAGE, flags, Some(32));
-        if copied.is_err() {
-            return Ok(verdict(&copied));
+        let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
+        subject.put_word(2 * PAGE, "two")?;
+        let old = touch(range.page(0), 9 * PAGE, Access::Read)?;
+        Ok(format!(
+            "{}, {} {}; old place {old}",
+            verdict(&moved),
+            range.word(33)?,
+            range.word(34)?
+        ))
+    })
+}
+
+pub(crate) const fn mremap_grows_past_the_end() -> Scenario {
+    row(
+        "mremap() to one page more than there are, touch both",
+        "ok, SIGBUS BUS_ADRERR at +0x100000",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        in_child(|| {
+            let flags = libc::MREMAP_MAYMOVE;
+            // SAFETY: The mapping is used through the new address only, in a process of its own.
+            let start = unsafe { libc::mremap(mapping.as_ptr().cast(), SIZE, SIZE + PAGE, flags) };
+            if start == libc::MAP_FAILED {
+                return Err(last_errno().into());
+            }
+            Ok(format!(
+                "{}, {}",
+                touch(start.cast(), SIZE - 1, Access::Write)?,
+                touch(start.cast(), SIZE, Access::Write)?
+            ))
+        })
+    })
+}
+
+pub(crate) const fn mremap_keeps_private_copies() -> Scenario {
+    row(
+        "copy pages 1 and 3 of 4 privately, move, change all in the pool",
+        "new mine new mine",
+    )
+    .test(|subject| {
+        for page in 0..4 {
+            subject.put_word(page * PAGE, "old")?;
         }
-        Ok(format!("{} {}", range.word(8)?, range.word(32)?))
-    });
-    let [shared, private]: [Answer; 2] = answers;
-    Ok(format!("shared: {}; private: {}", shared?, private?))
-}
-
-pub fn growsdown_and_noreserve(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let answers = [
-        libc::MAP_SHARED | libc::MAP_GROWSDOWN,
-        libc::MAP_PRIVATE | libc::MAP_GROWSDOWN,
-        libc::MAP_SHARED | libc::MAP_NORESERVE,
-        libc::MAP_PRIVATE | libc::MAP_NORESERVE,
-        libc::MAP_SHARED | libc::MAP_STACK,
-        libc::MAP_SHARED | libc::MAP_32BIT,
-    ]
-    .map(|flags| {
-        // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-        let start = unsafe { libc::mmap(ptr::null_mut(), PAGE, RW, flags, file.as_raw_fd(), 0) };
-        if start == libc::MAP_FAILED {
-            return verdict::<()>(&Err(last_errno()));
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map_with(&file, 8..12, 0, libc::MAP_PRIVATE)?;
+        for page in [9, 11] {
+            range.put_word(page, "mine")?;
         }
-        // SAFETY: The range was mapped just now.
-        unsafe { libc::munmap(start, PAGE) };
-        "ok".into()
-    });
-    Ok(answers.join(" "))
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32))?;
+        for page in 0..4 {
+            subject.put_word(page * PAGE, "new")?;
+        }
+        let words = (32..36).map(|page| range.word(page));
+        Ok(words.collect::<Result<Vec<_>, _>>()?.join(" "))
+    })
 }
 
-pub fn overcommit_looks_at_private_mappings_only(subject: &Subject) -> Answer {
-    // More than memory and swap of any guest together.
-    let map = |builder: MappingBuilder| -> Answer {
-        let mapped = builder.len(1 << 40).map(&subject.file()?);
-        Ok(verdict(&mapped.map_err(|error| error.errno())))
-    };
-    Ok(format!(
-        "private {}, private without reserve {}, private read-only {}, shared {}",
-        map(MappingBuilder::private())?,
-        map(MappingBuilder::private().no_reserve())?,
-        map(MappingBuilder::private().protection(Protection::READ))?,
-        map(MappingBuilder::shared())?
-    ))
+pub(crate) const fn mremap_dontunmap_leaves_the_old_place() -> Scenario {
+    row(
+        "MREMAP_DONTUNMAP of a written page",
+        "shared: old mine, new mine; private: old old, new mine",
+    )
+    .test(|subject| {
+        let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
+            subject.put_word(0, "old")?;
+            let (file, range) = (subject.file()?, Range::reserve()?);
+            range.map_with(&file, 8..12, 0, sharing)?;
+            range.put_word(8, "mine")?;
+            let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+            let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
+            if moved.is_err() {
+                return Ok(verdict(&moved));
+            }
+            Ok(format!("old {}, new {}", range.word(8)?, range.word(32)?))
+        });
+        let [shared, private]: [Answer; 2] = answers;
+        Ok(format!("shared: {}; private: {}", shared?, private?))
+    })
 }
 
-pub fn a_moved_page_is_the_same_frame(subject: &Subject) -> Answer {
-    let (file, range) = (subject.file()?, Range::reserve()?);
-    range.map(&file, 8..9, 3)?;
-    range.put_word(8, "hello")?;
-    let lasting = subject.shared()?;
-    word(&lasting, 3 * PAGE)?;
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    range.remap(8, PAGE, PAGE, flags, Some(32))?;
-    range.word(32)?;
-    let (ours, theirs) = (page_table(&range.0)?[32], page_table(&lasting)?[3]);
-    let is_same = ours.is_present() && ours.frame() == theirs.frame();
-    Ok(if is_same { "same" } else { "another" }.into())
+pub(crate) const fn mremap_of_nothing_maps_shared_memory_again() -> Scenario {
+    row(
+        "mremap() with an old length of 0",
+        "shared: hello hello; private: EINVAL",
+    )
+    .test(|subject| {
+        subject.put_word(0, "hello")?;
+        let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
+            let (file, range) = (subject.file()?, Range::reserve()?);
+            range.map_with(&file, 8..12, 0, sharing)?;
+            let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+            let copied = range.remap(8, 0, 4 * PAGE, flags, Some(32));
+            if copied.is_err() {
+                return Ok(verdict(&copied));
+            }
+            Ok(format!("{} {}", range.word(8)?, range.word(32)?))
+        });
+        let [shared, private]: [Answer; 2] = answers;
+        Ok(format!("shared: {}; private: {}", shared?, private?))
+    })
 }
 
-/// Addresses that nobody else maps anything into.
+pub(crate) const fn growsdown_and_noreserve() -> Scenario {
+    row(
+        "GROWSDOWN shared, private; NORESERVE shared, private; STACK, 32BIT",
+        "EINVAL EINVAL ok ok ok ok",
+    )
+    .test(|subject| {
+        let file = subject.file()?;
+        let answers = [
+            libc::MAP_SHARED | libc::MAP_GROWSDOWN,
+            libc::MAP_PRIVATE | libc::MAP_GROWSDOWN,
+            libc::MAP_SHARED | libc::MAP_NORESERVE,
+            libc::MAP_PRIVATE | libc::MAP_NORESERVE,
+            libc::MAP_SHARED | libc::MAP_STACK,
+            libc::MAP_SHARED | libc::MAP_32BIT,
+        ]
+        .map(|flags| {
+            // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
+            let start =
+                unsafe { libc::mmap(ptr::null_mut(), PAGE, RW, flags, file.as_raw_fd(), 0) };
+            if start == libc::MAP_FAILED {
+                return verdict::<()>(&Err(last_errno()));
+            }
+            // SAFETY: The range was mapped just now.
+            unsafe { libc::munmap(start, PAGE) };
+            "ok".into()
+        });
+        Ok(answers.join(" "))
+    })
+}
+
+pub(crate) const fn overcommit_looks_at_private_mappings_only() -> Scenario {
+    row(
+        "map 1 TiB: private, with NORESERVE, read-only, shared",
+        "private ENOMEM, private without reserve ok, private read-only ok, shared ok",
+    )
+    .test(|subject| {
+        // More than memory and swap of any guest together.
+        let map = |builder: MappingBuilder| -> Answer {
+            let mapped = builder.len(1 << 40).map(&subject.file()?);
+            Ok(verdict(&mapped.map_err(|error| error.errno())))
+        };
+        Ok(format!(
+            "private {}, private without reserve {}, private read-only {}, shared {}",
+            map(MappingBuilder::private())?,
+            map(MappingBuilder::private().no_reserve())?,
+            map(MappingBuilder::private().protection(Protection::READ))?,
+            map(MappingBuilder::shared())?
+        ))
+    })
+}
+
+pub(crate) const fn a_moved_page_is_the_same_frame() -> Scenario {
+    row("move a written page, compare frames", "same").test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..9, 3)?;
+        range.put_word(8, "hello")?;
+        let lasting = subject.shared()?;
+        word(&lasting, 3 * PAGE)?;
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        range.remap(8, PAGE, PAGE, flags, Some(32))?;
+        range.word(32)?;
+        let (ours, theirs) = (page_table(&range.0)?[32], page_table(&lasting)?[3]);
+        let is_same = ours.is_present() && ours.frame() == theirs.frame();
+        Ok(if is_same { "same" } else { "another" }.into())
+    })
+}
+
+/// A reserved range of addresses.
 struct Range(Mapping);
 
 impl Range {
@@ -267,7 +363,7 @@ impl Range {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error().into());
         }
-        // SAFETY: The range was mapped just now, and nobody else knows it. Parts of it that become
+        // SAFETY: The range was mapped just now, and nothing else refers to it. Parts of it that become
         // accessible are accessed as such by the methods below.
         Ok(Self(unsafe {
             Mapping::from_raw_parts(start.cast(), RESERVED, Protection::READ_WRITE)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Many at once, on the same pages and on different ones, with every result checked.
+//! Threads and processes at once, on the same pages and on different ones.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,6 +11,7 @@ use std::thread;
 use mmap_pool::{Mapping, MappingBuilder};
 
 use crate::child::Child;
+use crate::scenario::{row, Scenario};
 use crate::subject::{Subject, PAGE, PAGES, SIZE};
 use crate::{Answer, Failure};
 
@@ -18,100 +19,148 @@ const NR_WORKERS: usize = 4;
 const NR_PAGES: usize = 64;
 const NR_ROUNDS: usize = 20;
 
-pub fn four_threads_fault_the_same_pages(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
-    summary(subject, &mapping, 0..NR_PAGES)
+pub(crate) const fn four_threads_fault_the_same_pages() -> Scenario {
+    row(
+        "4 threads count in each of 64 new pages",
+        "64 resident, every count 4",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
+        summary(subject, &mapping, 0..NR_PAGES)
+    })
 }
 
-pub fn four_threads_fault_different_pages(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    in_threads(|worker| count_in(&mapping, (worker..PAGES).step_by(NR_WORKERS)))?;
-    summary(subject, &mapping, 0..PAGES)
+pub(crate) const fn four_threads_fault_different_pages() -> Scenario {
+    row(
+        "4 threads count in 64 new pages each",
+        "256 resident, every count 1",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        in_threads(|worker| count_in(&mapping, (worker..PAGES).step_by(NR_WORKERS)))?;
+        summary(subject, &mapping, 0..PAGES)
+    })
 }
 
-pub fn four_processes_fault_the_same_pages(subject: &Subject) -> Answer {
-    in_processes_that_map(subject, |_, mapping| count_in(mapping, 0..NR_PAGES))?;
-    summary(subject, &subject.shared()?, 0..NR_PAGES)
+pub(crate) const fn four_processes_fault_the_same_pages() -> Scenario {
+    row(
+        "4 processes count in each of 64 new pages",
+        "64 resident, every count 4",
+    )
+    .test(|subject| {
+        in_processes_that_map(subject, |_, mapping| count_in(mapping, 0..NR_PAGES))?;
+        summary(subject, &subject.shared()?, 0..NR_PAGES)
+    })
 }
 
-pub fn four_processes_fault_different_pages(subject: &Subject) -> Answer {
-    in_processes_that_map(subject, |worker, mapping| {
-        count_in(mapping, (worker..PAGES).step_by(NR_WORKERS))
-    })?;
-    summary(subject, &subject.shared()?, 0..PAGES)
+pub(crate) const fn four_processes_fault_different_pages() -> Scenario {
+    row(
+        "4 processes count in 64 new pages each",
+        "256 resident, every count 1",
+    )
+    .test(|subject| {
+        in_processes_that_map(subject, |worker, mapping| {
+            count_in(mapping, (worker..PAGES).step_by(NR_WORKERS))
+        })?;
+        summary(subject, &subject.shared()?, 0..PAGES)
+    })
 }
 
-pub fn four_threads_copy_the_same_private_pages_once(subject: &Subject) -> Answer {
-    let mapping = subject.private()?;
-    in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
-    let file = subject.file()?;
-    let mut bytes = vec![0xff; NR_PAGES * PAGE];
-    file.read_exact_at(&mut bytes, 0)?;
-    let left = bytes.iter().max().copied().unwrap_or(0);
-    Ok(format!("{}, read() {left}", counts(&mapping, 0..NR_PAGES)?))
-}
-
-pub fn four_processes_copy_the_same_private_pages_apart(subject: &Subject) -> Answer {
-    let mapping = subject.private()?;
-    let mut answers = in_processes(|_| {
-        count_in(&mapping, 0..NR_PAGES)?;
-        counts(&mapping, 0..NR_PAGES)
-    })?;
-    answers.dedup();
-    let mut sum = 0;
-    for page in 0..NR_PAGES {
-        sum += mapping.atomic_u32(page * PAGE)?.load(Relaxed);
-    }
-    Ok(format!("{}, parent {sum}", answers.join("; ")))
-}
-
-pub fn mapping_and_unmapping_beside_faults_loses_nothing(subject: &Subject) -> Answer {
-    let lasting = subject.shared()?;
-    in_threads(|worker| {
-        for _ in 0..NR_ROUNDS {
-            if worker % 2 == 0 {
-                count_in(&lasting, 0..NR_PAGES)?;
-            } else {
-                count_in(&subject.shared()?, 0..NR_PAGES)?;
-            }
-        }
-        Ok(())
-    })?;
-    summary(subject, &lasting, 0..NR_PAGES)
-}
-
-pub fn readers_writers_and_mappings_at_once_lose_no_page(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    let marks = [1_u8, 2, 3, 4];
-    in_threads(|worker| {
+pub(crate) const fn four_threads_copy_the_same_private_pages_once() -> Scenario {
+    row(
+        "4 threads count in 64 pages of one private mapping",
+        "every count 4, read() 0",
+    )
+    .test(|subject| {
+        let mapping = subject.private()?;
+        in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
         let file = subject.file()?;
+        let mut bytes = vec![0xff; NR_PAGES * PAGE];
+        file.read_exact_at(&mut bytes, 0)?;
+        let left = bytes.iter().max().copied().unwrap_or(0);
+        Ok(format!("{}, read() {left}", counts(&mapping, 0..NR_PAGES)?))
+    })
+}
+
+pub(crate) const fn four_processes_copy_the_same_private_pages_apart() -> Scenario {
+    row(
+        "4 processes count in 64 inherited private pages",
+        "every count 1, parent 0",
+    )
+    .test(|subject| {
+        let mapping = subject.private()?;
+        let mut answers = in_processes(|_| {
+            count_in(&mapping, 0..NR_PAGES)?;
+            counts(&mapping, 0..NR_PAGES)
+        })?;
+        answers.dedup();
+        let mut sum = 0;
         for page in 0..NR_PAGES {
-            let at = page * PAGE + worker;
-            if worker < 2 {
-                file.write_all_at(&marks[worker..=worker], at as u64)?;
-            } else {
-                mapping.atomic_u8(at)?.store(marks[worker], Relaxed);
-            }
+            sum += mapping.atomic_u32(page * PAGE)?.load(Relaxed);
         }
-        Ok(())
-    })?;
-    let mut nr_wrong = 0;
-    for page in 0..NR_PAGES {
-        let mut seen = [0; NR_WORKERS];
-        subject
-            .file()?
-            .read_exact_at(&mut seen, (page * PAGE) as u64)?;
-        nr_wrong += usize::from(seen != marks);
-    }
-    let bytes = match nr_wrong {
-        0 => "every byte in place".into(),
-        _ => format!("{nr_wrong} pages wrong"),
-    };
-    Ok(format!(
-        "{} resident, {bytes}",
-        subject.nr_resident_pages()?
-    ))
+        Ok(format!("{}, parent {sum}", answers.join("; ")))
+    })
+}
+
+pub(crate) const fn mapping_and_unmapping_beside_faults_loses_nothing() -> Scenario {
+    row(
+        "2 threads map, count, unmap; 2 count in one mapping",
+        "64 resident, every count 80",
+    )
+    .test(|subject| {
+        let lasting = subject.shared()?;
+        in_threads(|worker| {
+            for _ in 0..NR_ROUNDS {
+                if worker % 2 == 0 {
+                    count_in(&lasting, 0..NR_PAGES)?;
+                } else {
+                    count_in(&subject.shared()?, 0..NR_PAGES)?;
+                }
+            }
+            Ok(())
+        })?;
+        summary(subject, &lasting, 0..NR_PAGES)
+    })
+}
+
+pub(crate) const fn readers_writers_and_mappings_at_once_lose_no_page() -> Scenario {
+    row(
+        "2 threads pwrite, 2 store, each its own bytes of 64 pages",
+        "64 resident, every byte in place",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        let marks = [1_u8, 2, 3, 4];
+        in_threads(|worker| {
+            let file = subject.file()?;
+            for page in 0..NR_PAGES {
+                let at = page * PAGE + worker;
+                if worker < 2 {
+                    file.write_all_at(&marks[worker..=worker], at as u64)?;
+                } else {
+                    mapping.atomic_u8(at)?.store(marks[worker], Relaxed);
+                }
+            }
+            Ok(())
+        })?;
+        let mut nr_wrong = 0;
+        for page in 0..NR_PAGES {
+            let mut seen = [0; NR_WORKERS];
+            subject
+                .file()?
+                .read_exact_at(&mut seen, (page * PAGE) as u64)?;
+            nr_wrong += usize::from(seen != marks);
+        }
+        let bytes = match nr_wrong {
+            0 => "every byte in place".into(),
+            _ => format!("{nr_wrong} pages wrong"),
+        };
+        Ok(format!(
+            "{} resident, {bytes}",
+            subject.nr_resident_pages()?
+        ))
+    })
 }
 
 /// Adds 1 to the counter of each page.
@@ -199,53 +248,71 @@ fn in_processes_that_map(
     Ok(())
 }
 
-pub fn reading_into_itself_beside_punching(subject: &Subject) -> Answer {
-    beside(subject, true, |round| {
-        let page = (round % 64 * PAGE) as u64;
-        subject.punch(page, 4 * PAGE as u64)
+pub(crate) const fn reading_into_itself_beside_punching() -> Scenario {
+    row(
+        "pread, pwrite with untouched parts of its own mapping, two threads punch",
+        "done, 0 resident, highest byte 0",
+    )
+    .test(|subject| {
+        beside(subject, true, |round| {
+            let page = (round % 64 * PAGE) as u64;
+            subject.punch(page, 4 * PAGE as u64)
+        })
     })
 }
 
-pub fn reading_into_itself_beside_resizing(subject: &Subject) -> Answer {
-    beside(subject, false, |round| {
-        let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
-        subject.resize((nr_pages * PAGE) as u64)
+pub(crate) const fn reading_into_itself_beside_resizing() -> Scenario {
+    row(
+        "the same, two threads shrink and grow",
+        "done, 0 resident, highest byte 0",
+    )
+    .test(|subject| {
+        beside(subject, false, |round| {
+            let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
+            subject.resize((nr_pages * PAGE) as u64)
+        })
     })
 }
 
-pub fn faults_beside_resizing_are_served_or_sigbus(subject: &Subject) -> Answer {
-    let mut children = Vec::new();
-    for _ in 0..2 {
-        let file = subject.file()?;
-        children.push(Child::fork(|link| {
-            crate::signal::replace_pages_that_raise_sigbus()?;
-            link.say("ready")?;
-            link.hear()?;
-            for _ in 0..NR_ROUNDS {
-                let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
-                for page in 0..PAGES {
-                    mapping.atomic_u8(page * PAGE)?.store(1, Relaxed);
+pub(crate) const fn faults_beside_resizing_are_served_or_sigbus() -> Scenario {
+    row(
+        "2 processes touch all pages, the parent shrinks and grows",
+        "done, 0 resident, highest byte 0",
+    )
+    .test(|subject| {
+        let mut children = Vec::new();
+        for _ in 0..2 {
+            let file = subject.file()?;
+            children.push(Child::fork(|link| {
+                crate::signal::replace_pages_that_raise_sigbus()?;
+                link.say("ready")?;
+                link.hear()?;
+                for _ in 0..NR_ROUNDS {
+                    let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+                    for page in 0..PAGES {
+                        mapping.atomic_u8(page * PAGE)?.store(1, Relaxed);
+                    }
                 }
-            }
-            Ok("done".into())
-        })?);
-    }
-    for child in &mut children {
-        child.link.hear()?;
-    }
-    for child in &mut children {
-        child.link.say("go")?;
-    }
-    for round in 0..20 * NR_ROUNDS {
-        let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
-        subject.resize((nr_pages * PAGE) as u64)?;
-    }
-    let mut answers = children
-        .into_iter()
-        .map(Child::finish)
-        .collect::<Result<Vec<_>, _>>()?;
-    answers.dedup();
-    nothing_left(subject, &answers.join(" "))
+                Ok("done".into())
+            })?);
+        }
+        for child in &mut children {
+            child.link.hear()?;
+        }
+        for child in &mut children {
+            child.link.say("go")?;
+        }
+        for round in 0..20 * NR_ROUNDS {
+            let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
+            subject.resize((nr_pages * PAGE) as u64)?;
+        }
+        let mut answers = children
+            .into_iter()
+            .map(Child::finish)
+            .collect::<Result<Vec<_>, _>>()?;
+        answers.dedup();
+        nothing_left(subject, &answers.join(" "))
+    })
 }
 
 /// Two threads read into and write from untouched parts of mappings of the object itself, while

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What is tried. The [`catalogue!`](crate::catalogue!) says in words what each does and must answer.
-
-#![expect(
-    missing_docs,
-    clippy::missing_errors_doc,
-    reason = "the catalogue describes each function"
-)]
+//! The scenarios, a file for each group.
+//!
+//! Each is a function that returns a [`Scenario`](crate::scenario::Scenario). Its
+//! [`row`](crate::scenario::Row) says what is tried and what the right answer is. The code that
+//! tries it follows. The [`catalogue!`](crate::catalogue!) has the names of all.
 
 pub mod advice;
 pub mod areas;

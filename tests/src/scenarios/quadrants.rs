@@ -6,31 +6,54 @@ use mmap_pool::Mapping;
 
 use crate::child::in_child;
 use crate::observe::{put_word, word};
-use crate::subject::Subject;
+use crate::scenario::Oracle::Anonymous;
+use crate::scenario::{row, Scenario};
 use crate::Answer;
 
-pub fn file_backed_shared(subject: &Subject) -> Answer {
-    Ok(format!(
-        "{}, object {}",
-        across_fork(&subject.shared()?)?,
-        subject.word(0)?
-    ))
+pub(crate) const fn file_backed_shared() -> Scenario {
+    row(
+        "MAP_SHARED on a file: fork, child writes",
+        "starts 0, child sees a, parent ends with b, object b",
+    )
+    .test(|subject| {
+        Ok(format!(
+            "{}, object {}",
+            across_fork(&subject.shared()?)?,
+            subject.word(0)?
+        ))
+    })
 }
 
-pub fn file_backed_private(subject: &Subject) -> Answer {
-    Ok(format!(
-        "{}, object {}",
-        across_fork(&subject.private()?)?,
-        subject.word(0)?
-    ))
+pub(crate) const fn file_backed_private() -> Scenario {
+    row(
+        "MAP_PRIVATE on a file: fork, child writes",
+        "starts 0, child sees a, parent ends with a, object 0",
+    )
+    .test(|subject| {
+        Ok(format!(
+            "{}, object {}",
+            across_fork(&subject.private()?)?,
+            subject.word(0)?
+        ))
+    })
 }
 
-pub fn as_anonymous_shared(subject: &Subject) -> Answer {
-    across_fork(&subject.shared()?)
+pub(crate) const fn as_anonymous_shared() -> Scenario {
+    row(
+        "MAP_SHARED without a file: fork, child writes",
+        "starts 0, child sees a, parent ends with b",
+    )
+    .beside(Anonymous)
+    .test(|subject| across_fork(&subject.shared()?))
 }
 
-pub fn as_anonymous_private(subject: &Subject) -> Answer {
-    across_fork(&subject.private()?)
+pub(crate) const fn as_anonymous_private() -> Scenario {
+    row(
+        "MAP_PRIVATE without a file: fork, child writes",
+        "starts 0, child sees a, parent ends with a",
+    )
+    .beside(Anonymous)
+    .test(|subject| across_fork(&subject.private()?))
 }
 
 fn across_fork(mapping: &Mapping) -> Answer {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Which signal an access raises that cannot be served, with its code and address.
+//! Signals of accesses that fail, with their code and address.
 
 use std::fs::File;
 use std::ptr;
@@ -10,125 +10,211 @@ use rustix::mm::{mmap, mmap_anonymous, munmap, MapFlags, ProtFlags};
 
 use crate::child::in_child;
 use crate::observe::{put_word, symbol, verdict};
+use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
 use crate::subject::{Subject, PAGE, SIZE};
 use crate::{Answer, Failure};
 
-pub fn reading_past_the_end_is_sigbus(subject: &Subject) -> Answer {
-    past_the_end(subject, MappingBuilder::shared(), Access::Read)
+pub(crate) const fn reading_past_the_end_is_sigbus() -> Scenario {
+    row(
+        "map longer than the object, read past its end",
+        "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
+    )
+    .test(|subject| past_the_end(subject, MappingBuilder::shared(), Access::Read))
 }
 
-pub fn writing_past_the_end_is_sigbus(subject: &Subject) -> Answer {
-    past_the_end(subject, MappingBuilder::shared(), Access::Write)
+pub(crate) const fn writing_past_the_end_is_sigbus() -> Scenario {
+    row(
+        "the same, write",
+        "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
+    )
+    .test(|subject| past_the_end(subject, MappingBuilder::shared(), Access::Write))
 }
 
-pub fn reading_privately_past_the_end_is_sigbus(subject: &Subject) -> Answer {
-    past_the_end(subject, MappingBuilder::private(), Access::Read)
+pub(crate) const fn reading_privately_past_the_end_is_sigbus() -> Scenario {
+    row(
+        "the same, MAP_PRIVATE, read",
+        "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
+    )
+    .test(|subject| past_the_end(subject, MappingBuilder::private(), Access::Read))
 }
 
-pub fn writing_privately_past_the_end_is_sigbus(subject: &Subject) -> Answer {
-    past_the_end(subject, MappingBuilder::private(), Access::Write)
+pub(crate) const fn writing_privately_past_the_end_is_sigbus() -> Scenario {
+    row(
+        "the same, MAP_PRIVATE, write",
+        "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
+    )
+    .test(|subject| past_the_end(subject, MappingBuilder::private(), Access::Write))
 }
 
-pub fn a_mapping_that_starts_past_the_end_is_sigbus(subject: &Subject) -> Answer {
-    let offset = (SIZE + 4 * PAGE) as u64;
-    let mapping = MappingBuilder::shared()
-        .offset(offset)
-        .len(PAGE)
-        .map(&subject.file()?)?;
-    touch(mapping.as_ptr(), 0, Access::Read)
-}
-
-pub fn a_fault_past_the_end_allocates_nothing(subject: &Subject) -> Answer {
-    let mapping = too_long(subject, MappingBuilder::shared())?;
-    let signal = touch(mapping.as_ptr(), SIZE, Access::Write)?;
-    Ok(format!(
-        "{signal}, {} resident",
-        subject.nr_resident_pages()?
-    ))
-}
-
-pub fn populating_past_the_end_is_no_error(subject: &Subject) -> Answer {
-    let mapped = too_long(subject, MappingBuilder::shared().populate());
-    let verdict = if mapped.is_ok() { "ok" } else { "an error" };
-    Ok(format!(
-        "{verdict}, {} resident",
-        subject.nr_resident_pages()?
-    ))
-}
-
-pub fn mlock_past_the_end_is_enomem(subject: &Subject) -> Answer {
-    let mapping = too_long(subject, MappingBuilder::shared())?;
-    Ok(mapping
-        .lock()
-        .map_or_else(|error| symbol(error.errno()), |()| "ok".into()))
-}
-
-pub fn system_calls_past_the_end_are_efault(subject: &Subject) -> Answer {
-    let mapping = too_long(subject, MappingBuilder::shared())?;
-    let buffer = mapping.as_ptr().wrapping_add(SIZE);
-    let pipe = rustix::pipe::pipe()?;
-    rustix::io::write(&pipe.1, b"something to read")?;
-    let written = crate::scenarios::io::raw_pwrite(&*subject.file()?, buffer, 8, 0);
-    let read = crate::scenarios::io::raw_read(&pipe.0, buffer, 8);
-    Ok(format!("{} {}", verdict(&written), verdict(&read)))
-}
-
-pub fn touching_outside_the_mapping_is_maperr(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    // In a process of its own, where nobody else maps anything into the gap.
-    in_child(|| {
-        let mapping = before_a_gap(&file)?;
-        let read = touch(mapping.as_ptr(), SIZE, Access::Read)?;
-        let written = touch(mapping.as_ptr(), SIZE + PAGE - 1, Access::Write)?;
-        Ok(format!("{read}, {written}"))
+pub(crate) const fn a_mapping_that_starts_past_the_end_is_sigbus() -> Scenario {
+    row(
+        "offset = 4 pages past the end, read",
+        "SIGBUS BUS_ADRERR at +0x0",
+    )
+    .test(|subject| {
+        let offset = (SIZE + 4 * PAGE) as u64;
+        let mapping = MappingBuilder::shared()
+            .offset(offset)
+            .len(PAGE)
+            .map(&subject.file()?)?;
+        touch(mapping.as_ptr(), 0, Access::Read)
     })
 }
 
-pub fn touching_unmapped_pages_is_maperr(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    let page = |number| mapping.as_ptr().wrapping_add(number * PAGE);
-    put_word(&mapping, 3 * PAGE, "there")?;
-    in_child(|| {
-        // SAFETY: The page belongs to `mapping`, and this process ends before that does.
-        unsafe { munmap(page(3).cast(), PAGE) }?;
-        let touched = [2, 3, 4].map(|number| touch(mapping.as_ptr(), number * PAGE, Access::Write));
-        let [before, inside, after] = touched;
-        Ok(format!("{}, {}, {}", before?, inside?, after?))
+pub(crate) const fn a_fault_past_the_end_allocates_nothing() -> Scenario {
+    row(
+        "SIGBUS in a child, then count pages",
+        "SIGBUS BUS_ADRERR at +0x100000, 0 resident",
+    )
+    .test(|subject| {
+        let mapping = too_long(subject, MappingBuilder::shared())?;
+        let signal = touch(mapping.as_ptr(), SIZE, Access::Write)?;
+        Ok(format!(
+            "{signal}, {} resident",
+            subject.nr_resident_pages()?
+        ))
     })
 }
 
-pub fn writing_a_read_only_mapping_is_accerr(subject: &Subject) -> Answer {
-    let mapping = subject.map(MappingBuilder::shared().protection(Protection::READ))?;
-    read_and_write(&mapping)
+pub(crate) const fn populating_past_the_end_is_no_error() -> Scenario {
+    row(
+        "MAP_POPULATE 4 pages more than there are",
+        "ok, 256 resident",
+    )
+    .test(|subject| {
+        let mapped = too_long(subject, MappingBuilder::shared().populate());
+        let verdict = if mapped.is_ok() { "ok" } else { "an error" };
+        Ok(format!(
+            "{verdict}, {} resident",
+            subject.nr_resident_pages()?
+        ))
+    })
 }
 
-pub fn touching_a_closed_mapping_is_accerr(subject: &Subject) -> Answer {
-    let mapping = subject.map(MappingBuilder::shared().protection(Protection::NONE))?;
-    read_and_write(&mapping)
+pub(crate) const fn mlock_past_the_end_is_enomem() -> Scenario {
+    row("mlock() 4 pages more than there are", "ENOMEM").test(|subject| {
+        let mapping = too_long(subject, MappingBuilder::shared())?;
+        Ok(mapping
+            .lock()
+            .map_or_else(|error| symbol(error.errno()), |()| "ok".into()))
+    })
 }
 
-pub fn executing_data_is_accerr(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    put_word(&mapping, PAGE + 8, "data")?;
-    touch(mapping.as_ptr(), PAGE + 8, Access::Execute)
+pub(crate) const fn system_calls_past_the_end_are_efault() -> Scenario {
+    row(
+        "write(2) and read(2) a buffer past the end",
+        "EFAULT EFAULT",
+    )
+    .test(|subject| {
+        let mapping = too_long(subject, MappingBuilder::shared())?;
+        let buffer = mapping.as_ptr().wrapping_add(SIZE);
+        let pipe = rustix::pipe::pipe()?;
+        rustix::io::write(&pipe.1, b"something to read")?;
+        let written = crate::scenarios::io::raw_pwrite(&*subject.file()?, buffer, 8, 0);
+        let read = crate::scenarios::io::raw_read(&pipe.0, buffer, 8);
+        Ok(format!("{} {}", verdict(&written), verdict(&read)))
+    })
 }
 
-pub fn protection_taken_away_is_accerr(subject: &Subject) -> Answer {
-    let mut mapping = subject.shared()?;
-    let before = touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?;
-    put_word(&mapping, 2 * PAGE, "mapped")?;
-    mapping.protect(Protection::READ)?;
-    let after = touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?;
-    Ok(format!("{before}, then {after}"))
+pub(crate) const fn touching_outside_the_mapping_is_maperr() -> Scenario {
+    row(
+        "read, write just after a mapping's end",
+        "SIGSEGV SEGV_MAPERR at +0x100000, SIGSEGV SEGV_MAPERR at +0x100fff",
+    )
+    .test(|subject| {
+        let file = subject.file()?;
+        // In a process of its own, where nothing else is mapped into the gap.
+        in_child(|| {
+            let mapping = before_a_gap(&file)?;
+            let read = touch(mapping.as_ptr(), SIZE, Access::Read)?;
+            let written = touch(mapping.as_ptr(), SIZE + PAGE - 1, Access::Write)?;
+            Ok(format!("{read}, {written}"))
+        })
+    })
 }
 
-pub fn protection_wins_over_the_end(subject: &Subject) -> Answer {
-    let mapping = too_long(
-        subject,
-        MappingBuilder::shared().protection(Protection::READ),
-    )?;
-    touch(mapping.as_ptr(), SIZE, Access::Write)
+pub(crate) const fn touching_unmapped_pages_is_maperr() -> Scenario {
+    row(
+        "unmap page 3 of 8, touch pages 2, 3, 4",
+        "ok, SIGSEGV SEGV_MAPERR at +0x3000, ok",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        let page = |number| mapping.as_ptr().wrapping_add(number * PAGE);
+        put_word(&mapping, 3 * PAGE, "there")?;
+        in_child(|| {
+            // SAFETY: The page belongs to `mapping`, and this process ends before that does.
+            unsafe { munmap(page(3).cast(), PAGE) }?;
+            let touched =
+                [2, 3, 4].map(|number| touch(mapping.as_ptr(), number * PAGE, Access::Write));
+            let [before, inside, after] = touched;
+            Ok(format!("{}, {}, {}", before?, inside?, after?))
+        })
+    })
+}
+
+pub(crate) const fn writing_a_read_only_mapping_is_accerr() -> Scenario {
+    row(
+        "PROT_READ: read, write",
+        "ok, SIGSEGV SEGV_ACCERR at +0x1008",
+    )
+    .test(|subject| {
+        let mapping = subject.map(MappingBuilder::shared().protection(Protection::READ))?;
+        read_and_write(&mapping)
+    })
+}
+
+pub(crate) const fn touching_a_closed_mapping_is_accerr() -> Scenario {
+    row(
+        "PROT_NONE: read, write",
+        "SIGSEGV SEGV_ACCERR at +0x1008, SIGSEGV SEGV_ACCERR at +0x1008",
+    )
+    .test(|subject| {
+        let mapping = subject.map(MappingBuilder::shared().protection(Protection::NONE))?;
+        read_and_write(&mapping)
+    })
+}
+
+pub(crate) const fn executing_data_is_accerr() -> Scenario {
+    row(
+        "rw-: call it as a function",
+        "SIGSEGV SEGV_ACCERR at +0x1008",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        put_word(&mapping, PAGE + 8, "data")?;
+        touch(mapping.as_ptr(), PAGE + 8, Access::Execute)
+    })
+}
+
+pub(crate) const fn protection_taken_away_is_accerr() -> Scenario {
+    row(
+        "write, mprotect(PROT_READ), write again",
+        "ok, then SIGSEGV SEGV_ACCERR at +0x2000",
+    )
+    .test(|subject| {
+        let mut mapping = subject.shared()?;
+        let before = touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?;
+        put_word(&mapping, 2 * PAGE, "mapped")?;
+        mapping.protect(Protection::READ)?;
+        let after = touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?;
+        Ok(format!("{before}, then {after}"))
+    })
+}
+
+pub(crate) const fn protection_wins_over_the_end() -> Scenario {
+    row(
+        "PROT_READ, write past the object's end",
+        "SIGSEGV SEGV_ACCERR at +0x100000",
+    )
+    .test(|subject| {
+        let mapping = too_long(
+            subject,
+            MappingBuilder::shared().protection(Protection::READ),
+        )?;
+        touch(mapping.as_ptr(), SIZE, Access::Write)
+    })
 }
 
 fn past_the_end(subject: &Subject, builder: MappingBuilder, access: Access) -> Answer {
@@ -138,7 +224,7 @@ fn past_the_end(subject: &Subject, builder: MappingBuilder, access: Access) -> A
     Ok(format!("last byte {last}; {next}"))
 }
 
-/// A mapping of 4 pages more than there are.
+/// A mapping of 4 pages more than the object has.
 fn too_long(subject: &Subject, builder: MappingBuilder) -> Result<Mapping, Failure> {
     Ok(builder.len(SIZE + 4 * PAGE).map(&subject.file()?)?)
 }
@@ -151,7 +237,7 @@ fn read_and_write(mapping: &Mapping) -> Answer {
     ))
 }
 
-/// A shared mapping of the whole object, after which nothing is mapped for a page at least.
+/// A shared mapping of the whole object, with an unmapped page after it.
 ///
 /// The range is reserved first, so that its neighbour is known; only the gap is given back.
 fn before_a_gap(file: &File) -> Result<Mapping, Failure> {
@@ -164,6 +250,6 @@ fn before_a_gap(file: &File) -> Result<Mapping, Failure> {
     unsafe { mmap(start, SIZE, protection, flags, file, 0) }?;
     // SAFETY: The rest of that range.
     unsafe { munmap(start.wrapping_byte_add(SIZE), PAGE) }?;
-    // SAFETY: These bytes were mapped just now, with this protection, and nobody else knows them.
+    // SAFETY: These bytes were mapped just now, with this protection, and nothing else refers to them.
     Ok(unsafe { Mapping::from_raw_parts(start.cast(), SIZE, Protection::READ_WRITE) })
 }

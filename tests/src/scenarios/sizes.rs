@@ -13,451 +13,662 @@ use rustix::mm::{madvise, Advice};
 
 use crate::child::in_child;
 use crate::observe::{checked, count, list, mincore, put_word, verdict, word};
+use crate::scenario::Who::{Created, Node};
+use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{Subject, PAGE, SIZE};
-use crate::{Answer, Failure};
+use crate::subject::{PAGE, SIZE};
+use crate::Failure;
 
 const FOUR: u64 = 4 * PAGE as u64;
 const END: u64 = SIZE as u64;
 
-pub fn fstat_tells_kind_size_links_and_blocks(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let before = file.metadata()?;
-    file.write_all_at(b"a page", 0)?;
-    let after = file.metadata()?;
-    let kind = if before.file_type().is_file() {
-        "regular"
-    } else if before.file_type().is_char_device() {
-        "device"
-    } else {
-        "something else"
-    };
-    Ok(format!(
-        "{kind}, {} bytes, {} links, {} blocks, then {}",
-        before.len(),
-        before.nlink(),
-        before.blocks(),
-        after.blocks()
-    ))
-}
-
-pub fn growing_makes_a_longer_mapping_valid(subject: &Subject) -> Answer {
-    let mapping = MappingBuilder::shared()
-        .len(2 * SIZE)
-        .map(&subject.file()?)?;
-    let before = touch(mapping.as_ptr(), SIZE, Access::Read)?;
-    let grown = verdict(&subject.resize(2 * END));
-    Ok(format!(
-        "{before}; {grown}, {} bytes, then {} {}",
-        subject.size_bytes()?,
-        touch(mapping.as_ptr(), SIZE, Access::Read)?,
-        word(&mapping, 2 * SIZE - 8)?
-    ))
-}
-
-pub fn shrinking_takes_pages_and_mappings_away(subject: &Subject) -> Answer {
-    let mapping = subject.map(MappingBuilder::shared().populate())?;
-    let shrunk = verdict(&subject.resize(FOUR));
-    Ok(format!(
-        "{shrunk}, {} resident; {}, {}",
-        subject.nr_resident_pages()?,
-        touch(mapping.as_ptr(), 4 * PAGE - 1, Access::Write)?,
-        touch(mapping.as_ptr(), 4 * PAGE, Access::Read)?
-    ))
-}
-
-pub fn growing_again_shows_zeros(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    put_word(&mapping, 0, "kept")?;
-    put_word(&mapping, 10 * PAGE, "old")?;
-    subject.resize(FOUR)?;
-    subject.resize(END)?;
-    Ok(format!(
-        "{}, {}, read() {}",
-        word(&mapping, 0)?,
-        word(&mapping, 10 * PAGE)?,
-        subject.word(10 * PAGE)?
-    ))
-}
-
-pub fn the_rest_of_a_shortened_page_is_zeroed(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    put_word(&mapping, PAGE, "kept")?;
-    put_word(&mapping, PAGE + 1024, "old")?;
-    if let Err(errno) = subject.resize(PAGE as u64 + 1024) {
-        return Ok(verdict::<()>(&Err(errno)));
-    }
-    let inside = word(&mapping, PAGE + 1024)?;
-    subject.resize(END)?;
-    Ok(format!(
-        "{}, {inside}, then {}",
-        word(&mapping, PAGE)?,
-        word(&mapping, PAGE + 1024)?
-    ))
-}
-
-pub fn the_last_page_is_there_to_its_end(subject: &Subject) -> Answer {
-    if let Err(errno) = subject.resize(5000) {
-        return Ok(verdict::<()>(&Err(errno)));
-    }
-    let mapping = subject.shared()?;
-    Ok(format!(
-        "{}, {}, {}",
-        touch(mapping.as_ptr(), 4999, Access::Write)?,
-        touch(mapping.as_ptr(), 2 * PAGE - 1, Access::Write)?,
-        touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?
-    ))
-}
-
-pub fn shrinking_takes_private_copies_too(subject: &Subject) -> Answer {
-    let private = subject.private()?;
-    put_word(&private, 0, "kept")?;
-    put_word(&private, 10 * PAGE, "mine")?;
-    subject.resize(FOUR)?;
-    let after = touch(private.as_ptr(), 10 * PAGE, Access::Read)?;
-    subject.resize(END)?;
-    Ok(format!(
-        "{after}; grown again: {} {}",
-        word(&private, 0)?,
-        word(&private, 10 * PAGE)?
-    ))
-}
-
-pub fn punching_spares_private_copies(subject: &Subject) -> Answer {
-    for page in [1, 2] {
-        subject.put_word(page * PAGE, "old")?;
-    }
-    let private = subject.private()?;
-    put_word(&private, PAGE, "mine")?;
-    word(&private, 2 * PAGE)?;
-    subject.punch(0, FOUR)?;
-    Ok(format!(
-        "copy {}, other page {}, read() {}",
-        word(&private, PAGE)?,
-        word(&private, 2 * PAGE)?,
-        subject.word(PAGE)?
-    ))
-}
-
-pub fn punching_under_a_fork_spares_both_copies(subject: &Subject) -> Answer {
-    let private = subject.private()?;
-    put_word(&private, PAGE, "mine")?;
-    let theirs = in_child(|| {
-        subject.punch(0, FOUR)?;
-        let found = word(&private, PAGE)?;
-        put_word(&private, PAGE, "child")?;
-        subject.punch(0, FOUR)?;
-        Ok(format!("{found} {}", word(&private, PAGE)?))
-    })?;
-    Ok(format!("child {theirs}, parent {}", word(&private, PAGE)?))
-}
-
-pub fn a_private_mapping_of_a_hole_reads_zeros(subject: &Subject) -> Answer {
-    subject.put_word(PAGE, "old")?;
-    subject.punch(0, END)?;
-    let private = subject.private()?;
-    let before = word(&private, PAGE)?;
-    put_word(&private, PAGE, "mine")?;
-    Ok(format!(
-        "{before}, then {}; read() {}",
-        word(&private, PAGE)?,
-        subject.word(PAGE)?
-    ))
-}
-
-pub fn a_mapping_sees_a_hole_at_once(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    put_word(&mapping, 3 * PAGE, "old")?;
-    put_word(&mapping, 4 * PAGE, "kept")?;
-    let punched = verdict(&subject.punch(3 * PAGE as u64, PAGE as u64));
-    let resident = subject.nr_resident_pages()?;
-    let in_memory = list(&mincore(&mapping)?);
-    Ok(format!(
-        "{punched}, {resident} resident, mincore {in_memory}, {} {}",
-        word(&mapping, 3 * PAGE)?,
-        word(&mapping, 4 * PAGE)?
-    ))
-}
-
-pub fn a_hole_may_begin_and_end_within_a_page(subject: &Subject) -> Answer {
-    subject.file()?.write_all_at(&[7; 4 * PAGE], 0)?;
-    let punched = verdict(&subject.punch(100, 2 * PAGE as u64));
-    let mut bytes = vec![0xff; 4 * PAGE];
-    subject.file()?.read_exact_at(&mut bytes, 0)?;
-    let mut expected = vec![7; 4 * PAGE];
-    expected[100..100 + 2 * PAGE].fill(0);
-    let bytes = if bytes == expected { "right" } else { "wrong" };
-    Ok(format!(
-        "{punched}, {} resident, bytes {bytes}",
-        subject.nr_resident_pages()?
-    ))
-}
-
-pub fn punching_everything_frees_everything(subject: &Subject) -> Answer {
-    let mapping = subject.map(MappingBuilder::shared().populate())?;
-    let before = subject.nr_resident_pages()?;
-    let punched = verdict(&subject.punch(0, END));
-    Ok(format!(
-        "{before} resident, {punched}, {}; mapping {}",
-        subject.nr_resident_pages()?,
-        word(&mapping, 0)?
-    ))
-}
-
-pub fn fallocate_allocates_and_grows(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let inside = fallocate(&file, FallocateFlags::empty(), 0, FOUR);
-    let first = format!(
-        "{} {} resident",
-        verdict(&inside),
-        subject.nr_resident_pages()?
-    );
-    let past = fallocate(&file, FallocateFlags::empty(), END, 100);
-    Ok(format!(
-        "{first}, {} {} resident, {} bytes",
-        verdict(&past),
-        subject.nr_resident_pages()?,
-        subject.size_bytes()?
-    ))
-}
-
-pub fn fallocate_can_keep_the_size(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let past = fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR);
-    Ok(format!(
-        "{}, {} resident, {} bytes",
-        verdict(&past),
-        subject.nr_resident_pages()?,
-        subject.size_bytes()?
-    ))
-}
-
-pub fn fallocate_modes(subject: &Subject) -> Answer {
-    const KEEP: FallocateFlags = FallocateFlags::KEEP_SIZE;
-    let file = subject.file()?;
-    let modes = [
-        FallocateFlags::PUNCH_HOLE,
-        FallocateFlags::PUNCH_HOLE | KEEP,
-        FallocateFlags::ZERO_RANGE,
-        FallocateFlags::ZERO_RANGE | KEEP,
-        FallocateFlags::COLLAPSE_RANGE,
-        FallocateFlags::INSERT_RANGE,
-        FallocateFlags::UNSHARE_RANGE,
-        FallocateFlags::from_bits_retain(0x1000),
-    ];
-    let answers = modes.map(|mode| verdict(&fallocate(&file, mode, 0, FOUR)));
-    Ok(answers.join(" "))
-}
-
-pub fn a_zeroed_range_is_allocated_and_reads_zeros(subject: &Subject) -> Answer {
-    let mapping = subject.shared()?;
-    put_word(&mapping, PAGE, "old")?;
-    let zeroed = fallocate(subject.file()?, FallocateFlags::ZERO_RANGE, 0, FOUR);
-    Ok(format!(
-        "{}, {} resident, {}",
-        verdict(&zeroed),
-        subject.nr_resident_pages()?,
-        word(&mapping, PAGE)?
-    ))
-}
-
-pub fn fallocate_refuses_what_no_file_has(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let calls = [(0, 0), (-1, 1), (0, -1), (i64::MAX, 1), (1, i64::MAX)].map(|(offset, len)| {
-        // SAFETY: A call without pointers.
-        let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, offset, len) };
-        verdict(&checked(result))
-    });
-    let read_only = subject.open(OFlags::RDONLY)?;
-    let denied = fallocate(&read_only, FallocateFlags::empty(), 0, FOUR);
-    Ok(format!(
-        "{}; O_RDONLY {}",
-        calls.join(" "),
-        verdict(&denied)
-    ))
-}
-
-pub fn madv_remove_makes_a_hole(subject: &Subject) -> Answer {
-    let (shared, private) = (subject.shared()?, subject.private()?);
-    put_word(&shared, 3 * PAGE, "old")?;
-    let remove = |start: *mut u8| {
-        // SAFETY: The page is a mapping's own, and others may change its bytes too.
-        verdict(&unsafe {
-            madvise(
-                start.wrapping_add(3 * PAGE).cast(),
-                PAGE,
-                Advice::LinuxRemove,
-            )
-        })
-    };
-    let (of_private, of_shared) = (remove(private.as_ptr()), remove(shared.as_ptr()));
-    let resident = subject.nr_resident_pages()?;
-    Ok(format!(
-        "private {of_private}, shared {of_shared}, {resident} resident, {}",
-        word(&shared, 3 * PAGE)?
-    ))
-}
-
-pub fn ftruncate_itself(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let mut answers = Vec::new();
-    for size in [FOUR, 5000, 0, END, i64::MAX.unsigned_abs()] {
-        answers.push(verdict(&ftruncate(&file, size)));
-    }
-    // SAFETY: A call without pointers.
-    answers.push(verdict(&checked(unsafe {
-        libc::ftruncate(file.as_raw_fd(), -1)
-    })));
-    let read_only = ftruncate(subject.open(OFlags::RDONLY)?, FOUR);
-    Ok(format!(
-        "{}; O_RDONLY {}",
-        answers.join(" "),
-        verdict(&read_only)
-    ))
-}
-
-pub fn opening_with_o_trunc(subject: &Subject) -> Answer {
-    subject.put_word(0, "old")?;
-    drop(subject.open(OFlags::RDWR | OFlags::TRUNC)?);
-    Ok(format!(
-        "{} bytes, {} resident",
-        subject.size_bytes()?,
-        subject.nr_resident_pages()?
-    ))
-}
-
-pub fn seeking_data_and_holes(subject: &Subject) -> Answer {
-    for page in [2, 3, 7] {
-        subject.put_word(page * PAGE, "data")?;
-    }
-    let file = subject.file()?;
-    let at = |page: usize| (page * PAGE) as u64;
-    let data = [0, at(2), at(3) + 5, at(4), at(7) + 1, at(8)]
-        .map(|offset| count(&seek(&file, SeekFrom::Data(offset))));
-    let holes = [0, at(2), at(3) + 5, at(4) + 9, at(7), END - 1]
-        .map(|offset| count(&seek(&file, SeekFrom::Hole(offset))));
-    Ok(format!(
-        "data {}; holes {}",
-        data.join(" "),
-        holes.join(" ")
-    ))
-}
-
-pub fn seeking_holes_in_a_full_object_and_past_it(subject: &Subject) -> Answer {
-    subject.file()?.write_all_at(&vec![1; SIZE], 0)?;
-    let file = subject.file()?;
-    let data = [END - 1, END, END + 1, 1 << 62].map(|at| count(&seek(&file, SeekFrom::Data(at))));
-    let holes = [0, END - 1, END, 1 << 62].map(|at| count(&seek(&file, SeekFrom::Hole(at))));
-    Ok(format!(
-        "data {}; holes {}",
-        data.join(" "),
-        holes.join(" ")
-    ))
-}
-
-pub fn seeking_data_within_a_short_last_page(subject: &Subject) -> Answer {
-    if let Err(errno) = subject.resize(5000) {
-        return Ok(verdict::<()>(&Err(errno)));
-    }
-    subject.put_word(4096, "data")?;
-    let file = subject.file()?;
-    let answers = [
-        seek(&file, SeekFrom::Data(0)),
-        seek(&file, SeekFrom::Hole(4096)),
-        seek(&file, SeekFrom::Hole(4999)),
-        seek(&file, SeekFrom::Data(5000)),
-    ];
-    Ok(answers.map(|answer| count(&answer)).join(" "))
-}
-
-pub fn writing_far_past_the_end_leaves_a_hole(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let written = pwrite(&file, b"far", 4 * END);
-    let mapping = MappingBuilder::shared().len(5 * SIZE).map(&file)?;
-    let between = touch(mapping.as_ptr(), 2 * SIZE, Access::Read)?;
-    Ok(format!(
-        "{}, {} bytes, {between}",
-        count(&written),
-        subject.size_bytes()?
-    ))
-}
-
-pub fn o_append_writes_at_the_end(subject: &Subject) -> Answer {
-    let file = subject.open(OFlags::RDWR | OFlags::APPEND)?;
-    let written = pwrite(&file, b"appended", 0);
-    Ok(format!(
-        "{}, {} bytes, start {}",
-        count(&written),
-        subject.size_bytes()?,
-        subject.word(0)?
-    ))
-}
-
-pub fn rlimit_fsize_bounds_writes(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    in_child(|| {
-        limit_file_size(FOUR)?;
-        let across = pwrite(&file, b"12345678", FOUR - 4);
-        let past = pwrite(&file, b"12345678", FOUR);
-        Ok(format!("{} {}", count(&across), count(&past)))
-    })
-}
-
-pub fn rlimit_fsize_bounds_growth(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    in_child(|| {
-        limit_file_size(END)?;
-        let truncated = ftruncate(&file, END + 1);
-        let allocated = fallocate(&file, FallocateFlags::empty(), END, 1);
-        let shrunk = ftruncate(&file, FOUR);
+pub(crate) const fn fstat_tells_kind_size_links_and_blocks() -> Scenario {
+    row(
+        "fstat() before and after writing one page",
+        "regular, 1048576 bytes, 0 links, 0 blocks, then 8",
+    )
+    .but(Node, "device, 0 bytes, 1 links, 0 blocks, then 0")
+    .test(|subject| {
+        let file = subject.file()?;
+        let before = file.metadata()?;
+        file.write_all_at(b"a page", 0)?;
+        let after = file.metadata()?;
+        let kind = if before.file_type().is_file() {
+            "regular"
+        } else if before.file_type().is_char_device() {
+            "device"
+        } else {
+            "something else"
+        };
         Ok(format!(
-            "{} {} {}",
-            verdict(&truncated),
-            verdict(&allocated),
-            verdict(&shrunk)
+            "{kind}, {} bytes, {} links, {} blocks, then {}",
+            before.len(),
+            before.nlink(),
+            before.blocks(),
+            after.blocks()
         ))
     })
 }
 
-pub fn rlimit_fsize_bounds_every_fallocate(subject: &Subject) -> Answer {
-    subject.put_word(0, "kept")?;
-    let file = subject.file()?;
-    let answers = in_child(|| {
-        limit_file_size(END)?;
-        let allocate = |flags, offset, len| verdict(&fallocate(&file, flags, offset, len));
-        let none = FallocateFlags::empty();
-        let first = [
-            allocate(none, 0, FOUR),
-            allocate(none, END - 1, 2),
-            allocate(FallocateFlags::KEEP_SIZE, END, 1),
-            allocate(FallocateFlags::ZERO_RANGE, 0, END + 1),
-        ];
-        subject.seal(Seals::GROW)?;
-        Ok(format!("{}; {}", first.join(" "), allocate(none, END, 1)))
-    })?;
-    Ok(format!(
-        "{answers}; {} resident, {}",
-        subject.nr_resident_pages()?,
-        subject.word(0)?
-    ))
+pub(crate) const fn growing_makes_a_longer_mapping_valid() -> Scenario {
+    row(
+        "map twice the size, touch past the end, grow, touch again",
+        "SIGBUS BUS_ADRERR at +0x100000; ok, 2097152 bytes, then ok 0",
+    )
+    .test(|subject| {
+        let mapping = MappingBuilder::shared()
+            .len(2 * SIZE)
+            .map(&subject.file()?)?;
+        let before = touch(mapping.as_ptr(), SIZE, Access::Read)?;
+        let grown = verdict(&subject.resize(2 * END));
+        Ok(format!(
+            "{before}; {grown}, {} bytes, then {} {}",
+            subject.size_bytes()?,
+            touch(mapping.as_ptr(), SIZE, Access::Read)?,
+            word(&mapping, 2 * SIZE - 8)?
+        ))
+    })
 }
 
-pub fn fallocate_changes_the_times(subject: &Subject) -> Answer {
-    let file = subject.file()?;
-    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    let times_of = |call: &dyn Fn() -> Result<(), Errno>| {
-        file.set_modified(long_ago)?;
-        let answer = verdict(&call());
-        let is_kept = file.metadata()?.modified()? == long_ago;
-        let times = if is_kept { "kept" } else { "changed" };
-        Ok::<_, Failure>(format!("{answer} {times}"))
-    };
-    let inside = times_of(&|| fallocate(&file, FallocateFlags::empty(), 0, FOUR))?;
-    let past = times_of(&|| fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR))?;
-    let punched = times_of(&|| subject.punch(0, FOUR))?;
-    subject.seal(Seals::GROW)?;
-    let refused = times_of(&|| fallocate(&file, FallocateFlags::empty(), END, 1))?;
-    Ok(format!("{inside}, {past}, {punched}; {refused}"))
+pub(crate) const fn shrinking_takes_pages_and_mappings_away() -> Scenario {
+    row(
+        "fill 256 pages, shrink to 4, touch pages 3 and 4",
+        "ok, 4 resident; ok, SIGBUS BUS_ADRERR at +0x4000",
+    )
+    .test(|subject| {
+        let mapping = subject.map(MappingBuilder::shared().populate())?;
+        let shrunk = verdict(&subject.resize(FOUR));
+        Ok(format!(
+            "{shrunk}, {} resident; {}, {}",
+            subject.nr_resident_pages()?,
+            touch(mapping.as_ptr(), 4 * PAGE - 1, Access::Write)?,
+            touch(mapping.as_ptr(), 4 * PAGE, Access::Read)?
+        ))
+    })
+}
+
+pub(crate) const fn growing_again_shows_zeros() -> Scenario {
+    row(
+        "write pages 0 and 10, shrink to 4, grow",
+        "kept, 0, read() 0",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        put_word(&mapping, 0, "kept")?;
+        put_word(&mapping, 10 * PAGE, "old")?;
+        subject.resize(FOUR)?;
+        subject.resize(END)?;
+        Ok(format!(
+            "{}, {}, read() {}",
+            word(&mapping, 0)?,
+            word(&mapping, 10 * PAGE)?,
+            subject.word(10 * PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn the_rest_of_a_shortened_page_is_zeroed() -> Scenario {
+    row(
+        "write within a page, shrink to just before it, grow",
+        "kept, 0, then 0",
+    )
+    .but(Node, "EINVAL")
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        put_word(&mapping, PAGE, "kept")?;
+        put_word(&mapping, PAGE + 1024, "old")?;
+        if let Err(errno) = subject.resize(PAGE as u64 + 1024) {
+            return Ok(verdict::<()>(&Err(errno)));
+        }
+        let inside = word(&mapping, PAGE + 1024)?;
+        subject.resize(END)?;
+        Ok(format!(
+            "{}, {inside}, then {}",
+            word(&mapping, PAGE)?,
+            word(&mapping, PAGE + 1024)?
+        ))
+    })
+}
+
+pub(crate) const fn the_last_page_is_there_to_its_end() -> Scenario {
+    row(
+        "5000 bytes: touch bytes 4999, 8191, 8192",
+        "ok, ok, SIGBUS BUS_ADRERR at +0x2000",
+    )
+    .but(Node, "EINVAL")
+    .test(|subject| {
+        if let Err(errno) = subject.resize(5000) {
+            return Ok(verdict::<()>(&Err(errno)));
+        }
+        let mapping = subject.shared()?;
+        Ok(format!(
+            "{}, {}, {}",
+            touch(mapping.as_ptr(), 4999, Access::Write)?,
+            touch(mapping.as_ptr(), 2 * PAGE - 1, Access::Write)?,
+            touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?
+        ))
+    })
+}
+
+pub(crate) const fn shrinking_takes_private_copies_too() -> Scenario {
+    row(
+        "copy pages 0 and 10 privately, shrink to 4, touch, grow",
+        "SIGBUS BUS_ADRERR at +0xa000; grown again: kept 0",
+    )
+    .test(|subject| {
+        let private = subject.private()?;
+        put_word(&private, 0, "kept")?;
+        put_word(&private, 10 * PAGE, "mine")?;
+        subject.resize(FOUR)?;
+        let after = touch(private.as_ptr(), 10 * PAGE, Access::Read)?;
+        subject.resize(END)?;
+        Ok(format!(
+            "{after}; grown again: {} {}",
+            word(&private, 0)?,
+            word(&private, 10 * PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn punching_spares_private_copies() -> Scenario {
+    row(
+        "write page 1 of two privately, punch both",
+        "copy mine, other page 0, read() 0",
+    )
+    .test(|subject| {
+        for page in [1, 2] {
+            subject.put_word(page * PAGE, "old")?;
+        }
+        let private = subject.private()?;
+        put_word(&private, PAGE, "mine")?;
+        word(&private, 2 * PAGE)?;
+        subject.punch(0, FOUR)?;
+        Ok(format!(
+            "copy {}, other page {}, read() {}",
+            word(&private, PAGE)?,
+            word(&private, 2 * PAGE)?,
+            subject.word(PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn punching_under_a_fork_spares_both_copies() -> Scenario {
+    row(
+        "write privately, fork, punch, child writes, punch",
+        "child mine child, parent mine",
+    )
+    .test(|subject| {
+        let private = subject.private()?;
+        put_word(&private, PAGE, "mine")?;
+        let theirs = in_child(|| {
+            subject.punch(0, FOUR)?;
+            let found = word(&private, PAGE)?;
+            put_word(&private, PAGE, "child")?;
+            subject.punch(0, FOUR)?;
+            Ok(format!("{found} {}", word(&private, PAGE)?))
+        })?;
+        Ok(format!("child {theirs}, parent {}", word(&private, PAGE)?))
+    })
+}
+
+pub(crate) const fn a_private_mapping_of_a_hole_reads_zeros() -> Scenario {
+    row(
+        "punch, map privately, read, write",
+        "0, then mine; read() 0",
+    )
+    .test(|subject| {
+        subject.put_word(PAGE, "old")?;
+        subject.punch(0, END)?;
+        let private = subject.private()?;
+        let before = word(&private, PAGE)?;
+        put_word(&private, PAGE, "mine")?;
+        Ok(format!(
+            "{before}, then {}; read() {}",
+            word(&private, PAGE)?,
+            subject.word(PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn a_mapping_sees_a_hole_at_once() -> Scenario {
+    row(
+        "write pages 3 and 4 through a mapping, punch page 3",
+        "ok, 1 resident, mincore 4, 0 kept",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        put_word(&mapping, 3 * PAGE, "old")?;
+        put_word(&mapping, 4 * PAGE, "kept")?;
+        let punched = verdict(&subject.punch(3 * PAGE as u64, PAGE as u64));
+        let resident = subject.nr_resident_pages()?;
+        let in_memory = list(&mincore(&mapping)?);
+        Ok(format!(
+            "{punched}, {resident} resident, mincore {in_memory}, {} {}",
+            word(&mapping, 3 * PAGE)?,
+            word(&mapping, 4 * PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn a_hole_may_begin_and_end_within_a_page() -> Scenario {
+    row(
+        "fill 4 pages, punch 2 pages' length from byte 100",
+        "ok, 3 resident, bytes right",
+    )
+    .test(|subject| {
+        subject.file()?.write_all_at(&[7; 4 * PAGE], 0)?;
+        let punched = verdict(&subject.punch(100, 2 * PAGE as u64));
+        let mut bytes = vec![0xff; 4 * PAGE];
+        subject.file()?.read_exact_at(&mut bytes, 0)?;
+        let mut expected = vec![7; 4 * PAGE];
+        expected[100..100 + 2 * PAGE].fill(0);
+        let bytes = if bytes == expected { "right" } else { "wrong" };
+        Ok(format!(
+            "{punched}, {} resident, bytes {bytes}",
+            subject.nr_resident_pages()?
+        ))
+    })
+}
+
+pub(crate) const fn punching_everything_frees_everything() -> Scenario {
+    row("populate, punch all", "256 resident, ok, 0; mapping 0").test(|subject| {
+        let mapping = subject.map(MappingBuilder::shared().populate())?;
+        let before = subject.nr_resident_pages()?;
+        let punched = verdict(&subject.punch(0, END));
+        Ok(format!(
+            "{before} resident, {punched}, {}; mapping {}",
+            subject.nr_resident_pages()?,
+            word(&mapping, 0)?
+        ))
+    })
+}
+
+pub(crate) const fn fallocate_allocates_and_grows() -> Scenario {
+    row(
+        "fallocate() 4 pages, then 100 bytes past the end",
+        "ok 4 resident, ok 5 resident, 1048676 bytes",
+    )
+    .but(Node, "ENODEV 0 resident, ENODEV 0 resident, 1048576 bytes")
+    .test(|subject| {
+        let file = subject.file()?;
+        let inside = fallocate(&file, FallocateFlags::empty(), 0, FOUR);
+        let first = format!(
+            "{} {} resident",
+            verdict(&inside),
+            subject.nr_resident_pages()?
+        );
+        let past = fallocate(&file, FallocateFlags::empty(), END, 100);
+        Ok(format!(
+            "{first}, {} {} resident, {} bytes",
+            verdict(&past),
+            subject.nr_resident_pages()?,
+            subject.size_bytes()?
+        ))
+    })
+}
+
+pub(crate) const fn fallocate_can_keep_the_size() -> Scenario {
+    row(
+        "fallocate() KEEP_SIZE, 4 pages past the end",
+        "ok, 4 resident, 1048576 bytes",
+    )
+    .but(Node, "ENODEV, 0 resident, 1048576 bytes")
+    .test(|subject| {
+        let file = subject.file()?;
+        let past = fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR);
+        Ok(format!(
+            "{}, {} resident, {} bytes",
+            verdict(&past),
+            subject.nr_resident_pages()?,
+            subject.size_bytes()?
+        ))
+    })
+}
+
+pub(crate) const fn fallocate_modes() -> Scenario {
+    row(
+        "PUNCH without and with KEEP, ZERO without and with, COLLAPSE, INSERT, UNSHARE, \
+         unknown",
+        "EOPNOTSUPP ok EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP",
+    )
+    .but(
+        Node,
+        "EOPNOTSUPP ENODEV ENODEV ENODEV ENODEV ENODEV ENODEV EOPNOTSUPP",
+    )
+    .but(
+        Created,
+        "EOPNOTSUPP ok ok ok EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP EOPNOTSUPP",
+    )
+    .test(|subject| {
+        const KEEP: FallocateFlags = FallocateFlags::KEEP_SIZE;
+        let file = subject.file()?;
+        let modes = [
+            FallocateFlags::PUNCH_HOLE,
+            FallocateFlags::PUNCH_HOLE | KEEP,
+            FallocateFlags::ZERO_RANGE,
+            FallocateFlags::ZERO_RANGE | KEEP,
+            FallocateFlags::COLLAPSE_RANGE,
+            FallocateFlags::INSERT_RANGE,
+            FallocateFlags::UNSHARE_RANGE,
+            FallocateFlags::from_bits_retain(0x1000),
+        ];
+        let answers = modes.map(|mode| verdict(&fallocate(&file, mode, 0, FOUR)));
+        Ok(answers.join(" "))
+    })
+}
+
+pub(crate) const fn a_zeroed_range_is_allocated_and_reads_zeros() -> Scenario {
+    row(
+        "fallocate() ZERO_RANGE over 4 pages, one of them written",
+        "EOPNOTSUPP, 1 resident, old",
+    )
+    .but(Node, "ENODEV, 1 resident, old")
+    .but(Created, "ok, 4 resident, 0")
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        put_word(&mapping, PAGE, "old")?;
+        let zeroed = fallocate(subject.file()?, FallocateFlags::ZERO_RANGE, 0, FOUR);
+        Ok(format!(
+            "{}, {} resident, {}",
+            verdict(&zeroed),
+            subject.nr_resident_pages()?,
+            word(&mapping, PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn fallocate_refuses_what_no_file_has() -> Scenario {
+    row(
+        "length 0, offset -1, length -1, ends past 2^63 twice; read-only",
+        "EINVAL EINVAL EINVAL EFBIG EFBIG; O_RDONLY EBADF",
+    )
+    .but(Node, "EINVAL EINVAL EINVAL ENODEV ENODEV; O_RDONLY EBADF")
+    .test(|subject| {
+        let file = subject.file()?;
+        let calls =
+            [(0, 0), (-1, 1), (0, -1), (i64::MAX, 1), (1, i64::MAX)].map(|(offset, len)| {
+                // SAFETY: A call without pointers.
+                let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, offset, len) };
+                verdict(&checked(result))
+            });
+        let read_only = subject.open(OFlags::RDONLY)?;
+        let denied = fallocate(&read_only, FallocateFlags::empty(), 0, FOUR);
+        Ok(format!(
+            "{}; O_RDONLY {}",
+            calls.join(" "),
+            verdict(&denied)
+        ))
+    })
+}
+
+pub(crate) const fn madv_remove_makes_a_hole() -> Scenario {
+    row(
+        "MADV_REMOVE a written page: private, shared",
+        "private EACCES, shared ok, 0 resident, 0",
+    )
+    .but(Node, "private EACCES, shared ENODEV, 1 resident, old")
+    .test(|subject| {
+        let (shared, private) = (subject.shared()?, subject.private()?);
+        put_word(&shared, 3 * PAGE, "old")?;
+        let remove = |start: *mut u8| {
+            // SAFETY: The page is a mapping's own, and others may change its bytes too.
+            verdict(&unsafe {
+                madvise(
+                    start.wrapping_add(3 * PAGE).cast(),
+                    PAGE,
+                    Advice::LinuxRemove,
+                )
+            })
+        };
+        let (of_private, of_shared) = (remove(private.as_ptr()), remove(shared.as_ptr()));
+        let resident = subject.nr_resident_pages()?;
+        Ok(format!(
+            "private {of_private}, shared {of_shared}, {resident} resident, {}",
+            word(&shared, 3 * PAGE)?
+        ))
+    })
+}
+
+pub(crate) const fn ftruncate_itself() -> Scenario {
+    row(
+        "4 pages, 5000, 0, 1 MiB, 2^63 - 1, -1; read-only",
+        "ok ok ok ok ok EINVAL; O_RDONLY EINVAL",
+    )
+    .but(
+        Node,
+        "EINVAL EINVAL EINVAL EINVAL EINVAL EINVAL; O_RDONLY EINVAL",
+    )
+    .test(|subject| {
+        let file = subject.file()?;
+        let mut answers = Vec::new();
+        for size in [FOUR, 5000, 0, END, i64::MAX.unsigned_abs()] {
+            answers.push(verdict(&ftruncate(&file, size)));
+        }
+        // SAFETY: A call without pointers.
+        answers.push(verdict(&checked(unsafe {
+            libc::ftruncate(file.as_raw_fd(), -1)
+        })));
+        let read_only = ftruncate(subject.open(OFlags::RDONLY)?, FOUR);
+        Ok(format!(
+            "{}; O_RDONLY {}",
+            answers.join(" "),
+            verdict(&read_only)
+        ))
+    })
+}
+
+pub(crate) const fn opening_with_o_trunc() -> Scenario {
+    row("write a page, open with O_TRUNC", "0 bytes, 0 resident")
+        .but(Node, "1048576 bytes, 1 resident")
+        .test(|subject| {
+            subject.put_word(0, "old")?;
+            drop(subject.open(OFlags::RDWR | OFlags::TRUNC)?);
+            Ok(format!(
+                "{} bytes, {} resident",
+                subject.size_bytes()?,
+                subject.nr_resident_pages()?
+            ))
+        })
+}
+
+pub(crate) const fn seeking_data_and_holes() -> Scenario {
+    row(
+        "pages 2, 3 and 7 written: SEEK_DATA, SEEK_HOLE from six places each",
+        "data 8192 8192 12293 28672 28673 ENXIO; holes 0 16384 16384 16393 32768 1048575",
+    )
+    .test(|subject| {
+        for page in [2, 3, 7] {
+            subject.put_word(page * PAGE, "data")?;
+        }
+        let file = subject.file()?;
+        let at = |page: usize| (page * PAGE) as u64;
+        let data = [0, at(2), at(3) + 5, at(4), at(7) + 1, at(8)]
+            .map(|offset| count(&seek(&file, SeekFrom::Data(offset))));
+        let holes = [0, at(2), at(3) + 5, at(4) + 9, at(7), END - 1]
+            .map(|offset| count(&seek(&file, SeekFrom::Hole(offset))));
+        Ok(format!(
+            "data {}; holes {}",
+            data.join(" "),
+            holes.join(" ")
+        ))
+    })
+}
+
+pub(crate) const fn seeking_holes_in_a_full_object_and_past_it() -> Scenario {
+    row(
+        "all written: SEEK_DATA, SEEK_HOLE inside, at and past the end",
+        "data 1048575 ENXIO ENXIO ENXIO; holes 1048576 1048576 ENXIO ENXIO",
+    )
+    .test(|subject| {
+        subject.file()?.write_all_at(&vec![1; SIZE], 0)?;
+        let file = subject.file()?;
+        let data =
+            [END - 1, END, END + 1, 1 << 62].map(|at| count(&seek(&file, SeekFrom::Data(at))));
+        let holes = [0, END - 1, END, 1 << 62].map(|at| count(&seek(&file, SeekFrom::Hole(at))));
+        Ok(format!(
+            "data {}; holes {}",
+            data.join(" "),
+            holes.join(" ")
+        ))
+    })
+}
+
+pub(crate) const fn seeking_data_within_a_short_last_page() -> Scenario {
+    row(
+        "5000 bytes, the second page written",
+        "4096 5000 5000 ENXIO",
+    )
+    .but(Node, "EINVAL")
+    .test(|subject| {
+        if let Err(errno) = subject.resize(5000) {
+            return Ok(verdict::<()>(&Err(errno)));
+        }
+        subject.put_word(4096, "data")?;
+        let file = subject.file()?;
+        let answers = [
+            seek(&file, SeekFrom::Data(0)),
+            seek(&file, SeekFrom::Hole(4096)),
+            seek(&file, SeekFrom::Hole(4999)),
+            seek(&file, SeekFrom::Data(5000)),
+        ];
+        Ok(answers.map(|answer| count(&answer)).join(" "))
+    })
+}
+
+pub(crate) const fn writing_far_past_the_end_leaves_a_hole() -> Scenario {
+    row(
+        "pwrite 3 bytes at 4 MiB, touch the hole at 2 MiB",
+        "3, 4194307 bytes, ok",
+    )
+    .but(
+        Node,
+        "ENOSPC, 1048576 bytes, SIGBUS BUS_ADRERR at +0x200000",
+    )
+    .test(|subject| {
+        let file = subject.file()?;
+        let written = pwrite(&file, b"far", 4 * END);
+        let mapping = MappingBuilder::shared().len(5 * SIZE).map(&file)?;
+        let between = touch(mapping.as_ptr(), 2 * SIZE, Access::Read)?;
+        Ok(format!(
+            "{}, {} bytes, {between}",
+            count(&written),
+            subject.size_bytes()?
+        ))
+    })
+}
+
+pub(crate) const fn o_append_writes_at_the_end() -> Scenario {
+    row(
+        "open O_APPEND, pwrite 8 bytes at 0",
+        "8, 1048584 bytes, start 0",
+    )
+    .but(Node, "ENOSPC, 1048576 bytes, start 0")
+    .test(|subject| {
+        let file = subject.open(OFlags::RDWR | OFlags::APPEND)?;
+        let written = pwrite(&file, b"appended", 0);
+        Ok(format!(
+            "{}, {} bytes, start {}",
+            count(&written),
+            subject.size_bytes()?,
+            subject.word(0)?
+        ))
+    })
+}
+
+pub(crate) const fn rlimit_fsize_bounds_writes() -> Scenario {
+    row("RLIMIT_FSIZE 4 pages: pwrite 8 across, past it", "4 EFBIG").test(|subject| {
+        let file = subject.file()?;
+        in_child(|| {
+            limit_file_size(FOUR)?;
+            let across = pwrite(&file, b"12345678", FOUR - 4);
+            let past = pwrite(&file, b"12345678", FOUR);
+            Ok(format!("{} {}", count(&across), count(&past)))
+        })
+    })
+}
+
+pub(crate) const fn rlimit_fsize_bounds_growth() -> Scenario {
+    row(
+        "RLIMIT_FSIZE at the size: ftruncate, fallocate larger; ftruncate smaller",
+        "EFBIG EFBIG ok",
+    )
+    .but(Node, "EINVAL ENODEV EINVAL")
+    .test(|subject| {
+        let file = subject.file()?;
+        in_child(|| {
+            limit_file_size(END)?;
+            let truncated = ftruncate(&file, END + 1);
+            let allocated = fallocate(&file, FallocateFlags::empty(), END, 1);
+            let shrunk = ftruncate(&file, FOUR);
+            Ok(format!(
+                "{} {} {}",
+                verdict(&truncated),
+                verdict(&allocated),
+                verdict(&shrunk)
+            ))
+        })
+    })
+}
+
+pub(crate) const fn rlimit_fsize_bounds_every_fallocate() -> Scenario {
+    row(
+        "RLIMIT_FSIZE at the size: fallocate() 4 pages, across the end, KEEP_SIZE, \
+         ZERO_RANGE; with a seal GROW",
+        "ok EFBIG EFBIG EOPNOTSUPP; EFBIG; 4 resident, kept",
+    )
+    .but(
+        Node,
+        "ENODEV ENODEV ENODEV ENODEV; ENODEV; 1 resident, kept",
+    )
+    .but(Created, "ok EFBIG EFBIG EFBIG; EFBIG; 4 resident, kept")
+    .test(|subject| {
+        subject.put_word(0, "kept")?;
+        let file = subject.file()?;
+        let answers = in_child(|| {
+            limit_file_size(END)?;
+            let allocate = |flags, offset, len| verdict(&fallocate(&file, flags, offset, len));
+            let none = FallocateFlags::empty();
+            let first = [
+                allocate(none, 0, FOUR),
+                allocate(none, END - 1, 2),
+                allocate(FallocateFlags::KEEP_SIZE, END, 1),
+                allocate(FallocateFlags::ZERO_RANGE, 0, END + 1),
+            ];
+            subject.seal(Seals::GROW)?;
+            Ok(format!("{}; {}", first.join(" "), allocate(none, END, 1)))
+        })?;
+        Ok(format!(
+            "{answers}; {} resident, {}",
+            subject.nr_resident_pages()?,
+            subject.word(0)?
+        ))
+    })
+}
+
+pub(crate) const fn fallocate_changes_the_times() -> Scenario {
+    row(
+        "time of 1970: fallocate(), past the end with KEEP_SIZE, punch; past the end with a \
+         seal GROW",
+        "ok changed, ok changed, ok changed; EPERM kept",
+    )
+    .but(Node, "ENODEV kept, ENODEV kept, ok kept; ENODEV kept")
+    .test(|subject| {
+        let file = subject.file()?;
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let times_of = |call: &dyn Fn() -> Result<(), Errno>| {
+            file.set_modified(long_ago)?;
+            let answer = verdict(&call());
+            let is_kept = file.metadata()?.modified()? == long_ago;
+            let times = if is_kept { "kept" } else { "changed" };
+            Ok::<_, Failure>(format!("{answer} {times}"))
+        };
+        let inside = times_of(&|| fallocate(&file, FallocateFlags::empty(), 0, FOUR))?;
+        let past = times_of(&|| fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR))?;
+        let punched = times_of(&|| subject.punch(0, FOUR))?;
+        subject.seal(Seals::GROW)?;
+        let refused = times_of(&|| fallocate(&file, FallocateFlags::empty(), END, 1))?;
+        Ok(format!("{inside}, {past}, {punched}; {refused}"))
+    })
 }
 
 /// Limits the size of files that this process may make, and ignores the signal for it.

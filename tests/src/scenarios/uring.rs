@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! `io_uring(7)`, one request at a time, by its system calls.
+//! `io_uring(7)` by its system calls, one request at a time.
 
 use std::fs::File;
 use std::io;
@@ -178,5 +178,5 @@ impl Ring {
     }
 }
 
-/// What the request was answered.
+/// The result of a request.
 pub(super) type Outcome = Result<Result<u32, Errno>, Failure>;

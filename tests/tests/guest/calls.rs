@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Each ioctl beside the system call that it stands for, which a memfd answers.
+//! Each ioctl beside its system call, which a memfd answers.
 
 use std::fs::{File, Permissions};
 use std::mem::MaybeUninit;
@@ -11,7 +11,7 @@ use std::{ptr, thread};
 
 use mmap_pool::{uapi, Errno, MappingBuilder, Pool, Protection};
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, symbol, verdict};
 use mmap_pool_tests::scenarios::descriptors::become_another_user;
 use mmap_pool_tests::subject::{Object, PAGE, SIZE};
@@ -27,7 +27,7 @@ use rustix::mm::{madvise, Advice};
 const END: u64 = SIZE as u64;
 const FOUR: u64 = 4 * PAGE as u64;
 
-/// An ioctl, and the system call that it stands for.
+/// An ioctl, and its system call.
 struct Call {
     name: &'static str,
     ioctl: fn(&File) -> Result<(), Errno>,
@@ -48,7 +48,7 @@ impl Call {
     }
 }
 
-/// Those that change what the object holds.
+/// The calls that change the contents.
 const CHANGES: [Call; 4] = [
     Call::new(
         "PUNCH",
@@ -72,7 +72,7 @@ const CHANGES: [Call; 4] = [
     ),
 ];
 
-/// Those that leave every byte as it is.
+/// The calls that change no byte.
 const OTHERS: [Call; 3] = [
     Call::new("PREFAULT", |pool| prefault(pool, 0, FOUR), populate),
     Call::new(
@@ -85,7 +85,7 @@ const OTHERS: [Call; 3] = [
 
 #[test]
 fn an_ioctl_changes_times_and_mode_and_is_told_as_its_system_call_is() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for call in CHANGES.iter().chain(&OTHERS) {
         for who in [Who::Owner, Who::Other] {
             for reopened in [false, true] {
@@ -99,13 +99,12 @@ fn an_ioctl_changes_times_and_mode_and_is_told_as_its_system_call_is() {
             }
         }
     }
-    module.unload().unwrap();
 }
 
 /// That a memfd does not know it: a character device has the times and the mode of its name.
 #[test]
 fn an_ioctl_leaves_times_and_mode_of_the_node() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let node = Pool::open().unwrap().as_file().try_clone().unwrap();
     let mode = node.metadata().unwrap().mode();
     let changes = CHANGES.iter().map(|call| (call.ioctl, "MODIFY"));
@@ -117,13 +116,11 @@ fn an_ioctl_leaves_times_and_mode_of_the_node() {
         );
     }
     node.set_permissions(Permissions::from_mode(mode)).unwrap();
-    drop(node);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_refused_ioctl_changes_no_times_and_is_not_told() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let sealed = [
         Call::new(
             "PUNCH",
@@ -151,14 +148,13 @@ fn a_refused_ioctl_changes_no_times_and_is_not_told() {
         assert!(memfd.starts_with("EPERM; mtime kept"), "{memfd}");
         assert_eq!(pool, memfd, "{}", call.name);
     }
-    module.unload().unwrap();
 }
 
 /// The VFS tells of the size that `ftruncate` sets and adds times; of `truncate` it leaves both to the
 /// file system.
 #[test]
 fn truncate_by_path_changes_the_times_when_the_size_changes() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for size in [END, END + 1, 2 * END, FOUR, FOUR + 5, 0] {
         for who in [Who::Owner, Who::Other] {
             let [pool, memfd] = both(false).map(|file| {
@@ -175,12 +171,11 @@ fn truncate_by_path_changes_the_times_when_the_size_changes() {
             assert_eq!(pool, memfd, "{size}, {who:?}");
         }
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn the_limit_on_file_sizes_holds_for_ioctls() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let [pool, memfd] = both(false);
     let node = Pool::open().unwrap().as_file().try_clone().unwrap();
     let calls = [
@@ -215,15 +210,14 @@ fn the_limit_on_file_sizes_holds_for_ioctls() {
         fstat(&pool).unwrap().st_size,
         fstat(&memfd).unwrap().st_size
     );
-    drop((pool, node));
-    module.unload().unwrap();
 }
 
-/// Who may: by a descriptor open for writing, for reading, with `O_PATH`, and for appending; by
-/// another user who was handed one open for writing, and when the mode forbids everything since.
+/// The rights of a call: through a descriptor open for writing, for reading, with `O_PATH`, for
+/// appending; by another user with a descriptor open for writing; and after the mode forbids
+/// everything.
 #[test]
 fn an_ioctl_needs_what_its_system_call_needs() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let calls = CHANGES.iter().chain(&OTHERS);
     let table: Vec<_> = calls
         .map(|call| {
@@ -255,14 +249,12 @@ fn an_ioctl_needs_what_its_system_call_needs() {
         ["ok ok EBADF ok ok ok", "ok ok ok ok ok ok"]
     );
     node.set_permissions(Permissions::from_mode(mode)).unwrap();
-    drop(node);
-    module.unload().unwrap();
 }
 
-/// No system call of Linux takes a file away from those who have it.
+/// Linux has no system call that revokes a file.
 #[test]
 fn revoking_needs_the_owner_and_no_rights_of_the_descriptor() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for (how, expected) in [
         (OFlags::RDWR, "ok"),
         (OFlags::WRONLY, "ok"),
@@ -278,13 +270,12 @@ fn revoking_needs_the_owner_and_no_rights_of_the_descriptor() {
         );
         assert_eq!(Who::Owner.call(|| revoke(&opened)), expected);
     }
-    module.unload().unwrap();
 }
 
 /// The descriptor comes before what is asked of it; no argument at all comes before both.
 #[test]
 fn the_first_of_several_reasons_is_the_errno() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let calls = [
         Call::new(
             "PUNCH of nothing",
@@ -342,13 +333,11 @@ fn the_first_of_several_reasons_is_the_errno() {
     assert_eq!(seen, "EFBIG, or SIGXFSZ");
     revoke(&pool).unwrap();
     assert_eq!(limited(|| resize(&pool, END + 1)), "ENODEV, or no signal");
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_created_descriptor_is_like_one_of_memfd_create() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let [pool, memfd] = [create(END).unwrap(), File::from(new_memfd().unwrap())];
     ftruncate(&memfd, END).unwrap();
     for file in [&pool, &memfd] {
@@ -373,30 +362,26 @@ fn a_created_descriptor_is_like_one_of_memfd_create() {
         none_left(&|| create_through(&node, END).map(drop)),
         none_left(&|| new_memfd().map(drop))
     );
-    drop((pool, node));
-    module.unload().unwrap();
 }
 
 #[test]
 fn revoking_changes_no_times_and_is_not_told() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let [pool, _] = both(true);
     let seen = effect(&pool, Who::Owner, revoke);
     assert_eq!(seen, "ok; mtime kept, ctime kept, mode 6777; ");
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Who {
-    /// Root, whose the object is.
+    /// Root, the owner of the object.
     Owner,
-    /// A user without any rights, who was handed the descriptor.
+    /// A user without rights that gets the descriptor.
     Other,
 }
 
 impl Who {
-    /// Calls `call` in a process of this one.
+    /// Runs `call` in a process of this user.
     fn call(self, call: impl FnOnce() -> Result<(), Errno>) -> String {
         in_child(|| {
             if matches!(self, Self::Other) {
@@ -408,7 +393,7 @@ impl Who {
     }
 }
 
-/// What came of `call`, what it made of times and mode, and what those heard of it who watch the file.
+/// The result of `call`, its effect on times and mode, and its inotify events.
 fn effect(file: &File, who: Who, call: impl FnOnce(&File) -> Result<(), Errno>) -> String {
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
     file.set_permissions(Permissions::from_mode(0o6777))
@@ -432,7 +417,7 @@ fn effect(file: &File, who: Who, call: impl FnOnce(&File) -> Result<(), Errno>) 
     )
 }
 
-/// What `watch` has heard, each kind once.
+/// The events of `watch`, each kind once.
 fn events(watch: &OwnedFd) -> String {
     let mut buffer = [MaybeUninit::uninit(); 1024];
     let mut reader = inotify::Reader::new(watch, &mut buffer);
@@ -450,8 +435,8 @@ fn events(watch: &OwnedFd) -> String {
     names.join(" ")
 }
 
-/// What comes of `call` through a descriptor open for both, for reading, with `O_PATH`, for appending; by
-/// another user who was handed the first one; and when the mode has forbidden everything since.
+/// The results of `call` through a descriptor open for both, for reading, with `O_PATH`, for
+/// appending; by another user with the first one; and after the mode forbids everything.
 fn rights(file: &File, call: fn(&File) -> Result<(), Errno>) -> String {
     let ways = [
         OFlags::RDWR,
@@ -466,7 +451,7 @@ fn rights(file: &File, call: fn(&File) -> Result<(), Errno>) -> String {
     answers.join(" ")
 }
 
-/// What comes of `call` with a limit of `END` bytes, and what signal comes with it.
+/// The result of `call` with a limit of `END` bytes, and its signal.
 fn limited(call: impl Fn() -> Result<(), Errno>) -> String {
     let answer = in_child(|| {
         // SAFETY: Ignoring a signal needs no handler.
@@ -542,7 +527,7 @@ fn create_through(node: &File, size_bytes: u64) -> Result<File, Errno> {
         ..uapi::Create::default()
     };
     let fd = ioctl(node, uapi::CREATE, &raw mut create)?;
-    // SAFETY: The new descriptor is known to nobody else.
+    // SAFETY: The new descriptor is known here alone.
     Ok(unsafe { File::from_raw_fd(i32::try_from(fd).unwrap()) })
 }
 

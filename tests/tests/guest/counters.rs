@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What the pool says of itself: `MMAP_POOL_INFO` and fdinfo.
+//! `MMAP_POOL_INFO` and `/proc/self/fdinfo`.
 
 use std::fs;
 use std::os::fd::AsRawFd;
 
 use mmap_pool::{uapi, Info, Mapping, MappingBuilder, OpenOptions, Pool, Protection, Strategy};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{nr_minor_faults, put_word, word};
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::{PAGE, PAGES, SIZE};
 
 #[test]
 fn a_new_pool_is_empty() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mut expected = Info::default();
     expected.size_bytes = SIZE as u64;
     expected.page_size_bytes = 4096;
@@ -21,7 +21,6 @@ fn a_new_pool_is_empty() {
     expected.flags = uapi::FLAG_DEFAULT;
     expected.strategy = uapi::Strategy::Page as u32;
     assert_eq!(Pool::open().unwrap().info().unwrap(), expected);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -45,17 +44,16 @@ fn the_parameter_sets_the_size_and_64_mib_is_the_default() {
 
 #[test]
 fn info_works_whatever_the_descriptor_was_opened_for() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for (reads, writes) in [(true, false), (false, true), (true, true)] {
         let pool = OpenOptions::new().read(reads).write(writes).open().unwrap();
         assert_eq!(pool.info().unwrap().size_bytes, SIZE as u64);
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn first_touches_count_as_faults_and_allocations() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     for page in 0..100 {
@@ -75,13 +73,11 @@ fn first_touches_count_as_faults_and_allocations() {
         ),
         (100, 100, 100)
     );
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn read_and_write_are_no_faults() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     pool.write_all_at(&[1; 3 * PAGE], 0).unwrap();
     pool.read_exact_at(&mut vec![0; 5 * PAGE], 0).unwrap();
@@ -94,13 +90,11 @@ fn read_and_write_are_no_faults() {
         ),
         (0, 3, 3)
     );
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn resident_pages_are_mapped_around_a_fault_without_asking_the_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     drop(MappingBuilder::shared().populate().map(&pool).unwrap());
     let before = pool.info().unwrap();
@@ -121,13 +115,11 @@ fn resident_pages_are_mapped_around_a_fault_without_asking_the_pool() {
         nr_minor_faults <= PAGES / 16 + 2,
         "{nr_minor_faults} faults"
     );
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_refused_fault_counts_and_allocates_nothing() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared()
         .len(SIZE + PAGE)
@@ -145,36 +137,30 @@ fn a_refused_fault_counts_and_allocates_nothing() {
         ),
         (2, 0, 0)
     );
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn all_descriptors_count_for_the_same_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let (one, other) = (Pool::open().unwrap(), Pool::open().unwrap());
     one.write_all_at(b"1", 0).unwrap();
     other.write_all_at(b"2", PAGE as u64).unwrap();
     assert_eq!(one.info().unwrap(), other.info().unwrap());
     assert_eq!(one.info().unwrap().nr_resident_pages, 2);
-    drop((one, other));
-    module.unload().unwrap();
 }
 
 #[test]
 fn fdinfo_tells_size_and_resident_pages() {
-    let module = FreshModule::load("size_mb=2").unwrap();
+    let _module = FreshModule::load("size_mb=2").unwrap();
     let pool = Pool::open().unwrap();
     pool.write_all_at(&vec![1; 5 * PAGE], 0).unwrap();
     assert_eq!(fdinfo(&pool, "pool-size-bytes"), 2_097_152);
     assert_eq!(fdinfo(&pool, "pool-resident-pages"), 5);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn fdinfo_tells_how_faults_were_resolved() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     // Strategy, and what is expected of a write to page 0, one to page 1 through another mapping,
     // and one past the end: faults, hits, misses, batched pages, huge faults.
     for (strategy, expected) in [
@@ -203,10 +189,9 @@ fn fdinfo_tells_how_faults_were_resolved() {
             "{strategy:?}"
         );
     }
-    module.unload().unwrap();
 }
 
-/// A number that `/proc/self/fdinfo` has for the pool.
+/// A number of the pool in `/proc/self/fdinfo`.
 fn fdinfo(pool: &Pool, key: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pool.as_raw_fd())).unwrap();
     let line = text
@@ -216,7 +201,7 @@ fn fdinfo(pool: &Pool, key: &str) -> u64 {
     value.trim().parse().unwrap()
 }
 
-/// How many faults that took.
+/// Returns the number of faults.
 fn read_every_page(mapping: &Mapping) -> usize {
     // Whatever else the loop needs is in the page table after a first byte.
     mapping.read_at(0, &mut [0]).unwrap();

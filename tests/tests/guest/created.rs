@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What only pools have: life and names of created ones, revocation, the limit, who may do what.
+//! What only pools have: lifetime and names of created pools, revocation, the limit of all pools,
+//! permissions.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -8,7 +9,7 @@ use std::os::fd::AsRawFd;
 use mmap_pool::{Errno, MappingBuilder, Pool, Seals, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::module::{self, FreshModule};
+use mmap_pool_tests::module::{self, fresh_module, FreshModule};
 use mmap_pool_tests::observe::{put_word, totals, verdict, word};
 use mmap_pool_tests::scenarios::descriptors::become_another_user;
 use mmap_pool_tests::signal::{touch, Access};
@@ -16,7 +17,7 @@ use mmap_pool_tests::subject::{PAGE, SIZE};
 
 #[test]
 fn a_pool_lives_as_long_as_a_descriptor_or_a_mapping() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let default = Pool::open().unwrap();
     let counts = || {
         let stat = default.stat().unwrap();
@@ -46,33 +47,27 @@ fn a_pool_lives_as_long_as_a_descriptor_or_a_mapping() {
     child.link.say("look").unwrap();
     assert_eq!(child.finish().unwrap(), "still");
     assert_eq!(counts(), (1, 0));
-    drop(default);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_created_pool_keeps_the_module_and_nothing_else_does() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mapping = MappingBuilder::shared().map(&created()).unwrap();
     assert_eq!(module::try_unload(), Err(Errno::AGAIN));
     put_word(&mapping, 0, "there").unwrap();
-    drop(mapping);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_new_descriptor_is_closed_by_exec() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = created();
     let flags = rustix::io::fcntl_getfd(&pool).unwrap();
     assert_eq!(flags, rustix::io::FdFlags::CLOEXEC);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn proc_shows_the_name_and_escapes_it() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for (name, shown) in [
         ("frames", "frames"),
         ("", ""),
@@ -88,12 +83,11 @@ fn proc_shows_the_name_and_escapes_it() {
         let line = format!("pool-name:\t{shown}");
         assert!(info.lines().any(|found| found == line), "{info}");
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_revoked_pool_is_gone_for_everybody() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let (pool, other) = (created(), created());
     let shared = MappingBuilder::shared().map(&pool).unwrap();
     let private = MappingBuilder::private().map(&pool).unwrap();
@@ -123,13 +117,11 @@ fn a_revoked_pool_is_gone_for_everybody() {
     assert_eq!(library(builder.map(&pool).map(drop)), gone);
 
     assert_eq!(word(&others, 0).unwrap(), "others");
-    drop((shared, private, others, pool, other));
-    module.unload().unwrap();
 }
 
 #[test]
 fn only_the_owner_and_root_revoke_a_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let (node, roots) = (Pool::open().unwrap(), created());
     let answers = in_child(|| {
         become_another_user()?;
@@ -143,13 +135,11 @@ fn only_the_owner_and_root_revoke_a_pool() {
     .unwrap();
     assert_eq!(answers, "EPERM ok");
     assert!(!roots.info().unwrap().is_revoked());
-    drop((node, roots));
-    module.unload().unwrap();
 }
 
 #[test]
 fn users_cannot_hurt_each_other_on_the_default_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     pool.write_all_at(b"kept", 0).unwrap();
     let answers = in_child(|| {
@@ -170,25 +160,22 @@ fn users_cannot_hurt_each_other_on_the_default_pool() {
     assert_eq!(answers, "EPERM EPERM EPERM EPERM ok ok");
     let info = pool.info().unwrap();
     assert_eq!((info.size_bytes, info.seals), (SIZE as u64, 0));
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn another_user_cannot_open_the_node() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let answer = in_child(|| {
         become_another_user()?;
         Ok(errno_of(&Pool::open()))
     })
     .unwrap();
     assert_eq!(answer, "EACCES");
-    module.unload().unwrap();
 }
 
 #[test]
 fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
-    let module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
     let (pool, other) = (created(), created());
     pool.resize(4 << 20).unwrap();
     pool.prefault(0, 2 << 20).unwrap();
@@ -218,13 +205,11 @@ fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
     other.write_all_at(b"now", 0).unwrap();
     drop((mapping, pool));
     assert_eq!(totals().unwrap().nr_resident_pages, 1);
-    drop(other);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_failed_fallocate_keeps_size_and_bytes_and_none_of_its_pages() {
-    let module = FreshModule::load("size_mb=1 limit_mb=1").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=1").unwrap();
     let pool = created();
     pool.write_all_at(b"kept", 0).unwrap();
     let flags = rustix::fs::FallocateFlags::empty();
@@ -237,13 +222,11 @@ fn a_failed_fallocate_keeps_size_and_bytes_and_none_of_its_pages() {
     let mut bytes = [0; 4];
     pool.read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"kept");
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn pages_past_the_end_go_with_the_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let (default, pool) = (Pool::open().unwrap(), created());
     let keep = rustix::fs::FallocateFlags::KEEP_SIZE;
     rustix::fs::fallocate(&pool, keep, SIZE as u64, 16 * PAGE as u64).unwrap();
@@ -255,8 +238,6 @@ fn pages_past_the_end_go_with_the_pool() {
     assert_eq!(bytes, [0; PAGE]);
     pool.resize(SIZE as u64).unwrap();
     assert_eq!(default.stat().unwrap().nr_resident_pages, 0);
-    drop((default, pool));
-    module.unload().unwrap();
 }
 
 #[test]
@@ -273,7 +254,7 @@ fn a_bad_limit_is_einval_and_leaves_nothing_behind() {
 
 #[test]
 fn memory_is_charged_to_who_touches_it() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let cgroup = Cgroup::new("touched").unwrap();
     let created = Strategy::ALL[..3].iter().map(|&strategy| {
         let pool = Pool::create().size_bytes(SIZE as u64);
@@ -299,8 +280,6 @@ fn memory_is_charged_to_who_touches_it() {
         pool.punch(0, SIZE as u64).unwrap();
         assert_eq!(cgroup.file_bytes().unwrap(), 0);
     }
-    drop(cgroup);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -342,7 +321,7 @@ fn errno_of<T>(result: &mmap_pool::Result<T>) -> String {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn ioctls_of_32_bit_programs_work_too() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = created();
     // The system calls of 32-bit programs take 32-bit addresses.
     let zero = File::open("/dev/zero").unwrap();
@@ -381,8 +360,6 @@ fn ioctls_of_32_bit_programs_work_too() {
         compat_ioctl(&pool, mmap_pool::uapi::INFO + 0x40, low.as_ptr()),
         -libc::ENOTTY
     );
-    drop((low, pool));
-    module.unload().unwrap();
 }
 
 /// `ioctl(2)` as 32-bit programs call it: its result, or an error number below 0.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What can be asked of a file besides reading, writing and mapping it: the answers of the node, of a
-//! created pool, and of a memfd.
+//! Other operations on files: the answers of the node, of a created pool and of a memfd.
 
 use std::ffi::{c_int, c_ulong, c_void, CStr, CString};
 use std::fs::{self, File, Permissions};
@@ -12,7 +11,7 @@ use std::ptr;
 
 use mmap_pool::{Errno, Seals};
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, count, verdict};
 use mmap_pool_tests::scenario::Oracle;
 use mmap_pool_tests::subject::{Object, Subject, PAGE, SIZE};
@@ -22,7 +21,7 @@ use rustix::pipe::pipe;
 
 /// Asks the node, a created pool and a memfd.
 fn answers(ask: impl Fn(&Subject) -> Answer) -> [String; 3] {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let module = fresh_module();
     let answers = [
         Subject::node(),
         Subject::created().unwrap(),
@@ -418,10 +417,10 @@ fn path_of(file: &Object) -> CString {
     CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap()
 }
 
-/// Closes what a system call answered with, if it is a descriptor.
+/// Closes the result of a system call if it is a descriptor.
 fn close(descriptor: &Result<u64, Errno>) {
     if let Ok(descriptor) = descriptor {
-        // SAFETY: The descriptor is new, and nobody else knows it.
+        // SAFETY: The descriptor is new, and nothing else refers to it.
         unsafe { libc::close(c_int::try_from(*descriptor).unwrap()) };
     }
 }

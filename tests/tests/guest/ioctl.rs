@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Hostile ioctls.
+//! Ioctls with hostile arguments.
 
 use std::fs::File;
 use std::mem::offset_of;
@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use mmap_pool::{uapi, Errno, Info, MappingBuilder, OpenOptions, Pool, Protection, Stat};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::totals;
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
-/// Every number that there is.
+/// Every ioctl number.
 const NUMBERS: [u32; 8] = [
     uapi::INFO,
     uapi::CREATE,
@@ -24,7 +24,7 @@ const NUMBERS: [u32; 8] = [
     uapi::STAT,
 ];
 
-/// Those that read an argument.
+/// The ioctls that read an argument.
 const SETTERS: [u32; 5] = [
     uapi::CREATE,
     uapi::RESIZE,
@@ -33,10 +33,10 @@ const SETTERS: [u32; 5] = [
     uapi::SEAL,
 ];
 
-/// Those that write an answer.
+/// The ioctls that write an answer.
 const GETTERS: [u32; 2] = [uapi::INFO, uapi::STAT];
 
-/// Those that concern all pools, and that the node alone knows.
+/// The ioctls of the node alone. They concern all pools.
 const OF_THE_NODE: [u32; 2] = [uapi::CREATE, uapi::STAT];
 
 /// Sizes and offsets that no file has.
@@ -200,7 +200,7 @@ fn a_size_that_no_file_has_is_einval_and_changes_nothing() {
 
 #[test]
 fn the_largest_size_of_a_file_is_one_of_a_pool_too() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let largest = i64::MAX.unsigned_abs();
     let pool = Pool::create().size_bytes(largest).create().unwrap();
     assert_eq!(pool.info().unwrap().size_bytes, largest);
@@ -210,13 +210,11 @@ fn the_largest_size_of_a_file_is_one_of_a_pool_too() {
     pool.resize(0).unwrap();
     pool.resize(largest).unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn the_default_pool_has_whole_pages_and_at_most_the_machines_memory() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let before = State::of(&pool);
     for size in [
@@ -231,8 +229,6 @@ fn the_default_pool_has_whole_pages_and_at_most_the_machines_memory() {
         assert_eq!(error.errno(), Errno::INVAL, "{size}");
     }
     assert_eq!(State::of(&pool), before);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -274,7 +270,7 @@ fn a_range_that_cannot_be_is_einval_and_changes_nothing() {
 
 #[test]
 fn ranges_need_no_alignment() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for pool in both_kinds() {
         pool.write_all_at(&[7; 3 * PAGE], 0).unwrap();
         pool.punch(100, 2 * PAGE as u64).unwrap();
@@ -289,7 +285,6 @@ fn ranges_need_no_alignment() {
         pool.prefault(5 * PAGE as u64 - 1, 2).unwrap();
         assert_eq!(pool.info().unwrap().nr_resident_pages, 4);
     }
-    module.unload().unwrap();
 }
 
 #[test]
@@ -328,7 +323,7 @@ fn what_concerns_all_pools_is_asked_of_the_node() {
 
 #[test]
 fn files_of_others_know_none_of_the_ioctls() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mut buffer = [0_u8; 1 << 14];
     let (from, to) = rustix::pipe::pipe().unwrap();
     let memfd = rustix::fs::memfd_create("other", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
@@ -349,12 +344,11 @@ fn files_of_others_know_none_of_the_ioctls() {
         let error = Pool::try_from(other).unwrap_err();
         assert_eq!(error.errno(), Errno::NOTTY);
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn an_argument_that_is_half_there_is_efault() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     // A page of the pool, and a page past its end.
     let end = pool.info().unwrap().size_bytes - PAGE as u64;
@@ -373,13 +367,11 @@ fn an_argument_that_is_half_there_is_efault() {
             "{number:#x}"
         );
     }
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn an_argument_can_lie_in_the_page_that_it_takes_away() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for pool in both_kinds() {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let argument = uapi::Range {
@@ -395,38 +387,33 @@ fn an_argument_can_lie_in_the_page_that_it_takes_away() {
         assert_eq!(ioctl(&pool, uapi::PUNCH, mapping.as_ptr()), Ok(0));
         assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn info_can_be_written_into_an_untouched_page_of_the_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     assert_eq!(ioctl(&pool, uapi::INFO, mapping.as_ptr()), Ok(0));
     let mut size = [0; 8];
     pool.read_exact_at(&mut size, 0).unwrap();
     assert_eq!(u64::from_ne_bytes(size), mapping.len() as u64);
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn info_needs_no_alignment() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let mut buffer = [0xa5_u8; size_of::<uapi::Info>() + 2];
     assert_eq!(ioctl(&pool, uapi::INFO, buffer[1..].as_mut_ptr()), Ok(0));
     assert_eq!(buffer[1..9], pool.info().unwrap().size_bytes.to_ne_bytes());
     assert_eq!((buffer[0], buffer[buffer.len() - 1]), (0xa5, 0xa5));
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn answers_are_whole_and_what_is_reserved_in_them_is_zero() {
     // Without a reserve nothing changes by itself.
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let pools = both_kinds();
     for pool in &pools {
         for (number, reserved) in [
@@ -451,11 +438,9 @@ fn answers_are_whole_and_what_is_reserved_in_them_is_zero() {
             );
         }
     }
-    drop(pools);
-    module.unload().unwrap();
 }
 
-/// The errno that `pool` has for a bad call of `number`.
+/// The errno of a bad call of `number` on `pool`.
 fn refused(pool: &Pool, number: u32, errno: Errno) -> Errno {
     if OF_THE_NODE.contains(&number) && !pool.info().unwrap().is_default() {
         Errno::NOTTY
@@ -464,7 +449,7 @@ fn refused(pool: &Pool, number: u32, errno: Errno) -> Errno {
     }
 }
 
-/// What must be as before after an error.
+/// The state that an error must not change.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     info: Info,
@@ -495,9 +480,9 @@ fn both_kinds() -> [Pool; 2] {
     [Pool::open().unwrap(), created.create().unwrap()]
 }
 
-/// Runs `attempt` on both kinds of pools, each with some pages, which must be as before afterwards.
+/// Runs `attempt` on both kinds of pools, each with some pages. The pages must stay as they are.
 fn on_both_kinds(attempt: impl Fn(&Pool)) {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pools = both_kinds();
     for pool in &pools {
         pool.write_all_at(&[0x5a; 2 * PAGE], PAGE as u64).unwrap();
@@ -507,20 +492,18 @@ fn on_both_kinds(attempt: impl Fn(&Pool)) {
         attempt(pool);
         assert_eq!(State::of(pool), before);
     }
-    drop(pools);
-    module.unload().unwrap();
 }
 
 fn argument_len(number: u32) -> usize {
     usize::try_from((number >> 16) & 0x3fff).unwrap()
 }
 
-/// Passes `argument`, and closes the descriptor that may come of it.
+/// Passes `argument`, and closes a descriptor that the call returns.
 fn set<T>(pool: &Pool, number: u32, mut argument: T) -> Result<(), Errno> {
     assert_eq!(argument_len(number), size_of::<T>());
     let result = ioctl(pool, number, (&raw mut argument).cast())?;
     if number == uapi::CREATE {
-        // SAFETY: The new descriptor is known to nobody else.
+        // SAFETY: The new descriptor is known here alone.
         drop(unsafe { OwnedFd::from_raw_fd(result) });
     }
     Ok(())

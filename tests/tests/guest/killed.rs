@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! An operation that takes long ends when its process is killed, before it is done.
+//! A long operation ends early when its process is killed.
 
 use std::thread;
 
@@ -39,10 +39,10 @@ fn a_killed_process_does_not_finish_its_write() {
     });
 }
 
-/// What it has allocated goes back: such a pool has all its pages or does not grow.
+/// The allocated pages go back: an eager pool grows by all pages or not at all.
 #[test]
 fn a_killed_process_does_not_finish_growing_an_eager_pool() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let mut was_cut_short = false;
     for _ in 0..NR_ATTEMPTS {
         let pool = create(Strategy::Eager, PAGE);
@@ -54,7 +54,6 @@ fn a_killed_process_does_not_finish_growing_an_eager_pool() {
         }
     }
     assert!(was_cut_short, "{NR_ATTEMPTS} times, the pool has grown");
-    module.unload().unwrap();
 }
 
 fn create(strategy: Strategy, size_bytes: usize) -> Pool {
@@ -87,7 +86,7 @@ fn kill_after_the_first_page(
 /// Kills a process while `operation`, which allocates all pages of a pool, is under way, and expects
 /// fewer pages.
 fn is_cut_short(strategy: Strategy, operation: impl Fn(&Pool) -> Result<(), Failure>) {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
 
     let whole = create(strategy, SIZE);
     operation(&whole).unwrap();
@@ -104,5 +103,4 @@ fn is_cut_short(strategy: Strategy, operation: impl Fn(&Pool) -> Result<(), Fail
         }
     }
     assert!(was_cut_short, "{NR_ATTEMPTS} times, all pages are there");
-    module.unload().unwrap();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What the library `mmap-pool` adds, on a real pool.
+//! The library `mmap-pool` on real pools.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,23 +9,22 @@ use std::sync::atomic::Ordering;
 use mmap_pool::{
     Advice, Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals,
 };
-use mmap_pool_tests::module::{self, FreshModule};
+use mmap_pool_tests::module::{self, fresh_module, FreshModule};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
 #[test]
 fn a_missing_device_is_explained() {
-    let without = module::without_module().unwrap();
+    let _without = module::without_module().unwrap();
     assert_eq!(
         Pool::open().unwrap_err().to_string(),
         "cannot open /dev/mmap_pool: no such file or directory (os error 2); \
          is the module loaded?"
     );
-    drop(without);
 }
 
 #[test]
 fn a_pool_reads_writes_and_seeks_as_a_file_does() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mut pool = Pool::open().unwrap();
     pool.write_all(b"hello").unwrap();
     assert_eq!(pool.stream_position().unwrap(), 5);
@@ -39,13 +38,11 @@ fn a_pool_reads_writes_and_seeks_as_a_file_does() {
     assert_eq!(pool.read_to_end(&mut all).unwrap(), SIZE);
     assert_eq!(pool.seek(SeekFrom::End(0)).unwrap(), SIZE as u64);
     pool.sync_all().unwrap();
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn the_end_of_an_empty_pool_is_its_end_too() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let end = SIZE as u64;
     let write = |offset| {
@@ -58,13 +55,11 @@ fn the_end_of_an_empty_pool_is_its_end_too() {
     let error = pool.read_exact_at(&mut [0; 200], end - 100).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_mapping_without_a_length_reaches_to_the_end_of_the_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     assert_eq!(MappingBuilder::shared().map(&pool).unwrap().len(), SIZE);
     let offset = SIZE - 3 * PAGE;
@@ -80,13 +75,11 @@ fn a_mapping_without_a_length_reaches_to_the_end_of_the_pool() {
             errno: Errno::INVAL
         }
     );
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_read_only_pool_can_be_read_and_mapped_for_reading() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     Pool::open().unwrap().write_all_at(b"hello", 0).unwrap();
     let pool = OpenOptions::new().write(false).open().unwrap();
     let error = MappingBuilder::shared().map(&pool).unwrap_err();
@@ -102,13 +95,11 @@ fn a_read_only_pool_can_be_read_and_mapped_for_reading() {
     let error = mapping.protect(Protection::READ_WRITE).unwrap_err();
     assert_eq!(error.errno(), Errno::ACCESS);
     assert_eq!(mapping.protection(), Protection::READ);
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn atomics_count_across_mappings() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let [one, other] = [(), ()].map(|()| MappingBuilder::shared().map(&pool).unwrap());
     one.atomic_u64(PAGE)
@@ -119,13 +110,11 @@ fn atomics_count_across_mappings() {
         .unwrap()
         .fetch_add(2, Ordering::Relaxed);
     assert_eq!(one.atomic_u64(PAGE).unwrap().load(Ordering::Relaxed), 42);
-    drop((one, other, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn any_descriptor_of_the_pool_becomes_a_pool_and_no_other_does() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let file = File::from(Pool::open().unwrap());
     assert_eq!(
         Pool::try_from(file).unwrap().info().unwrap().size_bytes,
@@ -135,12 +124,11 @@ fn any_descriptor_of_the_pool_becomes_a_pool_and_no_other_does() {
         let error = Pool::try_from(File::open(path).unwrap()).unwrap_err();
         assert_eq!(error, Error::NotAPool { path: None }, "{path}");
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_created_pool_is_empty_and_of_the_size_asked_for() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(10_001).create().unwrap();
     let info = pool.info().unwrap();
     assert_eq!((info.size_bytes, info.nr_resident_pages), (10_001, 0));
@@ -149,13 +137,11 @@ fn a_created_pool_is_empty_and_of_the_size_asked_for() {
     assert_eq!(pool.as_file().metadata().unwrap().len(), 10_001);
     // Longer than its size would be past its last page.
     assert_eq!(MappingBuilder::shared().map(&pool).unwrap().len(), 10_001);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_node_can_create_many_pools_and_they_are_apart() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let node = Pool::open().unwrap();
     let [first, second] = [(), ()].map(|()| {
         let pool = Pool::create().size_bytes(PAGE as u64);
@@ -165,13 +151,11 @@ fn a_node_can_create_many_pools_and_they_are_apart() {
     let mut bytes = [0xff; 5];
     second.read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(bytes, [0; 5]);
-    drop((first, second, node));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_created_pool_grows_by_writing_and_by_resizing() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().create().unwrap();
     pool.write_all_at(b"hello", 100).unwrap();
     assert_eq!(pool.info().unwrap().size_bytes, 105);
@@ -182,13 +166,11 @@ fn a_created_pool_grows_by_writing_and_by_resizing() {
     assert_eq!(pool.info().unwrap().nr_resident_pages, 2);
     pool.resize(0).unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_mapping_may_begin_anywhere_and_follow_a_new_size() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
     let begin = PAGE - 3;
     let mut mapping = MappingBuilder::shared()
@@ -207,13 +189,11 @@ fn a_mapping_may_begin_anywhere_and_follow_a_new_size() {
     assert_eq!(&bytes, b"\0\0last");
     mapping.remap(3).unwrap();
     assert!(mapping.write_at(3, b"no").is_err());
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn parts_of_a_mapping_can_be_filled_advised_and_flushed() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     mapping
@@ -232,13 +212,11 @@ fn parts_of_a_mapping_can_be_filled_advised_and_flushed() {
     half.store(0x0102, Ordering::Relaxed);
     assert_eq!(half.fetch_sub(0x0103, Ordering::Relaxed), 0x0102);
     assert_eq!(half.load(Ordering::Relaxed), 0xffff);
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn seals_add_up_and_are_told() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
     pool.seal(Seals::SHRINK).unwrap();
     pool.seal(Seals::GROW | Seals::SEAL).unwrap();
@@ -250,26 +228,22 @@ fn seals_add_up_and_are_told() {
             errno: Errno::PERM
         }
     );
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_revoked_pool_says_so() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
     pool.revoke().unwrap();
     assert!(pool.info().unwrap().is_revoked());
     assert_eq!(pool.revoke().unwrap_err().errno(), Errno::NODEV);
     let error = pool.write_at(b"no", 0).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn stat_counts_pools_and_pages_of_all_of_them() {
-    let module = FreshModule::load("size_mb=1 limit_mb=2 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=2 reserve_mb=0").unwrap();
     let default = Pool::open().unwrap();
     let counts = || {
         let stat = default.stat().unwrap();
@@ -289,6 +263,4 @@ fn stat_counts_pools_and_pages_of_all_of_them() {
     drop(created);
     default.punch(0, SIZE as u64).unwrap();
     assert_eq!(counts(), (1, 0, 8));
-    drop(default);
-    module.unload().unwrap();
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool};
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::module::{self, FreshModule, LoadError};
+use mmap_pool_tests::module::{self, fresh_module, LoadError};
 use mmap_pool_tests::observe::{nr_free_pages, put_word, totals, vmstat, word};
 use mmap_pool_tests::subject::{PAGE, SIZE};
 use rustix::fs::{open, Mode, OFlags};
@@ -17,17 +17,15 @@ const IN_USE: Errno = Errno::WOULDBLOCK;
 
 #[test]
 fn unloading_is_refused_while_a_descriptor_is_open() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     assert_eq!(module::try_unload(), Err(IN_USE));
     pool.write_all_at(b"still here", 0).unwrap();
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn unloading_is_refused_while_a_mapping_exists() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     // The descriptor is closed at once.
     let mapping = MappingBuilder::shared()
         .map(&Pool::open().unwrap())
@@ -36,25 +34,21 @@ fn unloading_is_refused_while_a_mapping_exists() {
     put_word(&mapping, PAGE, "still").unwrap();
     assert_eq!(module::try_unload(), Err(IN_USE));
     assert_eq!(word(&mapping, PAGE).unwrap(), "still");
-    drop(mapping);
-    module.unload().unwrap();
 }
 
 #[test]
 fn unloading_is_refused_while_a_private_copy_is_mapped() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mapping = MappingBuilder::private()
         .map(&Pool::open().unwrap())
         .unwrap();
     put_word(&mapping, 0, "mine").unwrap();
     assert_eq!(module::try_unload(), Err(IN_USE));
-    drop(mapping);
-    module.unload().unwrap();
 }
 
 #[test]
 fn unloading_is_refused_while_another_process_has_inherited_a_mapping() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mapping = MappingBuilder::shared()
         .map(&Pool::open().unwrap())
         .unwrap();
@@ -69,12 +63,11 @@ fn unloading_is_refused_while_another_process_has_inherited_a_mapping() {
     assert_eq!(module::try_unload(), Err(IN_USE));
     child.link.say("go").unwrap();
     assert_eq!(child.finish().unwrap(), "0");
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_second_load_is_eexist_and_harms_nothing() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     pool.write_all_at(b"here", 0).unwrap();
     assert_eq!(module::load("size_mb=2"), Err(LoadError(Errno::EXIST)));
@@ -82,8 +75,6 @@ fn a_second_load_is_eexist_and_harms_nothing() {
     let mut bytes = [0; 4];
     pool.read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"here");
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -137,7 +128,7 @@ fn a_bad_size_is_einval_and_leaves_nothing_behind() {
 fn a_new_load_shows_nothing_of_the_one_before() {
     let secret = vec![0x5e; SIZE];
     for _ in 0..5 {
-        let module = FreshModule::load("size_mb=1").unwrap();
+        let module = fresh_module();
         let pool = Pool::open().unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let mut bytes = vec![0xff; SIZE];
@@ -195,7 +186,7 @@ fn opening_races_unloading_and_either_wins() {
     race_unloading(|| MappingBuilder::shared().map(&Pool::open()?));
 }
 
-/// The node is closed first, so the created pool is the last that keeps the module.
+/// The node is closed first, so the created pool holds the last reference to the module.
 #[test]
 fn closing_a_created_pool_races_unloading_and_either_wins() {
     race_unloading(|| {
@@ -220,7 +211,8 @@ fn any_path_to_a_created_pool_keeps_the_module() {
     drop(without);
 }
 
-/// Loads and unloads the module while a child uses it: `map` has to succeed as often as it finds none.
+/// Loads and unloads the module while a child uses it. `map` must often succeed, and often find no
+/// module.
 fn race_unloading(map: impl Fn() -> Result<Mapping, mmap_pool::Error>) {
     let without = module::without_module().unwrap();
     let mut child = Child::fork(|link| {
@@ -284,7 +276,7 @@ fn use_all_pages(size_mib: usize) -> [(&'static str, i64); 8] {
     during
 }
 
-/// Counters that the pool's pages are among while it has some.
+/// The counters that include the pages of pools.
 fn page_counters() -> [(&'static str, i64); 8] {
     let all = vmstat().unwrap();
     [

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The guest's tests: every scenario of the catalogue, and what only the pool has.
+//! The tests of the device: every scenario of the catalogue, and what only pools have.
 //!
-//! They need a guest with the module in `/lib/modules`, and load it anew for each test.
+//! The module is in `/lib/modules` of the guest. Most tests load it for themselves.
+//!
+//! needs: `smp=2 timeout=900`
 
 mod calls;
 mod counters;
@@ -23,14 +25,12 @@ mod shortage;
 mod slow_pages;
 mod strategies;
 mod survival;
+mod table;
 mod trace;
 mod undo;
 
 macro_rules! as_tests {
-    ($($group:ident {
-        $($row:literal $name:ident: $tried:literal
-            => $oracle:ident, $expected:literal $(, $who:ident: $other:tt)*;)*
-    })*) => {
+    ($($group:ident: $title:literal { $($name:ident;)* })*) => {
         $(mod $group {
             $(
                 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Marks of `inotify(7)` on the files of pools: a mark holds the inode, and no file of it.
+//! Marks of `inotify(7)` on the files of pools: a mark holds the inode, but not a file.
 
 use std::hint;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use mmap_pool::{Atomic, Errno, Pool};
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::scenario::Oracle;
 use mmap_pool_tests::subject::{Subject, PAGE};
 use mmap_pool_tests::{Answer, Failure};
 use rustix::fs::inotify::{add_watch, init, remove_watch, CreateFlags, WatchFlags};
 use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 
-/// Each time there is another order of the two.
+/// Each round has another order of the two.
 const NR_ROUNDS: u32 = 2000;
 
 /// How long a round may take: many times of what it needs.
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_mark_that_goes_while_the_only_created_pool_is_closed_hangs_nobody() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let shared = Subject::oracle(Oracle::Anonymous)
         .unwrap()
         .shared()
@@ -48,19 +48,17 @@ fn a_mark_that_goes_while_the_only_created_pool_is_closed_hangs_nobody() {
         }
         child.finish().unwrap();
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_mark_holds_the_inode_and_not_the_module() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let marks = init(CreateFlags::CLOEXEC).unwrap();
     let pool = pool().unwrap();
     add_watch(&marks, path(&pool), WatchFlags::DELETE_SELF).unwrap();
     drop(pool);
     drop(marks);
     assert_eq!(Pool::open().unwrap().stat().unwrap().nr_pools, 1);
-    module.unload().unwrap();
 }
 
 /// Marks a new file, then closes it while another thread removes the mark, again and again.
@@ -68,7 +66,7 @@ fn remove_marks_beside_closing(
     make: fn() -> Result<OwnedFd, Failure>,
     current_round: Atomic<'_, u32>,
 ) -> Answer {
-    /// What the other thread finds instead of a mark.
+    /// The errno of the other thread if the mark is gone.
     const NONE: i32 = -1;
     const END: i32 = -2;
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! `docs/semantics.md` says what the catalogue does.
+//! Compares `docs/semantics.md` with the catalogue.
 
-use mmap_pool_tests::catalogue::SCENARIOS;
+use mmap_pool_tests::catalogue::scenarios;
 use mmap_pool_tests::page;
-use mmap_pool_tests::scenario::Who;
+use mmap_pool_tests::scenario::{Scenario, Who};
 
 const PAGE: &str = include_str!("../../../docs/semantics.md");
-/// Where the tests are that are no rows.
+/// The files of the tests that are not scenarios.
 const SOURCES: [&str; 21] = [
     include_str!("calls.rs"),
     include_str!("counters.rs"),
@@ -47,9 +47,9 @@ fn the_tables_are_those_of_the_catalogue() {
 #[test]
 fn every_difference_has_a_reason() {
     let (prose, _) = PAGE.split_once("\n## The tables\n").unwrap();
-    for scenario in SCENARIOS {
-        let (_, name) = scenario.name.split_once("::").unwrap();
-        let [node, created, oracle] = Who::ALL.map(|who| scenario.expected_of(who));
+    for scenario in scenarios() {
+        let name = scenario.function();
+        let [node, created, oracle] = Who::ALL.map(|who| scenario.row.expected_of(who));
         let differs = [node, created]
             .into_iter()
             .any(|pool| pool.is_some() && oracle.is_some() && pool != oracle);
@@ -61,11 +61,7 @@ fn every_difference_has_a_reason() {
 #[test]
 fn every_name_in_the_text_is_a_test() {
     let (prose, _) = PAGE.split_once("\n## The tables\n").unwrap();
-    let names = SCENARIOS
-        .iter()
-        .filter_map(|scenario| scenario.name.split_once("::"))
-        .map(|(_, name)| name);
-    let known: Vec<_> = names.collect();
+    let known: Vec<_> = scenarios().map(Scenario::function).collect();
     let mut nr_seen = 0;
     for word in prose.split('`').skip(1).step_by(2) {
         // A name is a sentence: whatever else is quoted has fewer words, or capitals.

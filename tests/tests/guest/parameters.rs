@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The module's parameters over the whole range of each.
+//! The module's parameters, each over its whole range.
 
 use mmap_pool::{Errno, Pool};
 use mmap_pool_tests::module::{self, FreshModule, LoadError};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Pages that leave a pool while somebody has pinned them: what is counted of them.
+//! The counters of pages that leave a pool while they are pinned.
 
 use std::io::Read;
 use std::os::fd::AsRawFd;
 
 use mmap_pool::{Mapping, MappingBuilder, Pool, Stat, Strategy};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, put_word};
 use mmap_pool_tests::subject::PAGE;
 use rustix::pipe::pipe;
@@ -15,26 +15,24 @@ const HUGE: usize = 2 << 20;
 
 #[test]
 fn a_punched_page_that_is_pinned_is_counted_no_more() {
-    let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
     let pool = pool(Strategy::Page, 4 * HUGE);
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     put_word(&mapping, 0, "pinned").unwrap();
     let pipe = pin(&mapping);
     pool.punch(0, PAGE as u64).unwrap();
     assert_eq!(stat().nr_resident_pages, 0);
-    // The limit grants as much as if nobody held it.
+    // The limit grants as much as without the pin.
     pool.prefault(0, 3 << 20).unwrap();
     assert_eq!(stat().nr_resident_pages, 3 << 8);
     let mut bytes = [0; 6];
     std::fs::File::from(pipe).read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"pinned");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn part_of_a_pinned_huge_page_stays_when_punched_and_all_of_it_goes() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = pool(Strategy::Huge, HUGE);
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     put_word(&mapping, 0, "pinned").unwrap();
@@ -49,8 +47,6 @@ fn part_of_a_pinned_huge_page_stays_when_punched_and_all_of_it_goes() {
     let mut bytes = [0xff; 6];
     std::fs::File::from(pipe).read_exact(&mut bytes).unwrap();
     assert_eq!(bytes, [0; 6]);
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 /// Has the kernel hold the mapping's first page: returns the pipe that it is in.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Frames that break: in a pool of each strategy, and in the reserve.
+//! Broken frames, in pools of each strategy and in the reserve.
 
 use std::ffi::c_int;
 use std::fs;
@@ -11,7 +11,7 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::{in_child, Child, Link};
 use mmap_pool_tests::console::Quiet;
 use mmap_pool_tests::frames;
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, full_reserve, page_table, put_word, verdict, word};
 use mmap_pool_tests::scenarios::huge::Setting;
 use mmap_pool_tests::signal::{touch, Access};
@@ -26,7 +26,7 @@ const RESERVE_MB: usize = 8;
 /// The table of `docs/semantics.md`: each way to use a page that has broken, alone.
 #[test]
 fn a_broken_page_is_lost_until_it_leaves_the_pool_with_every_strategy() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let lost = "SIGBUS BUS_MCEERR_AR at +0x8";
     let stays = format!("ok, then {lost}");
     let kept = format!("EPERM, then {lost}");
@@ -59,7 +59,6 @@ fn a_broken_page_is_lost_until_it_leaves_the_pool_with_every_strategy() {
             }
         }
     }
-    module.unload().unwrap();
 }
 
 /// Uses the first page of the file, and of its mapping.
@@ -118,11 +117,11 @@ fn then_load(answer: Result<(), Errno>, file: &OwnedFd, mapping: &Mapping) -> St
 }
 
 /// A process that asks for it is told of a broken page before it uses the page. To take a page of a
-/// large folio, the kernel splits the folio first, and then nobody has the page mapped any more
+/// large folio, the kernel splits the folio first, and then the page is not mapped any more
 /// (`unmap_folio()`, `mm/huge_memory.c`).
 #[test]
 fn a_process_is_told_at_once_of_a_page_that_is_no_part_of_a_large_folio() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let _quiet = Quiet::new().unwrap();
     let early = ["BUS_MCEERR_AO", "nothing"];
     assert_eq!(told_at_once(&memfd()), early);
@@ -134,11 +133,10 @@ fn a_process_is_told_at_once_of_a_page_that_is_no_part_of_a_large_folio() {
         };
         assert_eq!(told_at_once(&file), expected, "{name}");
     }
-    module.unload().unwrap();
 }
 
-/// Breaks the first page of the file, and returns what SIGBUS the processes get at once that have it
-/// mapped: one that asks for it, and one that does not.
+/// Breaks the first page of the file. Returns the SIGBUS of two processes that map it: one asks for
+/// an early signal, the other does not.
 fn told_at_once(file: &OwnedFd) -> [String; 2] {
     let mapping = map(file);
     put_word(&mapping, 0, "there").unwrap();
@@ -155,7 +153,7 @@ fn told_at_once(file: &OwnedFd) -> [String; 2] {
     })
 }
 
-/// What SIGBUS a process with this policy has got when its parent says that the page is broken.
+/// The SIGBUS that a process with this policy has when the page is broken.
 fn signal_at_once(link: &mut Link, mapping: &Mapping, policy: c_int) -> Answer {
     // Into the page table, which a child inherits empty.
     word(mapping, 0)?;
@@ -188,13 +186,12 @@ fn signal_at_once(link: &mut Link, mapping: &Mapping, policy: c_int) -> Answer {
 
 #[test]
 fn a_mapping_is_an_ordinary_one_with_every_strategy() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let flags: Vec<_> = memfd_and_pools()
         .into_iter()
         .map(|(_, file)| vm_flags(&map(&file)))
         .collect();
     assert_eq!(flags[1..], [&flags[0]; 4].map(String::clone));
-    module.unload().unwrap();
 }
 
 fn map(file: &OwnedFd) -> Mapping {
@@ -217,9 +214,9 @@ fn a_huge_page_that_broke_in_the_reserve_enters_no_pool() {
     no_broken_frame_enters_a_pool(Strategy::Huge);
 }
 
-/// Breaks frames of the reserve that a pool of this strategy would get, and then looks at new pools.
+/// Breaks frames of the reserve for pools of this strategy, and then checks new pools.
 fn no_broken_frame_enters_a_pool(strategy: Strategy) {
-    let module = FreshModule::load(&format!("size_mb=1 reserve_mb={RESERVE_MB}")).unwrap();
+    let _module = FreshModule::load(&format!("size_mb=1 reserve_mb={RESERVE_MB}")).unwrap();
     full_reserve(RESERVE_MB as u64).unwrap();
     let quiet = Quiet::new().unwrap();
     let mut broken = of_reserve(strategy, &frames::all().unwrap());
@@ -255,11 +252,10 @@ fn no_broken_frame_enters_a_pool(strategy: Strategy) {
             assert!(!frames::flags(frame).unwrap().is_broken(), "{frame:#x}");
         }
     }
-    module.unload().unwrap();
 }
 
-/// Frames of the reserve for pools of this strategy: the last one of each folio. Only the reserve has
-/// folios that are filled and that nobody uses.
+/// Frames of the reserve for pools of this strategy: the last one of each folio. Only the reserve
+/// has unused folios that are up to date.
 fn of_reserve(strategy: Strategy, frames: &[frames::Flags]) -> Vec<usize> {
     let nr_pages = match strategy {
         Strategy::Page => 1,
@@ -287,7 +283,7 @@ fn memfd() -> OwnedFd {
     memfd
 }
 
-/// A memfd and a pool of each strategy, of one huge page, and what to call them.
+/// A memfd and a pool of each strategy, of one huge page, with their names.
 fn memfd_and_pools() -> Vec<(String, OwnedFd)> {
     let mut files = vec![("memfd".into(), memfd())];
     for strategy in Strategy::ALL {

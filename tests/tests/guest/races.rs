@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Operations at the same time, in the order that the locks of a pool give them.
+//! Operations at the same time. The locks of a pool give them an order.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, symbol, word};
 use mmap_pool_tests::subject::PAGE;
 
-/// More than there are processors, so that some have to stop in the midst of it.
+/// More threads than processors, so that some are preempted midway.
 const NR_WORKERS: usize = 3;
 
 #[test]
 fn no_page_is_added_past_an_end_that_has_moved() {
     const NR_ROUNDS: usize = 2_000;
 
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
     let (is_over, nr_done) = (
         AtomicBool::new(false),
@@ -57,8 +57,6 @@ fn no_page_is_added_past_an_end_that_has_moved() {
         is_over.store(true, Relaxed);
         assert_eq!(lost_in, None, "the round with a page in an empty pool");
     });
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -68,7 +66,7 @@ fn a_hole_takes_nothing_beside_it() {
     const LEN: usize = 16 * WINDOW;
     const LAST: usize = LEN - PAGE;
 
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().strategy(Strategy::Around);
     let pool = pool.size_bytes(LEN as u64).create().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -108,15 +106,13 @@ fn a_hole_takes_nothing_beside_it() {
         is_over.store(true, Relaxed);
     });
     assert_eq!(lost_in, None, "the round with a word that was lost");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_revoked_pool_is_gone_before_its_bytes_are() {
     const LEN: usize = 64 << 20;
 
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
         let pool = Pool::create().strategy(strategy);
         let pool = pool.size_bytes(LEN as u64).create().unwrap();
@@ -137,7 +133,6 @@ fn a_revoked_pool_is_gone_before_its_bytes_are() {
             "{strategy:?}"
         );
     }
-    module.unload().unwrap();
 }
 
 #[test]
@@ -145,7 +140,7 @@ fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
     const NR_ROUNDS: usize = 200;
     const LEN: usize = 64 * PAGE;
 
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let errno = |error: io::Error| Errno::from_io_error(&error).unwrap();
     for round in 0..NR_ROUNDS {
         let strategy = [Strategy::Page, Strategy::Around, Strategy::Huge][round % 3];
@@ -179,5 +174,4 @@ fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
             assert_eq!(allocator.join().unwrap(), Errno::NODEV, "round {round}");
         });
     }
-    module.unload().unwrap();
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Who may do what concerns all pools: those who can open the node, for writing if it changes
-//! something.
+//! Permissions of the ioctls that concern all pools. They need the node, open for writing if they
+//! change something.
 
 use std::fs;
 use std::os::fd::AsRawFd;
 
 use mmap_pool::{uapi, Errno, MappingBuilder, OpenOptions, Pool, Protection, Seals, Strategy};
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, put_word, verdict, word};
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::{PAGE, SIZE};
@@ -20,7 +20,7 @@ const NOBODY: u32 = 65534;
 
 #[test]
 fn a_created_pool_knows_neither_create_nor_stat() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
     let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
     let readable = OpenOptions::new().write(false).open_path(path).unwrap();
@@ -38,27 +38,23 @@ fn a_created_pool_knows_neither_create_nor_stat() {
     }
     let stat = Pool::open().unwrap().stat().unwrap();
     assert_eq!(stat.nr_pools, 2);
-    drop((pool, readable));
-    module.unload().unwrap();
 }
 
 #[test]
 fn creating_needs_the_node_open_for_writing_and_asking_does_not() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let readable = OpenOptions::new().write(false).open().unwrap();
     let create = Pool::create().create_through(&readable);
     assert_eq!(create.unwrap_err().errno(), Errno::BADF);
     assert_eq!(readable.stat().unwrap().nr_pools, 1);
     let writable = Pool::open().unwrap();
     drop(Pool::create().create_through(&writable).unwrap());
-    drop((readable, writable));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_process_that_was_handed_one_pool_takes_no_memory_beyond_its_size() {
     // Room for the pool and a little more.
-    let module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
     let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
     pool.seal(Seals::GROW | Seals::SEAL).unwrap();
     let answer = in_child(|| {
@@ -90,8 +86,6 @@ fn a_process_that_was_handed_one_pool_takes_no_memory_beyond_its_size() {
     let default = Pool::open().unwrap();
     default.prefault(0, SIZE as u64).unwrap();
     assert_eq!(default.stat().unwrap().nr_refused_pages, 0);
-    drop((pool, default));
-    module.unload().unwrap();
 }
 
 #[test]
@@ -137,7 +131,7 @@ fn what_one_user_takes_root_takes_back() {
 
 #[test]
 fn what_a_stranger_does_with_a_descriptor_it_was_handed() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
     let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
     let readable = OpenOptions::new().write(false).open_path(path).unwrap();
@@ -156,11 +150,9 @@ fn what_a_stranger_does_with_a_descriptor_it_was_handed() {
          open for writing EACCES, REVOKE EPERM, CREATE ENOTTY, STAT ENOTTY, \
          fchmod EPERM, fchown EPERM, lease EACCES; INFO ok, 1 resident, then 2"
     );
-    drop((pool, readable));
-    module.unload().unwrap();
 }
 
-/// What a process of another user gets done with a pool, whose pages it has from another process.
+/// The results of a process of another user that has a pool from another process.
 fn done_by_stranger(pool: &Pool) -> String {
     in_child(|| {
         become_nobody()?;
@@ -202,7 +194,7 @@ fn done_by_stranger(pool: &Pool) -> String {
 
         let info = pool.info().map(|info| info.nr_resident_pages);
         let before = info.as_ref().copied().unwrap_or_default();
-        // A page that nobody touched is allocated for a reader, too.
+        // An untouched page is allocated for a reader, too.
         let mapping = MappingBuilder::shared()
             .protection(Protection::READ)
             .map(pool)?;

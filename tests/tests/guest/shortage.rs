@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What pools take of the machine's memory, and what they do when there is none.
+//! Pools when memory is short, and the memory that they take.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -36,11 +36,11 @@ fn by_default_all_pools_may_hold_half_of_the_machines_memory() {
     }
 }
 
-/// A process that the OOM killer spares is alone in a cgroup at its limit: so there is no memory, and
-/// nobody to take it from.
+/// A process that the OOM killer spares is alone in a cgroup at its limit. So memory is short, and
+/// the kernel can reclaim nothing.
 #[test]
 fn without_memory_a_call_is_enomem_and_an_access_waits_until_there_is_some() {
-    let module = FreshModule::load("size_mb=8 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=8 reserve_mb=0").unwrap();
     let cgroup = Cgroup::new("nobody-to-kill").unwrap();
     cgroup.limit(4 * MIB as u64).unwrap();
     let pool = Pool::open().unwrap();
@@ -77,20 +77,18 @@ fn without_memory_a_call_is_enomem_and_an_access_waits_until_there_is_some() {
     assert_eq!(answer.unwrap(), "done");
     assert_eq!(word(&mapping, mapping.len() - PAGE).unwrap(), "there");
     assert_eq!(cgroup.nr_killed().unwrap(), 0);
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let cgroup = Cgroup::new("extra-pages").unwrap();
     cgroup.limit(8 * MIB as u64).unwrap();
     let pool = pool(Strategy::Huge, HUGE);
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let kept = in_child(|| {
         cgroup.enter()?;
-        // Pages that reclaim takes at once, as long as nobody writes to them again.
+        // Pages that reclaim takes at once, as long as they are not written again.
         let free = anonymous(6 * MIB, MapFlags::PRIVATE)?;
         let pages = || (0..free.len()).step_by(PAGE);
         for offset in pages() {
@@ -109,8 +107,6 @@ fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
     assert_eq!(kept, (6 * MIB / PAGE).to_string());
     // There was room for some, and not for all.
     assert!((2..HUGE_PAGES).contains(&nr_resident), "{nr_resident}");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
@@ -132,7 +128,7 @@ fn the_reserve_is_filled_again_when_half_of_it_is_gone() {
     }
 }
 
-/// Needs a kernel that does not zero memory by itself, `init_on_alloc=0`.
+/// The kernel must not zero memory by itself: `init_on_alloc=0`.
 #[test]
 fn a_page_is_zero_although_its_memory_was_used_before() {
     leave_bytes_in_memory();

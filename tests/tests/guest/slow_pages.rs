@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A process writes to a pool from a page that does not come. It may wait as long as it likes; others
-//! are not bound to.
+//! A process writes to a pool from a page that is missing. It may wait for ever, but other
+//! processes must not.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use mmap_pool::{Pool, Seals};
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, last_errno};
 use mmap_pool_tests::slow_page::SlowPage;
 use mmap_pool_tests::subject::{PAGE, SIZE};
 use mmap_pool_tests::{fail, Failure};
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 
-/// How long something may take that waits for nobody: many times of what it needs.
+/// The time limit of an operation that does not wait: many times of what it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn revoking_a_pool_does_not_wait_for_the_page_of_a_stranger() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = created();
     let writer = hanging_writer(&pool).unwrap();
     let revoker = Child::fork(|_| {
@@ -38,11 +38,9 @@ fn revoking_a_pool_does_not_wait_for_the_page_of_a_stranger() {
     assert_eq!(nr_pages, 0);
     assert_eq!(answer.unwrap(), "revoked");
     assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
-    drop(pool);
-    module.unload().unwrap();
 }
 
-/// What waits for a writer.
+/// The operations that wait for a writer.
 type Operation = fn(&Pool) -> Result<(), Failure>;
 
 const OPERATIONS: [(&str, Operation); 7] = [
@@ -64,7 +62,7 @@ const OPERATIONS: [(&str, Operation); 7] = [
 
 #[test]
 fn who_waits_for_the_page_of_a_stranger_can_be_killed() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let mut immortal = Vec::new();
     for (name, operation) in OPERATIONS {
         let pool = created();
@@ -74,7 +72,6 @@ fn who_waits_for_the_page_of_a_stranger_can_be_killed() {
         }
     }
     assert_eq!(immortal, [""; 0], "SIGKILL does not end them");
-    module.unload().unwrap();
 }
 
 #[test]
@@ -86,9 +83,9 @@ fn a_memfd_that_is_written_from_a_slow_page_can_be_given_up() {
     assert!(waits(writer));
 }
 
-/// Starts a process that does `operation`, and kills it when it waits. Returns what ends the writer that
-/// it waits for, and then tells whether SIGKILL or the operation itself has ended the process before
-/// that.
+/// Starts a process that runs `operation`, and kills it while it waits for a writer. Returns a
+/// function that ends the writer, and tells whether SIGKILL or the operation ended the process
+/// before.
 fn can_be_killed(
     operation: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<impl FnOnce(Child) -> bool, Failure> {
@@ -116,7 +113,7 @@ fn can_be_killed(
     })
 }
 
-/// Starts a process that writes to `file` from a page that does not come.
+/// Starts a process that writes to `file` from a missing page.
 fn hanging_writer(file: &(impl AsRawFd + Sync)) -> Result<Child, Failure> {
     let mut writer = Child::fork(|link| {
         let slow = SlowPage::new()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Strategies: when a pool gets its pages, and in what pieces. The reserve: where they come from.
+//! Strategies: when a pool gets its pages, and of what size. The reserve, which supplies them.
 
 use std::ffi::c_int;
 use std::fs;
@@ -9,7 +9,7 @@ use std::ptr;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::module::{self, FreshModule, LoadError};
+use mmap_pool_tests::module::{self, fresh_module, FreshModule, LoadError};
 use mmap_pool_tests::observe::{checked, full_reserve, put_word, totals, verdict, vmstat, word};
 use mmap_pool_tests::signal::{touch, Access};
 use mmap_pool_tests::subject::PAGE;
@@ -22,7 +22,7 @@ pub(crate) const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
 
 #[test]
 fn a_pool_has_the_strategy_it_was_created_with_and_page_is_the_default() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let strategy = |pool: Pool| pool.info().unwrap().strategy();
     assert_eq!(
         strategy(Pool::create().create().unwrap()),
@@ -32,7 +32,6 @@ fn a_pool_has_the_strategy_it_was_created_with_and_page_is_the_default() {
         let pool = Pool::create().strategy(expected).create().unwrap();
         assert_eq!(strategy(pool), Some(expected));
     }
-    module.unload().unwrap();
 }
 
 #[test]
@@ -80,7 +79,7 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
 
 #[test]
 fn an_empty_reserve_is_no_error() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     full_reserve(8).unwrap();
     let pool = pool(Strategy::Huge, 16 * HUGE);
     pool.prefault(0, 16 * HUGE as u64).unwrap();
@@ -89,13 +88,11 @@ fn an_empty_reserve_is_no_error() {
     assert!(stat.nr_reserve_hits >= 2 * HUGE_PAGES, "{stat:?}");
     let nr_taken = stat.nr_reserve_hits + stat.nr_reserve_misses;
     assert_eq!(nr_taken, 16 * HUGE_PAGES);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn no_reserve_is_none() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let pool = pool(Strategy::Around, 64 * PAGE);
     pool.prefault(0, 64 * PAGE as u64).unwrap();
     let stat = totals().unwrap();
@@ -105,13 +102,11 @@ fn no_reserve_is_none() {
         stat.nr_reserve_misses,
     );
     assert_eq!(reserve, (0, 0, 64));
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     full_reserve(8).unwrap();
     // Asks every shrinker, as reclaim would.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
@@ -119,13 +114,11 @@ fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
     assert_eq!(totals().unwrap().nr_reserve_pages, 0);
     pool.prefault(0, PAGE as u64).unwrap();
     full_reserve(8).unwrap();
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     let pool = Pool::open().unwrap();
     // A page that is taken leaves the reserve short until half of the others are gone, too.
     full_reserve(8).unwrap();
@@ -135,7 +128,7 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
         // Before anybody else.
         fs::write("/proc/self/oom_score_adj", "1000")?;
         loop {
-            // SAFETY: A new mapping, at a place that the kernel chooses. Nobody uses it.
+            // SAFETY: A new mapping, at a place that the kernel chooses. Nothing uses it.
             unsafe {
                 mmap_anonymous(
                     ptr::null_mut(),
@@ -151,7 +144,7 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
     assert_eq!(vmstat().unwrap()["oom_kill"], nr_kills + 1);
 
-    // What was given back stays away until somebody takes a page.
+    // What was given back stays away until a page is taken.
     assert_eq!(totals().unwrap().nr_reserve_pages, 0);
     assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
     let mut bytes = [0; 4];
@@ -160,8 +153,6 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     // It is empty, so this page comes from elsewhere: none is taken while the worker fills it.
     pool.prefault(0, PAGE as u64).unwrap();
     full_reserve(8).unwrap();
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -177,7 +168,7 @@ fn a_bad_reserve_is_einval() {
 
 #[test]
 fn the_limit_is_used_to_the_last_page() {
-    let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
     for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
         let pool = pool(strategy, 2 * HUGE);
         let before = totals().unwrap();
@@ -190,12 +181,11 @@ fn the_limit_is_used_to_the_last_page() {
         let left = Pool::open().unwrap().stat().unwrap().nr_resident_pages;
         assert_eq!(left, 0, "{strategy:?}");
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
-    let module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
     let eager = || Pool::create().strategy(Strategy::Eager);
     let too_large = eager().size_bytes(2 * HUGE as u64).create();
     assert_eq!(too_large.unwrap_err().errno(), Errno::NOSPC);
@@ -218,12 +208,11 @@ fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
     assert_eq!(totals().unwrap().nr_resident_pages, 768);
     drop(pool);
     assert_eq!(totals().unwrap().nr_resident_pages, 0);
-    module.unload().unwrap();
 }
 
 #[test]
 fn an_eager_pool_has_all_its_pages_from_the_start_and_however_it_grows() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = pool(Strategy::Eager, 5 * PAGE);
     let resident = || pool.info().unwrap().nr_resident_pages;
     assert_eq!(resident(), 5);
@@ -234,20 +223,17 @@ fn an_eager_pool_has_all_its_pages_from_the_start_and_however_it_grows() {
     assert_eq!(resident(), 21);
     fallocate(&pool, FallocateFlags::empty(), 40 * PAGE as u64, 1).unwrap();
     assert_eq!(resident(), 41);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn an_eager_default_pool_has_all_its_pages_when_the_module_is_loaded() {
-    let module = FreshModule::load("size_mb=3 strategy=3").unwrap();
+    let _module = FreshModule::load("size_mb=3 strategy=3").unwrap();
     assert_eq!(totals().unwrap().nr_resident_pages, 768);
-    module.unload().unwrap();
 }
 
 #[test]
 fn nothing_of_one_pool_is_seen_in_the_next() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
     for strategy in Strategy::ALL.into_iter().cycle().take(12) {
         let pool = pool(strategy, 4 * HUGE);
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -257,12 +243,11 @@ fn nothing_of_one_pool_is_seen_in_the_next() {
         bytes.fill(0x5e);
         mapping.write_at(0, &bytes).unwrap();
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn mappings_take_the_same_advice_with_every_strategy() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let memfd = memfd_create("advised", MemfdFlags::CLOEXEC).unwrap();
     ftruncate(&memfd, HUGE as u64).unwrap();
     let answers = "\
@@ -284,11 +269,9 @@ fn mappings_take_the_same_advice_with_every_strategy() {
             "{strategy:?}"
         );
     }
-    drop(memfd);
-    module.unload().unwrap();
 }
 
-/// What a mapping of the file answers to advice about its second page.
+/// The answers of a mapping to advice about its second page.
 fn advised(file: &OwnedFd) -> String {
     // SAFETY: A pool or memfd, which is memory.
     let mapping = unsafe { MappingBuilder::shared().len(HUGE).map_file(file) }.unwrap();

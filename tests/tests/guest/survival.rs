@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Processes that die at any moment, and processors that go, leave the pools as they should be.
+//! Pools stay intact when processes are killed and processors go offline.
 
 use std::fs;
 use std::path::Path;
 
 use mmap_pool::{MappingBuilder, Pool, Protection, Seals, Strategy};
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{put_word, word};
 use mmap_pool_tests::subject::{PAGE, PAGES};
 use mmap_pool_tests::Failure;
@@ -15,7 +15,7 @@ use rustix::fs::{fallocate, FallocateFlags};
 
 #[test]
 fn a_process_killed_while_faulting_leaves_a_working_pool() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     for round in 0..20 {
         let mut child = Child::fork(|link| loop {
@@ -50,13 +50,11 @@ fn a_process_killed_while_faulting_leaves_a_working_pool() {
             assert_eq!(word(&mapping, page * PAGE + 8).unwrap(), "child");
         }
     }
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn four_processes_killed_while_allocating_leave_a_working_pool() {
-    let module = FreshModule::load("size_mb=64").unwrap();
+    let _module = FreshModule::load("size_mb=64").unwrap();
     let mut children = Vec::new();
     for _ in 0..4 {
         children.push(
@@ -92,13 +90,11 @@ fn four_processes_killed_while_allocating_leave_a_working_pool() {
         pool.info().unwrap().nr_resident_pages,
         (mapping.len() / PAGE) as u64
     );
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_child_that_exits_without_unmapping_holds_nothing() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     in_child(|| {
         let pool = Pool::open()?;
         let mapping = MappingBuilder::shared().populate().map(&pool)?;
@@ -110,10 +106,9 @@ fn a_child_that_exits_without_unmapping_holds_nothing() {
     let mut bytes = [0; 4];
     Pool::open().unwrap().read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"left");
-    module.unload().unwrap();
 }
 
-/// What a process does when it is killed, on a pool of its own.
+/// What a process does on its pool when it is killed.
 type Operation = fn(&Pool) -> Result<(), Failure>;
 
 const OPERATIONS: [(&str, Operation); 9] = [
@@ -155,12 +150,12 @@ const OPERATIONS: [(&str, Operation); 9] = [
     }),
 ];
 
-/// Bytes of those pools: some huge pages, and some that are none.
+/// Bytes of those pools: some huge pages, and some single pages.
 const SIZE: u64 = (5 << 20) + 12345;
 
 #[test]
 fn a_process_killed_in_any_operation_leaves_nothing_of_it() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for (name, operation) in OPERATIONS {
         for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
             for _ in 0..5 {
@@ -186,7 +181,6 @@ fn a_process_killed_in_any_operation_leaves_nothing_of_it() {
             }
         }
     }
-    module.unload().unwrap();
 }
 
 #[test]
@@ -194,7 +188,7 @@ fn processors_go_and_come_while_pools_are_used() {
     const ONLINE: &str = "/sys/devices/system/cpu/cpu1/online";
     assert!(Path::new(ONLINE).exists(), "a guest of two processors");
 
-    let module = FreshModule::load("size_mb=1 reserve_mb=4").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=4").unwrap();
     let mut children: Vec<_> = [Strategy::Page, Strategy::Around, Strategy::Huge]
         .into_iter()
         .map(|strategy| {
@@ -235,5 +229,4 @@ fn processors_go_and_come_while_pools_are_used() {
     }
     let stat = Pool::open().unwrap().stat().unwrap();
     assert_eq!((stat.nr_pools, stat.nr_resident_pages), (1, 0));
-    module.unload().unwrap();
 }

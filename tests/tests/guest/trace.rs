@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The kernel's order of work, recorded while it happens. `docs/call-chains.md` explains it.
+//! The calls of the kernel on `mmap` and on faults, recorded. `docs/call-chains.md` explains them.
 
 use mmap_pool::{Mapping, MappingBuilder, Pool};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{full_reserve, put_word, word};
 use mmap_pool_tests::subject::PAGE;
 use mmap_pool_tests::trace::Trace;
@@ -20,7 +20,7 @@ const MODULE: [(&str, &str); 3] = [
     ("reserve.rs", include_str!("../../../src/reserve.rs")),
 ];
 
-/// What is looked at.
+/// The functions that are recorded.
 const FUNCTIONS: &[&str] = &[
     "__x64_sys_mmap",
     "ksys_mmap_pgoff",
@@ -46,8 +46,8 @@ const FUNCTIONS: &[&str] = &[
     "folio_unlock",
 ];
 
-/// Those of them that not every kernel has: without security modules none is asked, and small
-/// functions may be compiled into their callers.
+/// Functions that some kernels lack: a kernel without security modules calls no hook, and the
+/// compiler may inline small functions.
 const NOT_EVERYWHERE: &[&str] = &[
     "security_mmap_file",
     "vma_interval_tree_insert",
@@ -110,7 +110,7 @@ fn record(action: impl Fn(usize) -> Result<(), Failure>) -> Trace {
     Trace::record(&here(FUNCTIONS), action).unwrap()
 }
 
-/// Those of `names` that are to be seen on this kernel.
+/// The `names` that this kernel has.
 fn here<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let is_here = |name: &&&str| !NOT_EVERYWHERE.contains(name) || Trace::knows(name).unwrap();
     names.iter().filter(is_here).copied().collect()
@@ -124,7 +124,7 @@ fn assert_order(trace: &Trace, names: &[&str]) {
 
 #[test]
 fn mmap_finds_checks_creates_asks_the_driver_and_links() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let trace = record(|_| {
         drop(MappingBuilder::shared().map(&pool)?);
@@ -133,13 +133,11 @@ fn mmap_finds_checks_creates_asks_the_driver_and_links() {
     assert_order(&trace, MMAP_CHAIN);
     assert_eq!(trace.count("handle_mm_fault"), 0, "{trace}");
     assert_eq!(trace.count("filemap_add_folio"), 0, "{trace}");
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_locked_mapping_is_populated_at_last() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let trace = record(|turn| {
         drop(
@@ -161,8 +159,6 @@ fn a_locked_mapping_is_populated_at_last() {
             "filemap_add_folio",
         ],
     );
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
@@ -182,7 +178,7 @@ fn a_first_touch_without_a_reserve_looks_up_allocates_adds_and_maps() {
 fn first_touches(reserve_mb: u64, chain: &[&str]) -> [Trace; 2] {
     [(read as fn(&_, _) -> _, 1), (write, 0)].map(|(access, reads)| {
         let parameters = format!("size_mb=1 reserve_mb={reserve_mb}");
-        let module = FreshModule::load(&parameters).unwrap();
+        let _module = FreshModule::load(&parameters).unwrap();
         let pool = Pool::open().unwrap();
         full_reserve(reserve_mb).unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -192,15 +188,13 @@ fn first_touches(reserve_mb: u64, chain: &[&str]) -> [Trace; 2] {
         // Fault-around is for reads only.
         assert_eq!(trace.count("filemap_map_pages"), reads, "{trace}");
         assert_eq!(trace.count("filemap_add_folio"), 1, "{trace}");
-        drop((mapping, pool));
-        module.unload().unwrap();
         trace
     })
 }
 
 #[test]
 fn a_resident_page_is_mapped_without_the_module() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     drop(MappingBuilder::shared().populate().map(&pool).unwrap());
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -208,13 +202,11 @@ fn a_resident_page_is_mapped_without_the_module() {
     assert_order(&trace, RESIDENT_FAULT_CHAIN);
     assert!(!trace.enters_module_from("handle_mm_fault"), "{trace}");
     assert_eq!(trace.count("__do_fault"), 0, "{trace}");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_private_write_copies_the_page_that_was_read() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let pool = Pool::open().unwrap();
     drop(MappingBuilder::shared().populate().map(&pool).unwrap());
     let mapping = MappingBuilder::private().map(&pool).unwrap();
@@ -228,8 +220,6 @@ fn a_private_write_copies_the_page_that_was_read() {
         &["filemap_map_pages", "handle_mm_fault", "do_wp_page"],
     );
     assert!(!trace.enters_module_from("handle_mm_fault"), "{trace}");
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 /// The page and the sources name the functions of the module where they are.

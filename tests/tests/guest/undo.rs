@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What becomes of the pages that a call has allocated when it fails midway.
+//! A call that allocates pages and then fails: what becomes of the pages.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use std::thread;
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{
     checked, mincore, nr_minor_faults, present, put_word, put_word_in_file, totals, verdict, word,
     word_in_file,
@@ -30,10 +30,10 @@ const MIB: u64 = 1 << 20;
 const NONE: FallocateFlags = FallocateFlags::empty();
 const KEEP: FallocateFlags = FallocateFlags::KEEP_SIZE;
 
-/// Where pages that were there before are, in bytes.
+/// The offsets of pages that exist before, in bytes.
 const OLD: [u64; 3] = [0, 300 * PAGE as u64, 3 * MIB + 5 * PAGE as u64];
 
-/// Calls that want 8 MiB, of which some are there or can be had: in a hole, past the end, and both.
+/// Calls that need 8 MiB, of which some pages exist or fit: in a hole, past the end, and both.
 const CALLS: [(FallocateFlags, u64, u64); 5] = [
     (NONE, 0, 8 * MIB),
     (NONE, 4 * MIB, 8 * MIB),
@@ -83,7 +83,7 @@ fn a_fallocate_without_room_gives_back_what_it_allocated() {
 
 #[test]
 fn an_eager_pool_that_cannot_grow_gives_back_what_it_allocated() {
-    let module = FreshModule::load("size_mb=1 limit_mb=8 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=8 reserve_mb=0").unwrap();
     let pool = pool(Strategy::Eager, HUGE);
     put_old_words_before(pool.as_file(), HUGE as u64);
     let before = totals().unwrap().nr_resident_pages;
@@ -103,8 +103,6 @@ fn an_eager_pool_that_cannot_grow_gives_back_what_it_allocated() {
     refused("CREATE", created.map(drop).map_err(errno));
     assert_eq!(totals().unwrap().nr_pools, 2);
     pool.resize(4 * MIB).unwrap();
-    drop(pool);
-    module.unload().unwrap();
 }
 
 /// A process that the OOM killer spares is alone in a cgroup at its limit.
@@ -167,7 +165,7 @@ fn a_fallocate_whose_caller_is_killed_gives_back_what_it_allocated() {
     }
 }
 
-/// As it is on tmpfs: who faults pages in asks for each by itself.
+/// As on tmpfs: each page is a fault of its own.
 #[test]
 fn prefaulting_and_populating_keep_what_they_got() {
     for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
@@ -196,7 +194,7 @@ fn prefaulting_and_populating_keep_what_they_got() {
 /// Pages are hidden from fault-around as long as `fallocate` may fail.
 #[test]
 fn fallocated_pages_are_in_memory_and_mapped_sixteen_at_once() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for (strategy, flags) in [
         (Strategy::Page, NONE),
         (Strategy::Around, NONE),
@@ -227,8 +225,6 @@ fn fallocated_pages_are_in_memory_and_mapped_sixteen_at_once() {
     word(&mapping, HUGE + 7 * PAGE).unwrap();
     assert_eq!(nr_minor_faults() - before, 2);
     assert_eq!(present(&mapping).unwrap().len(), 2 * HUGE / PAGE);
-    drop((mapping, pool));
-    module.unload().unwrap();
 }
 
 /// How often the other process fails while this one writes.
@@ -309,7 +305,7 @@ fn write_until(has_ended: &AtomicBool, pool: &Pool, mapping: &Mapping) -> (u32, 
     (nr_rounds, count)
 }
 
-/// Nobody can take anything from an eager pool: what would stay past its end would stay for good.
+/// Pages cannot leave an eager pool: pages past its end would stay for ever.
 #[test]
 fn touching_pages_past_the_end_keeps_none_of_a_failing_growth() {
     for strategy in [Strategy::Page, Strategy::Eager] {
@@ -352,7 +348,7 @@ fn send_byte(to: &OwnedFd, byte: *const u8) -> Result<(), Errno> {
     checked(unsafe { libc::write(to.as_raw_fd(), byte.cast(), 1) }).map(drop)
 }
 
-/// A tmpfs of a size of its own.
+/// A tmpfs with a size.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Whatever can fail while the module is loaded, fails once.
+//! Loading the module, with a failure in each possible place.
 
 use mmap_pool::{Errno, Pool};
 use mmap_pool_tests::failures::Switch;

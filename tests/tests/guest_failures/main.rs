@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Whatever can fail in an operation, fails once: every allocation, every copy from and to userspace.
+//! Operations with a failure in each possible place: each allocation, and each copy from and to
+//! userspace.
 //!
-//! Each operation is tried on a new pool with its first possible failure, then on another with its
-//! second, until it has none left. Each time it has to answer what is documented, the pool has to
-//! hold what it held, the operation has to work when it is tried again, and nothing may be left of
-//! the pool in the end.
+//! An operation runs on a new pool with a failure in its first place. Then it runs on another pool
+//! with a failure in its second place, and so on. Each time it must return a documented errno. The
+//! contents of the pool must stay. The operation must work when it is repeated. At the end no page
+//! is left.
 //!
-//! Needs a kernel with `CONFIG_FAULT_INJECTION`.
+//! needs: `config=CONFIG_FAULT_INJECTION failures`
 
 mod loading;
 
@@ -25,16 +26,16 @@ use rustix::fs::{fallocate, ftruncate, sendfile, FallocateFlags};
 use rustix::io::dup;
 use rustix::pipe::{pipe, splice, SpliceFlags};
 
-/// What an operation answers.
+/// The result of an operation.
 type Done = Result<(), Refused>;
 
-/// What an operation answers that was not done.
+/// Why an operation was not done.
 #[derive(Debug)]
 enum Refused {
-    /// It was done in part.
+    /// Only a part was done.
     Rest,
     All(Errno),
-    /// Something else went wrong than a call.
+    /// Another failure than that of a call.
     Other(#[expect(dead_code, reason = "it is printed")] Failure),
 }
 
@@ -78,7 +79,7 @@ impl From<Failure> for Refused {
     }
 }
 
-/// A pool of three folios: one page of the first and of the last is in use, there is none in between.
+/// A pool of three folios. One page of the first and of the last is in use; the middle is a hole.
 struct World {
     pool: Pool,
     shared: Mapping,
@@ -86,7 +87,7 @@ struct World {
 }
 
 impl World {
-    /// Pages of a folio.
+    /// The number of pages of a folio.
     fn folio_pages(strategy: Strategy) -> usize {
         match strategy {
             Strategy::Page => 1,
@@ -119,17 +120,17 @@ impl World {
         self.shared.len()
     }
 
-    /// Of the last page.
+    /// The offset of the last page.
     fn last(&self) -> usize {
         self.len() - PAGE
     }
 
-    /// Of a page that is a hole, as are its neighbours.
+    /// The offset of a page in the hole.
     fn middle(&self) -> usize {
         self.len() / 2
     }
 
-    /// What no operation touches.
+    /// Checks what no operation touches.
     fn check(&self) {
         assert_eq!(word(&self.shared, 0).unwrap(), "first");
         assert_eq!(word_in_file(self.pool.as_file(), 0).unwrap(), "first");
@@ -138,24 +139,24 @@ impl World {
     }
 }
 
-/// The strategies whose pools operations are tried on; those of `EAGER` have all their pages.
+/// The strategies that operations run on. A pool of `EAGER` has all its pages already.
 const STRATEGIES: [Strategy; 3] = [Strategy::Page, Strategy::Around, Strategy::Huge];
 
-/// Pools and pages that there are.
+/// The number of pools, and of pages.
 fn totals() -> (u64, u64) {
     let stat = observe::totals().unwrap();
     (stat.nr_pools, stat.nr_resident_pages)
 }
 
-/// Lets everything fail in `operation` that can. It may answer `may_be` then, and `holds` has to be
-/// true when it has been done.
+/// Runs `operation` with a failure in each possible place. It may return an errno of `may_be` then.
+/// After it succeeds, `holds` must be true.
 fn fail_all(
     may_be: &[Errno],
     operation: impl Fn(&mut World) -> Done,
     holds: impl Fn(&World) -> bool,
 ) {
     // No page comes from the reserve, where it could not fail.
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let switch = Switch::new().unwrap();
     let mut nr_failures = 0;
     for strategy in STRATEGIES {
@@ -181,7 +182,6 @@ fn fail_all(
         }
     }
     assert!(nr_failures > 0, "there is nothing that can fail");
-    module.unload().unwrap();
 }
 
 fn again<T, E: Debug>(place: &str, answer: Result<T, E>) -> T {
@@ -200,7 +200,7 @@ fn all(copied: usize, wanted: usize) -> Done {
     }
 }
 
-/// What calls answer that allocate, or copy an argument.
+/// The errnos of calls that allocate or copy an argument.
 const REFUSED: &[Errno] = &[Errno::NOMEM, Errno::FAULT];
 
 #[test]
@@ -227,7 +227,7 @@ fn creating_a_pool() {
 #[test]
 fn creating_the_first_pool() {
     // The file system is mounted as long as there is one.
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let switch = Switch::new().unwrap();
     for nth in 1.. {
         let (created, has_failed) = switch.fail_nth(nth, || Pool::create().create()).unwrap();
@@ -241,7 +241,6 @@ fn creating_the_first_pool() {
             break;
         }
     }
-    module.unload().unwrap();
 }
 
 fn mapping(builder: fn() -> MappingBuilder) {
@@ -273,7 +272,7 @@ fn mapping_everything_at_once() {
     fail_all(REFUSED, map, |_| true);
 }
 
-/// A fault without memory is tried again by the core.
+/// The core retries a fault that finds no memory.
 #[test]
 fn writing_to_a_hole_through_a_mapping() {
     let store = |world: &mut World| Ok(world.shared.write_at(world.middle(), b"new")?);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What the module's own tests said, which the kernel runs when the module is loaded.
+//! The results of the module's `KUnit` tests. The kernel runs them when the module is loaded.
 //!
-//! Needs a kernel with `CONFIG_KUNIT`, started with `kunit.enable=1`.
+//! needs: `config=CONFIG_KUNIT append=kunit.enable=1`
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 
 const RESULTS: &str = "/sys/kernel/debug/kunit";
 const PREFIX: &str = "mmap_pool_";
@@ -29,7 +29,7 @@ suites! { copy policies pool strategy totals }
 
 /// Every test of the suite ran and passed.
 fn passes(suite: &str) {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let path = format!("{RESULTS}/{PREFIX}{suite}/results");
     let results = fs::read_to_string(path).unwrap();
     // The plan, `1..4`, of the suite itself is indented, as are its results.
@@ -43,17 +43,15 @@ fn passes(suite: &str) {
         .filter(|line| line.starts_with("    ok ") && !line.contains("# SKIP"))
         .count();
     assert!(planned > 0 && passed == planned, "{results}");
-    module.unload().unwrap();
 }
 
 #[test]
 fn these_are_all_suites() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let found: BTreeSet<String> = fs::read_dir(RESULTS)
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
         .filter_map(|name| Some(name.strip_prefix(PREFIX)?.into()))
         .collect();
     assert_eq!(found, SUITES.iter().map(ToString::to_string).collect());
-    module.unload().unwrap();
 }

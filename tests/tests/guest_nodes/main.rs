@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! In a guest with two memory nodes, the kernel moves and splits the pages of a pool while a program
-//! writes to it with `write(2)`. `mmap-pool-lost-writes` does so for as long as one likes. And memory policies
-//! decide which node pages are on.
+//! Tests on two memory nodes. The kernel moves and splits the pages of a pool while a program
+//! writes to it with `write(2)`; `mmap-pool-lost-writes` does this for any length of time. Memory
+//! policies decide the node of each page.
+//!
+//! needs: `nodes=2 mem=2048M append=movablecore=1024M timeout=600`
 
 mod policy;
 mod undo;
 
 use mmap_pool::Strategy;
 use mmap_pool_tests::lost_writes::{count, Act, Object, Until};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::vmstat;
 
 const OBJECTS: [Object; 4] = [
@@ -39,15 +41,14 @@ fn no_write_is_lost_while_the_folio_is_split() {
     assert!(nr_split() > before);
 }
 
-/// Lets the kernel act so often on each object.
+/// Makes the kernel act so often on each object.
 fn no_write_is_lost(act: Act, nr_acts: [usize; 4]) {
     assert_eq!(act.is_missing(), None);
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for (object, nr_acts) in OBJECTS.into_iter().zip(nr_acts) {
         let tally = count(object, act, Until::Acts(nr_acts)).unwrap();
         println!("{object:?} {act:?}: {tally}");
         assert!(tally.nr_writes > 0 && tally.nr_acts >= nr_acts);
         assert_eq!(tally.nr_lost, 0, "{object:?} {act:?}: {tally}");
     }
-    module.unload().unwrap();
 }

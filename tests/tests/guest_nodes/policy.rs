@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Memory policies decide which node the pages of a pool are on: beside a memfd, which answers the
-//! same where nothing else is said.
+//! Memory policies decide the node of each page of a pool. A memfd answers the same, except where a
+//! test says otherwise.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::numa::{nodes_of, set_home, told_in_numa_maps, Mode, Policy, MOVE, STRICT};
 use mmap_pool_tests::observe::{full_reserve, totals};
 use mmap_pool_tests::subject::{Object, PAGE};
@@ -24,7 +24,7 @@ use rustix::thread::{sched_setaffinity, CpuSet};
 
 const HUGE_PAGES: usize = 512;
 
-/// What has pages.
+/// An object with pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pool(Strategy),
@@ -33,7 +33,7 @@ enum Kind {
     Memfd,
 }
 
-/// Those whose pages come when they are wanted.
+/// The objects that allocate a page when it is touched.
 const LAZY: [Kind; 5] = [
     Kind::Pool(Strategy::Page),
     Kind::Pool(Strategy::Around),
@@ -61,7 +61,7 @@ impl Kind {
         0..self.nr_pages()
     }
 
-    /// An object of so many pages, none of which is there.
+    /// An object of so many pages, all of them holes.
     fn empty(self) -> Object {
         let object = self.of_pages(self.nr_pages());
         assert_eq!(self.nr_resident(&object), 0);
@@ -134,13 +134,13 @@ fn touch(mapping: &Mapping, pages: Range<usize>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The pages of which there is this one.
+/// The pages of the folio that has this page.
 fn one(page: usize) -> Range<usize> {
     let end = page + 1;
     page..end
 }
 
-/// What makes all pages appear.
+/// A way to allocate all pages.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// Faults of the mapping that has the policy.
@@ -224,7 +224,7 @@ fn a_policy_of_a_range_decides_for_every_way_to_a_page() {
 
 #[test]
 fn interleaved_folios_take_turns_by_their_place() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for mode in [Mode::Interleave, Mode::WeightedInterleave] {
         for kind in LAZY {
             let object = kind.empty();
@@ -243,13 +243,12 @@ fn interleaved_folios_take_turns_by_their_place() {
             assert_eq!(found, expected, "{kind:?} {mode:?}");
         }
     }
-    module.unload().unwrap();
 }
 
 /// What the task itself wants has its turns in the order of what it allocates.
 #[test]
 fn pages_of_a_task_that_interleaves_take_turns_in_the_order_they_appear() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in [Kind::Pool(Strategy::Page), Kind::Node, Kind::Memfd] {
         let object = kind.empty();
         let nodes = in_child(|| {
@@ -266,7 +265,6 @@ fn pages_of_a_task_that_interleaves_take_turns_in_the_order_they_appear() {
         let expected = if kind == Kind::Memfd { "1" } else { "2" };
         assert_eq!(nodes.unwrap(), expected, "{kind:?}");
     }
-    module.unload().unwrap();
 }
 
 /// Modules do not know the weights.
@@ -276,7 +274,7 @@ fn a_pool_counts_all_weights_as_one() {
         let path = "/sys/kernel/mm/mempolicy/weighted_interleave/node0";
         fs::write(path, weight).unwrap();
     };
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     weight("3");
     let share_of_node_0 = |kind: Kind| {
         let object = kind.empty();
@@ -289,13 +287,12 @@ fn a_pool_counts_all_weights_as_one() {
     let shares = LAZY.map(share_of_node_0);
     weight("1");
     assert_eq!(shares, [50, 50, 50, 50, 75]);
-    module.unload().unwrap();
 }
 
 /// The thread runs on a processor of one node, and the policy asks for the other. Each on both nodes.
 #[test]
 fn every_mode_finds_its_node() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         for node in [0, 1] {
             let other = 1 - node;
@@ -373,7 +370,6 @@ fn every_mode_finds_its_node() {
             }
         }
     }
-    module.unload().unwrap();
 }
 
 /// Each range is set through a mapping that is gone when its pages appear. Where there is no policy, that
@@ -392,7 +388,7 @@ fn each_page_has_the_policy_that_was_set_last() {
         (16..32, Policy::bind(0)),
         (0..64, Policy::DEFAULT),
     ];
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         for of_task in [0, 1] {
             let object = kind.empty();
@@ -415,7 +411,6 @@ fn each_page_has_the_policy_that_was_set_last() {
             }
         }
     }
-    module.unload().unwrap();
 }
 
 /// Sets a policy through a mapping of these pages alone, which is gone then.
@@ -431,7 +426,7 @@ fn set_through_another(object: &Object, pages: Range<usize>, policy: Policy) {
 
 #[test]
 fn a_policy_that_the_mapping_has_already_changes_nothing() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         let object = kind.empty();
         let [mapping, other] = [(); 2].map(|()| kind.shared(&object));
@@ -452,14 +447,13 @@ fn a_policy_that_the_mapping_has_already_changes_nothing() {
         });
         assert_eq!(found.unwrap(), "[1]", "{kind:?}");
     }
-    module.unload().unwrap();
 }
 
 /// Parts of a mapping with the same policy become one area again before the kernel asks the object, for
 /// all of that area.
 #[test]
 fn removing_the_last_policy_of_a_mapping_removes_those_of_all_its_pages() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         let object = kind.empty();
         let [mapping, other] = [(); 2].map(|()| kind.shared(&object));
@@ -472,13 +466,12 @@ fn removing_the_last_policy_of_a_mapping_removes_those_of_all_its_pages() {
         });
         assert_eq!(found.unwrap(), "[0, 0]", "{kind:?}");
     }
-    module.unload().unwrap();
 }
 
 /// Each half gets it through a mapping of its own: on one mapping the kernel makes one range of them.
 #[test]
 fn ranges_with_the_same_policy_share_a_huge_page() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let kind = Kind::Pool(Strategy::Huge);
     for (policies, nr_resident) in [
         ([Policy::bind(1), Policy::bind(1)], HUGE_PAGES as u64),
@@ -496,12 +489,11 @@ fn ranges_with_the_same_policy_share_a_huge_page() {
         touch(&kind.shared(&object), one(0)).unwrap();
         assert_eq!(kind.nr_resident(&object), nr_resident);
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_policy_past_the_end_counts_when_the_object_grows() {
-    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     for kind in [
         Kind::Pool(Strategy::Page),
         Kind::Pool(Strategy::Around),
@@ -520,14 +512,13 @@ fn a_policy_past_the_end_counts_when_the_object_grows() {
             assert_eq!(found, vec![node; kind.nr_pages()], "{kind:?}");
         }
     }
-    module.unload().unwrap();
 }
 
 /// The policy of a private mapping of a pool concerns its copies alone, and that of a shared one the pool's
 /// pages alone. A memfd makes no difference between mappings.
 #[test]
 fn a_private_mapping_decides_for_its_copies_alone() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         let is_pool = kind != Kind::Memfd;
         for node in [0, 1] {
@@ -556,12 +547,11 @@ fn a_private_mapping_decides_for_its_copies_alone() {
             }
         }
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn pages_that_are_there_stay_or_are_told_or_are_moved() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY.into_iter().chain([Kind::Pool(Strategy::Eager)]) {
         let object = kind.of_pages(kind.nr_pages());
         let mapping = kind.shared(&object);
@@ -589,13 +579,12 @@ fn pages_that_are_there_stay_or_are_told_or_are_moved() {
         };
         assert!(all.clone().all(|page| &bytes(page) == b"there"), "{kind:?}");
     }
-    module.unload().unwrap();
 }
 
 /// A module can neither make nor free what the kernel would have to be told.
 #[test]
 fn a_policy_is_told_of_the_mapping_that_it_was_set_on() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         for node in [0, 1] {
             let object = kind.empty();
@@ -619,12 +608,11 @@ fn a_policy_is_told_of_the_mapping_that_it_was_set_on() {
             assert_eq!(nodes_of(&other, 5..6).unwrap(), [node], "{kind:?}");
         }
     }
-    module.unload().unwrap();
 }
 
 #[test]
 fn a_descriptor_open_for_reading_is_enough_to_set_a_policy() {
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for kind in LAZY {
         for node in [0, 1] {
             let object = kind.empty();
@@ -639,7 +627,6 @@ fn a_descriptor_open_for_reading_is_enough_to_set_a_policy() {
             assert_eq!(found, vec![node; kind.nr_pages()], "{kind:?}");
         }
     }
-    module.unload().unwrap();
 }
 
 /// The policies of many ranges are memory, which the process that sets them pays for as long as the pool
@@ -651,7 +638,7 @@ fn policies_are_charged_to_the_process_that_sets_them() {
     /// A range, a node of a tree, and a policy with a set of nodes, of which kernels have few or many.
     const LEAST_BYTES: u64 = (NR_RANGES * 56) as u64;
 
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     let cgroup = Cgroup::new("policies").unwrap();
     let mut child = Child::fork(|link| {
         cgroup.enter()?;
@@ -691,7 +678,6 @@ fn policies_are_charged_to_the_process_that_sets_them() {
         after >= before + LEAST_BYTES,
         "{before} before, {after} after"
     );
-    module.unload().unwrap();
 }
 
 /// No answer is expected, only that the kernel has nothing to complain of, and the module can be unloaded.
@@ -700,7 +686,7 @@ fn policies_change_beside_faults_holes_moves_and_the_end_of_the_pool() {
     const NR_ROUNDS: usize = 30;
     const NR_PAGES: usize = 1024;
 
-    let module = FreshModule::load("size_mb=1").unwrap();
+    let _module = fresh_module();
     for round in 0..NR_ROUNDS {
         let strategy = [Strategy::Page, Strategy::Around, Strategy::Huge][round % 3];
         let pool = Pool::create().strategy(strategy);
@@ -741,7 +727,6 @@ fn policies_change_beside_faults_holes_moves_and_the_end_of_the_pool() {
             is_over.store(true, Relaxed);
         });
     }
-    module.unload().unwrap();
 }
 
 /// Sets policies and touches pages until the process is killed.

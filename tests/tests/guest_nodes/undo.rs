@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! A call that allocates many pages and fails, while the kernel splits what it has got.
+//! A call allocates many pages and fails while the kernel splits its folios.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -48,7 +48,7 @@ fn nr_resident(pool: &Pool) -> u64 {
 
 #[test]
 fn a_failing_fallocate_gives_back_all_of_a_huge_page_that_was_split() {
-    let module = FreshModule::load("size_mb=1 limit_mb=8 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=8 reserve_mb=0").unwrap();
     let pool = Pool::create().strategy(Strategy::Huge);
     let pool = pool.size_bytes(SIZE).create().unwrap();
     let answers = while_split(&pool, || {
@@ -56,13 +56,11 @@ fn a_failing_fallocate_gives_back_all_of_a_huge_page_that_was_split() {
         (failed, nr_resident(&pool))
     });
     assert_eq!(answers, vec![(Err(Errno::NOSPC), 0); 50]);
-    drop(pool);
-    module.unload().unwrap();
 }
 
 #[test]
 fn all_of_a_huge_page_that_was_split_is_in_memory() {
-    let module = FreshModule::load("size_mb=1 limit_mb=16 reserve_mb=0").unwrap();
+    let _module = FreshModule::load("size_mb=1 limit_mb=16 reserve_mb=0").unwrap();
     let pool = Pool::create().strategy(Strategy::Huge);
     let pool = pool.size_bytes(SIZE).create().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
@@ -79,6 +77,4 @@ fn all_of_a_huge_page_that_was_split_is_in_memory() {
     for (done, nr_in_memory, nr_resident) in answers {
         assert_eq!((done, nr_in_memory), (Ok(()), nr_resident));
     }
-    drop((mapping, pool));
-    module.unload().unwrap();
 }

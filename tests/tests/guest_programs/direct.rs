@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! `O_DIRECT`: a disk reads and writes the pages of a mapping themselves, pinned meanwhile.
+//! `O_DIRECT`: a disk reads and writes the pages of a mapping, which are pinned meanwhile.
 //!
 //! Each answer must be the same on the device node, on a created pool, and on a memfd.
 
@@ -216,7 +216,7 @@ impl Disk {
         Ok(count(&checked(written)))
     }
 
-    /// The word at `offset`, as everybody reads it.
+    /// The word at `offset`, read through the page cache.
     fn word(&self, offset: usize) -> Answer {
         word_in_file(&File::open(&self.path)?, offset)
     }

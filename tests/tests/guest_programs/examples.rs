@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The examples in C and Python, which make a pool of their own.
+//! The examples in C and Python. Each creates a pool.
 
 use crate::given::{compiled, run, Given};
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! What a program is given to work on, and how it is run.
+//! The pool that a program gets, and how it is started.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use mmap_pool::{Pool, DEFAULT_PATH};
-use mmap_pool_tests::module::FreshModule;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 
 /// Where the disk with the programs is mounted.
 pub const DISK: &str = "/disk";
@@ -43,7 +43,7 @@ impl Given {
     /// Runs `test` on a created pool. A program inherits its descriptor, and opens it by the
     /// name that it has in `/proc`.
     pub fn created(size_mb: u64, test: impl FnOnce(&Self)) {
-        let module = FreshModule::load("size_mb=1").unwrap();
+        let module = fresh_module();
         let pool = Pool::create().name("given").size_bytes(size_mb << 20);
         let given = Self {
             pool: pool.create().unwrap(),
@@ -82,12 +82,12 @@ impl Given {
     }
 }
 
-/// `program`, one that was compiled for these tests, as seen from the disk.
+/// The path, seen from the disk, of a program that is compiled for these tests.
 pub fn compiled(program: &str) -> String {
     format!("/guest/programs/{program}")
 }
 
-/// Runs the program, which must be content; what it says.
+/// Runs the program, which must succeed, and returns its output.
 pub fn run(command: &mut Command) -> String {
     let (status, said) = try_run(command);
     let program = command.get_args().nth(3);
@@ -95,7 +95,7 @@ pub fn run(command: &mut Command) -> String {
     said
 }
 
-/// Runs the program; its status, and what it says.
+/// Runs the program and returns its status and its output.
 pub fn try_run(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();

@@ -15,7 +15,7 @@ on_both! {
     256 a_guest_boots_in_it;
 }
 
-/// Until here the kernel has unpacked itself, built page tables and been told about its memory.
+/// By this message the kernel has unpacked itself, built page tables and found its memory.
 const FAR_ENOUGH: &str = "NX (Execute Disable) protection";
 
 fn a_guest_boots_in_it(given: &Given) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Real programs, none of them ours, at work on pools: on the device node, and on a created pool
-//! whose descriptor they inherit.
+//! Real programs on pools: on the device node, and on a created pool whose descriptor they inherit.
 //!
-//! They need a guest with the disk that `qemu/programs/disk` makes, mounted on `/disk`, and with
-//! what `qemu/programs/compile` compiles, in `/programs`.
+//! The programs come from Debian, on the disk `/disk`, or are compiled for these tests, in
+//! `/programs`.
+//!
+//! needs: `disk programs mem=2048M timeout=1800`
 
 mod compat;
 mod direct;
@@ -20,7 +21,7 @@ mod selftests;
 mod sqlite;
 mod swap;
 
-/// Makes of each function two tests, `node::…` and `created::…`: on pools of so many MiB.
+/// Makes two tests of each function, `node::…` and `created::…`, on pools of so many MiB.
 macro_rules! on_both {
     ($($size_mb:literal $name:ident;)*) => {
         mod node {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The memmap2 crate, which most Rust programs map files with.
+//! The memmap2 crate. Most Rust programs map files with it.
 //!
-//! It lends slices of what it maps. Here nobody else writes while one is lent.
+//! It lends slices of the mapped memory. In these tests nothing else writes while a slice is lent.
 
 use std::fs::File;
 
@@ -25,7 +25,7 @@ const PAGE: usize = 4096;
 const SIZE: usize = 1 << 20;
 
 fn mapping_without_a_length(given: &Given) {
-    // SAFETY: Nobody writes.
+    // SAFETY: Nothing writes.
     let mapping = unsafe { Mmap::map(file(given)) }.unwrap();
     // The crate asks fstat, which knows the size of regular files.
     assert_eq!(mapping.len(), if given.is_node { 0 } else { SIZE });
@@ -37,7 +37,7 @@ fn shared_writes_are_read_by_others(given: &Given) {
     mapping[PAGE..PAGE + 5].copy_from_slice(b"hello");
     assert_eq!(&read(given, PAGE), b"hello");
     given.pool.write_all_at(b"jelly", PAGE as u64).unwrap();
-    // SAFETY: Nobody writes.
+    // SAFETY: Nothing writes.
     let other = unsafe { MmapOptions::new().len(SIZE).map(file(given)) }.unwrap();
     assert_eq!(&other[PAGE..PAGE + 5], b"jelly");
 }
@@ -45,7 +45,7 @@ fn shared_writes_are_read_by_others(given: &Given) {
 fn copies_are_ones_own(given: &Given) {
     given.pool.write_all_at(b"first", 0).unwrap();
     let mut options = MmapOptions::new();
-    // SAFETY: Nobody writes but for the write below, when no slice is lent.
+    // SAFETY: Nothing writes but the write below, when no slice is lent.
     let (mut copy, read_only) = unsafe {
         (
             options.len(SIZE).map_copy(file(given)).unwrap(),
@@ -65,7 +65,7 @@ fn a_part_begins_at_its_offset(given: &Given) {
     let mut options = MmapOptions::new();
     // Not a whole page: the crate maps from the page's start.
     options.offset(3 * PAGE as u64 + 100).len(5);
-    // SAFETY: Nobody writes.
+    // SAFETY: Nothing writes.
     let mut mapping = unsafe { options.map_mut(file(given)) }.unwrap();
     mapping.copy_from_slice(b"there");
     assert_eq!(&read(given, 3 * PAGE + 100), b"there");
@@ -130,7 +130,7 @@ fn file(given: &Given) -> &File {
 }
 
 fn map_mut(given: &Given) -> MmapMut {
-    // SAFETY: Nobody else writes while a slice is lent.
+    // SAFETY: Nothing else writes while a slice is lent.
     unsafe { MmapOptions::new().len(SIZE).map_mut(file(given)) }.unwrap()
 }
 

@@ -2,8 +2,8 @@
 
 //! Programs that test memory: memtester, stress-ng.
 //!
-//! Both want a device. memtester refuses all other files; stress-ng makes the files of its other
-//! stressors itself. Its memory can be pools, with a preloaded library.
+//! Both work on a device: memtester refuses other files, and stress-ng makes the files of its other
+//! stressors itself. A preloaded library makes the memory of stress-ng pools.
 
 use std::process::Stdio;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! The kernel's own tests of `mmap`, of `tools/testing/selftests/mm`: those that take a path.
+//! Selftests of the kernel, `tools/testing/selftests/mm`: those that take a path.
 
 use crate::given::{compiled, run, try_run, Given};
 use crate::on_both;
@@ -28,7 +28,7 @@ fn pfnmap_finds_ordinary_memory(given: &Given) {
     assert!(said.contains(&reason), "{said}");
 }
 
-/// Needs a kernel with `CONFIG_GUP_TEST`; the others are not asked.
+/// needs: `config=CONFIG_GUP_TEST`
 fn gup_test_pins_pages(given: &Given) {
     // Get and pin, for short and for long, one by one and all at once.
     for how in ["-u", "-U", "-a", "-b", "-L"] {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! `SQLite` keeps a database in a created pool, and reads it through a mapping.
+//! `SQLite` with a database in a created pool. It reads the database through a mapping.
 //!
-//! It opens no links, so the one in `/proc/self/fd` is no use; a library of ours that is loaded
-//! before gives the descriptor the name `/pool`. The node has a name, but not its size in `fstat`,
-//! so `SQLite` takes it for an empty file each time it looks.
+//! `SQLite` does not open links, so `/proc/self/fd` does not help. A preloaded library gives the
+//! descriptor the name `/pool`. The node has a name, but `fstat` reports size 0, and `SQLite` takes
+//! it for an empty file.
 
 use std::fs;
 
@@ -79,7 +79,7 @@ fn the_node_is_an_empty_file_each_time() {
     });
 }
 
-/// Keeps the same in the pool and in a file, and must be told the same of both.
+/// Keeps the same database in the pool and in a file, and compares the answers.
 fn keeps_a_database(journal: &str) {
     Given::created(0, |given| {
         for name in ["/tmp/file", "/tmp/file-wal", "/tmp/file-shm"] {
@@ -105,7 +105,7 @@ fn keeps_a_database(journal: &str) {
     });
 }
 
-/// Runs a script on the database; the answers.
+/// Runs a script on the database and returns the answers.
 fn sqlite(given: &Given, database: &str, script: &str) -> String {
     fs::write("/tmp/script", script).unwrap();
     run(given

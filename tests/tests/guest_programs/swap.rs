@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Swap, in a file on the disk: private copies go there and come back; the pages of a pool, which
-//! nothing but the pool holds, stay in memory.
+//! Swap, in a file on the disk. Private copies are swapped out and in. The pages of a pool stay in
+//! memory.
 
 use std::ffi::CString;
 use std::fs;

@@ -1,0 +1,56 @@
+# shellcheck shell=bash disable=SC2154,SC2034
+# SPDX-License-Identifier: GPL-2.0
+#
+# What tests need. They say it themselves, in lines of their source:
+#
+#	//! needs: `WORD…`	at the head of a target's first file: all tests of the target
+#	/// needs: `WORD…`	above a function: the tests that it makes; config= alone
+#
+#	config=OPTION		a kernel with OPTION built in; others do not run the tests
+#	mem=M smp=N nodes=N timeout=S append=WORD failures
+#				the options of qemu/run with these names
+#	disk			the disk of qemu/programs/disk, on /disk
+#	programs		what qemu/programs/compile makes, in /programs
+#
+# The harness reads them here, and nowhere else. A new word needs a line in guest_for.
+
+# needs_of FILE: the words at the head of a target.
+needs_of() { sed -n 's|^//! needs: ||p' "$1" | tr -d '`'; }
+
+# needs_of_tests FILE…: a line for each word above a function: the function, the word.
+needs_of_tests() {
+	awk '$1 == "///" && $2 == "needs:" { gsub(/`/, ""); for (i = 3; i <= NF; i++) words[++nr] = $i; next }
+		match($0, /(^| )fn [a-z0-9_]+/) {
+			name = substr($0, RSTART, RLENGTH)
+			sub(/.*fn /, "", name)
+			for (i = 1; i <= nr; i++) print name, words[i]
+			nr = 0
+		}' "$@"
+}
+
+# sources PROGRAM: the files that cargo built it from, the first one first.
+sources() { sed -n "s|^\([^ ]*\.rs\):\$|$top/\1|p" "$1.d"; }
+
+# guest_for FILE: leaves in $options what qemu/run has to be told for a guest that has what
+# the target needs.
+guest_for() {
+	local word path
+	options=()
+	for word in $(needs_of "$1"); do
+		case $word in
+		config=*) ;;
+		mem=* | smp=* | nodes=* | timeout=* | append=*) options+=("--${word%%=*}" "${word#*=}") ;;
+		failures) options+=(--failures) ;;
+		disk) path=$("$top/qemu/programs/disk") && options+=(--disk "$path") || return ;;
+		programs) path=$("$top/qemu/programs/compile") && options+=(--copy "$path:/programs") || return ;;
+		*) die "needs: $word: no such word (qemu/lib/needs.sh)" ;;
+		esac
+	done
+}
+
+# lacks WORD: whether the kernel lacks what the word names; leaves the reason in $reason.
+lacks() {
+	[[ $1 == config=* ]] || return
+	! has_option "$("$top/qemu/kernel")/config" "${1#*=}" || return
+	reason="needs a kernel with ${1#*=}, and $kernel_name has none"
+}
