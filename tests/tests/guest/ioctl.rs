@@ -12,29 +12,31 @@ use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::totals;
 use mmap_pool_tests::subject::{PAGE, SIZE};
 
-/// Every ioctl number.
-const NUMBERS: [u32; 8] = [
-    uapi::INFO,
-    uapi::CREATE,
-    uapi::RESIZE,
-    uapi::PUNCH,
-    uapi::PREFAULT,
-    uapi::SEAL,
-    uapi::REVOKE,
-    uapi::STAT,
-];
+/// Every ioctl number: the constants with the type byte of the device.
+fn numbers() -> Vec<u32> {
+    let constants = uapi::CONSTANTS.iter();
+    constants
+        .filter_map(|&(_, value)| u32::try_from(value).ok())
+        .filter(|number| (number >> 8) & 0xff == u32::from(uapi::IOC_MAGIC))
+        .collect()
+}
 
 /// The ioctls that read an argument.
-const SETTERS: [u32; 5] = [
-    uapi::CREATE,
-    uapi::RESIZE,
-    uapi::PUNCH,
-    uapi::PREFAULT,
-    uapi::SEAL,
-];
+fn setters() -> Vec<u32> {
+    of_direction(1)
+}
 
 /// The ioctls that write an answer.
-const GETTERS: [u32; 2] = [uapi::INFO, uapi::STAT];
+fn getters() -> Vec<u32> {
+    of_direction(2)
+}
+
+fn of_direction(direction: u32) -> Vec<u32> {
+    let mut numbers = numbers();
+    numbers.retain(|number| number >> 30 == direction);
+    assert!(!numbers.is_empty());
+    numbers
+}
 
 /// The ioctls of the node alone. They concern all pools.
 const OF_THE_NODE: [u32; 2] = [uapi::CREATE, uapi::STAT];
@@ -48,13 +50,14 @@ fn unknown_ioctls_are_enotty_and_change_nothing() {
 }
 
 fn refuses_unknown_numbers(pool: &Pool) {
+    let known = numbers();
     let mut buffer = [0xa5_u8; 1 << 14];
     for nr in 0..=0xff_u32 {
         for direction in 0..4_u32 {
             for size in [0, 1, 8, 16, 63, 64, 65, 80, 0x3fff_u32] {
                 let magic = u32::from(uapi::IOC_MAGIC);
                 let number = (direction << 30) | (size << 16) | (magic << 8) | nr;
-                if NUMBERS.contains(&number) {
+                if known.contains(&number) {
                     continue;
                 }
                 let answer = ioctl(pool, number, buffer.as_mut_ptr());
@@ -96,14 +99,14 @@ fn a_bad_pointer_is_efault_and_changes_nothing() {
             usize::MAX - 8,
             1 << 55,
         ];
-        for number in SETTERS.into_iter().chain(GETTERS) {
+        for number in setters().into_iter().chain(getters()) {
             for address in addresses {
                 let answer = ioctl(pool, number, ptr::without_provenance_mut(address));
                 let refused = refused(pool, number, Errno::FAULT);
                 assert_eq!(answer, Err(refused), "{number:#x} {address:#x}");
             }
         }
-        for number in GETTERS {
+        for number in getters() {
             let answer = ioctl(pool, number, readable.as_ptr());
             let refused = refused(pool, number, Errno::FAULT);
             assert_eq!(answer, Err(refused), "{number:#x}");
@@ -335,7 +338,7 @@ fn files_of_others_know_none_of_the_ioctls() {
         memfd,
     ];
     for other in &others {
-        for number in NUMBERS {
+        for number in numbers() {
             let answer = ioctl(other, number, buffer.as_mut_ptr());
             assert_eq!(answer, Err(Errno::NOTTY), "{number:#x}");
         }
@@ -357,7 +360,7 @@ fn an_argument_that_is_half_there_is_efault() {
         .len(2 * PAGE)
         .map(&pool)
         .unwrap();
-    for number in SETTERS.into_iter().chain(GETTERS) {
+    for number in setters().into_iter().chain(getters()) {
         let start = mapping
             .as_ptr()
             .wrapping_add(PAGE - argument_len(number) / 2);
