@@ -48,7 +48,8 @@ fn the_parameter_sets_the_strategy_of_the_default_pool() {
 #[test]
 fn an_unknown_strategy_does_not_load() {
     let without = module::without_module().unwrap();
-    for strategy in ["4", "-1", "huge", "", "4294967295"] {
+    let next = Strategy::ALL.len().to_string();
+    for strategy in [&*next, "-1", "huge", "", "4294967295"] {
         let parameters = format!("strategy={strategy}");
         let refused = Err(LoadError(Errno::INVAL));
         assert_eq!(module::load(&parameters), refused, "{parameters}");
