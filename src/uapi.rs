@@ -9,7 +9,7 @@
 //! called `reserved` are zero in answers, and must be zero in arguments, else the request fails
 //! with `EINVAL`. If the argument does not point to accessible memory, the request fails with
 //! `EFAULT`. If the number is unknown, it fails with `ENOTTY`. If the pool was revoked, it fails
-//! with `ENODEV`; [`INFO`] works on a revoked pool as well.
+//! with `ENODEV`; `INFO` works on a revoked pool as well.
 
 #[cfg(CONFIG_RUST)]
 use zerocopy_derive::{
