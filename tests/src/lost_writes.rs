@@ -171,7 +171,7 @@ impl Act {
     /// The kernel could not act.
     fn perform(self, mapping: &Mapping, offset: usize, nth: usize) -> Result<(), Failure> {
         // The page has to be mapped.
-        mapping.read_at(offset, &mut [0])?;
+        mapping.read_at(&mut [0], offset)?;
         let address = mapping.as_ptr().wrapping_add(offset);
         match self {
             Self::Nothing => thread::yield_now(),

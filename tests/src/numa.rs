@@ -179,7 +179,7 @@ pub fn set_home(mapping: &Mapping, pages: Range<usize>, node: usize) -> Result<(
 pub fn nodes_of(mapping: &Mapping, pages: Range<usize>) -> Result<Vec<usize>, Failure> {
     let mut addresses = Vec::with_capacity(pages.len());
     for page in pages {
-        mapping.read_at(page * PAGE, &mut [0])?;
+        mapping.read_at(&mut [0], page * PAGE)?;
         addresses.push(address(mapping, page));
     }
     let mut found = vec![-1_i32; addresses.len()];

@@ -48,7 +48,7 @@ pub fn full_reserve(mib: u64) -> Result<Stat, Failure> {
 ///
 /// The errno of the mapping.
 pub fn put_word(mapping: &Mapping, offset: usize, word: &str) -> Result<(), Failure> {
-    Ok(mapping.write_at(offset, &padded(word))?)
+    Ok(mapping.write_at(&padded(word), offset)?)
 }
 
 /// The word in a mapping; `0` if there is none.
@@ -58,7 +58,7 @@ pub fn put_word(mapping: &Mapping, offset: usize, word: &str) -> Result<(), Fail
 /// The errno of the mapping.
 pub fn word(mapping: &Mapping, offset: usize) -> Result<String, Failure> {
     let mut bytes = [0xff; WORD];
-    mapping.read_at(offset, &mut bytes)?;
+    mapping.read_at(&mut bytes, offset)?;
     Ok(unpadded(bytes))
 }
 

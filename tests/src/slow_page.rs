@@ -145,7 +145,7 @@ impl SlowPage {
         // SAFETY: The page is mapped, and the bytes in it may be any.
         let read = unsafe { libc::pread(file.as_raw_fd(), start, PAGE, offset) };
         let read = checked(read);
-        self.page.read_at(0, &mut [0])?;
+        self.page.read_at(&mut [0], 0)?;
         Ok(read?)
     }
 }

@@ -287,7 +287,7 @@ pub(crate) const fn unaligned_transfers_cross_pages_whole() -> Scenario {
 
         // One byte more on each side, which must not have changed.
         let mut seen = vec![0xff; source.len() + 2];
-        mapping.read_at(OFFSET - 1, &mut seen)?;
+        mapping.read_at(&mut seen, OFFSET - 1)?;
         let by_mapping = equal(&seen[1..=source.len()], &source);
         let neighbours = seen[0].max(seen[source.len() + 1]);
         seen.fill(0xff);

@@ -89,7 +89,7 @@ pub(crate) const fn a_page_is_zero_when_first_seen() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         let mut bytes = vec![0xff; SIZE];
-        mapping.read_at(0, &mut bytes)?;
+        mapping.read_at(&mut bytes, 0)?;
         let seen = zero(&bytes);
         bytes.fill(0xff);
         subject.file()?.read_exact_at(&mut bytes, 0)?;

@@ -229,9 +229,9 @@ pub(crate) const fn a_core_dump_holds_the_pages() -> Scenario {
         let dump = |filter: &str, name: &str| -> Answer {
             // Not a text of this program, which would be in the core as well.
             let (ours, copied) = (marker(name, 1), marker(name, 2));
-            mapping.write_at(PAGE + 8, &ours)?;
+            mapping.write_at(&ours, PAGE + 8)?;
             let child = Child::fork(|_| {
-                private.write_at(8, &copied)?;
+                private.write_at(&copied, 8)?;
                 fs::write("/proc/self/coredump_filter", filter)?;
                 let limit = libc::rlimit {
                     rlim_cur: libc::RLIM_INFINITY,

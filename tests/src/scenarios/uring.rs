@@ -129,7 +129,7 @@ impl Ring {
         entry[8..16].copy_from_slice(&offset.to_ne_bytes());
         entry[16..24].copy_from_slice(&buffer.addr().to_ne_bytes());
         entry[24..28].copy_from_slice(&u32::try_from(len)?.to_ne_bytes());
-        self.entries.write_at(0, &entry)?;
+        self.entries.write_at(&entry, 0)?;
 
         self.rings
             .atomic_u32(self.place(at::SQ_ARRAY))?
@@ -167,7 +167,7 @@ impl Ring {
         let index = usize::try_from(head.load(Acquire) & mask)?;
         let mut result = [0; 4];
         let completion = self.place(at::CQ_CQES) + index * 16;
-        self.rings.read_at(completion + 8, &mut result)?;
+        self.rings.read_at(&mut result, completion + 8)?;
         head.store(head.load(Acquire).wrapping_add(1), Release);
         let result = i32::from_ne_bytes(result);
         Ok(u32::try_from(result).map_err(|_| Errno::from_raw_os_error(-result)))

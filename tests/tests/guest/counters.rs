@@ -204,10 +204,10 @@ fn fdinfo(pool: &Pool, key: &str) -> u64 {
 /// Returns the number of faults.
 fn read_every_page(mapping: &Mapping) -> usize {
     // Whatever else the loop needs is in the page table after a first byte.
-    mapping.read_at(0, &mut [0]).unwrap();
+    mapping.read_at(&mut [0], 0).unwrap();
     let before = nr_minor_faults();
     for page in 0..PAGES {
-        mapping.read_at(page * PAGE, &mut [0]).unwrap();
+        mapping.read_at(&mut [0], page * PAGE).unwrap();
     }
     usize::try_from(nr_minor_faults() - before).unwrap()
 }

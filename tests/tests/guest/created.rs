@@ -342,7 +342,7 @@ fn ioctls_of_32_bit_programs_work_too() {
         mmap_pool::Mapping::from_raw_parts(low.cast(), PAGE, mmap_pool::Protection::READ_WRITE)
     };
     let size = 3 * PAGE as u64;
-    low.write_at(0, &size.to_ne_bytes()).unwrap();
+    low.write_at(&size.to_ne_bytes(), 0).unwrap();
     assert_eq!(
         compat_ioctl(&pool, mmap_pool::uapi::RESIZE, low.as_ptr()),
         0
@@ -350,7 +350,7 @@ fn ioctls_of_32_bit_programs_work_too() {
     assert_eq!(pool.info().unwrap().size_bytes, size);
     assert_eq!(compat_ioctl(&pool, mmap_pool::uapi::INFO, low.as_ptr()), 0);
     let mut told = [0; 8];
-    low.read_at(0, &mut told).unwrap();
+    low.read_at(&mut told, 0).unwrap();
     assert_eq!(u64::from_ne_bytes(told), size);
     assert_eq!(
         compat_ioctl(&pool, mmap_pool::uapi::INFO, std::ptr::null_mut()),

@@ -382,10 +382,10 @@ fn an_argument_can_lie_in_the_page_that_it_takes_away() {
             len_bytes: SIZE as u64,
         };
         mapping
-            .write_at(0, &argument.offset_bytes.to_ne_bytes())
+            .write_at(&argument.offset_bytes.to_ne_bytes(), 0)
             .unwrap();
         mapping
-            .write_at(8, &argument.len_bytes.to_ne_bytes())
+            .write_at(&argument.len_bytes.to_ne_bytes(), 8)
             .unwrap();
         assert_eq!(ioctl(&pool, uapi::PUNCH, mapping.as_ptr()), Ok(0));
         assert_eq!(pool.info().unwrap().nr_resident_pages, 0);

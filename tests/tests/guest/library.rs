@@ -89,7 +89,7 @@ fn a_read_only_pool_can_be_read_and_mapped_for_reading() {
         .map(&pool)
         .unwrap();
     let mut bytes = [0; 5];
-    mapping.read_at(0, &mut bytes).unwrap();
+    mapping.read_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"hello");
 
     let error = mapping.protect(Protection::READ_WRITE).unwrap_err();
@@ -180,15 +180,15 @@ fn a_mapping_may_begin_anywhere_and_follow_a_new_size() {
     assert_eq!(mapping.len(), 3);
     pool.resize(SIZE as u64).unwrap();
     mapping.remap(SIZE - begin).unwrap();
-    mapping.write_at(0, b"across").unwrap();
-    mapping.write_at(SIZE - begin - 4, b"last").unwrap();
+    mapping.write_at(b"across", 0).unwrap();
+    mapping.write_at(b"last", SIZE - begin - 4).unwrap();
     let mut bytes = [0; 6];
     pool.read_exact_at(&mut bytes, begin as u64).unwrap();
     assert_eq!(&bytes, b"across");
     pool.read_exact_at(&mut bytes, SIZE as u64 - 6).unwrap();
     assert_eq!(&bytes, b"\0\0last");
     mapping.remap(3).unwrap();
-    assert!(mapping.write_at(3, b"no").is_err());
+    assert!(mapping.write_at(b"no", 3).is_err());
 }
 
 #[test]

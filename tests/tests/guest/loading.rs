@@ -132,12 +132,12 @@ fn a_new_load_shows_nothing_of_the_one_before() {
         let pool = Pool::open().unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let mut bytes = vec![0xff; SIZE];
-        mapping.read_at(0, &mut bytes).unwrap();
+        mapping.read_at(&mut bytes, 0).unwrap();
         assert!(
             bytes.iter().all(|&byte| byte == 0),
             "a page was not zero when first seen"
         );
-        mapping.write_at(0, &secret).unwrap();
+        mapping.write_at(&secret, 0).unwrap();
         drop((mapping, pool));
         module.unload().unwrap();
     }

@@ -140,11 +140,11 @@ fn a_page_is_zero_although_its_memory_was_used_before() {
             let pool = pool(strategy, len);
             let mapping = MappingBuilder::shared().map(&pool).unwrap();
             let mut bytes = vec![0xff; len];
-            mapping.read_at(0, &mut bytes).unwrap();
+            mapping.read_at(&mut bytes, 0).unwrap();
             let nr_used = bytes.iter().filter(|&&byte| byte != 0).count();
             assert_eq!(nr_used, 0, "reserve of {reserve_mib} MiB, {strategy:?}");
             bytes.fill(0x5e);
-            mapping.write_at(0, &bytes).unwrap();
+            mapping.write_at(&bytes, 0).unwrap();
         }
         module.unload().unwrap();
     }
@@ -158,7 +158,7 @@ fn leave_bytes_in_memory() {
         advise(&memory, Advice::LinuxHugepage)?;
         let bytes = vec![0x5e; HUGE];
         for offset in (0..len - HUGE).step_by(HUGE) {
-            memory.write_at(offset, &bytes)?;
+            memory.write_at(&bytes, offset)?;
         }
         Ok(String::new())
     })

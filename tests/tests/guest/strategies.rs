@@ -239,10 +239,10 @@ fn nothing_of_one_pool_is_seen_in_the_next() {
         let pool = pool(strategy, 4 * HUGE);
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let mut bytes = vec![0xff; 4 * HUGE];
-        mapping.read_at(0, &mut bytes).unwrap();
+        mapping.read_at(&mut bytes, 0).unwrap();
         assert!(bytes.iter().all(|&byte| byte == 0), "{strategy:?}");
         bytes.fill(0x5e);
-        mapping.write_at(0, &bytes).unwrap();
+        mapping.write_at(&bytes, 0).unwrap();
     }
 }
 

@@ -275,7 +275,7 @@ fn mapping_everything_at_once() {
 /// The core retries a fault that finds no memory.
 #[test]
 fn writing_to_a_hole_through_a_mapping() {
-    let store = |world: &mut World| Ok(world.shared.write_at(world.middle(), b"new")?);
+    let store = |world: &mut World| Ok(world.shared.write_at(b"new", world.middle())?);
     fail_all(&[], store, |world| {
         word_in_file(world.pool.as_file(), world.middle()).unwrap() == "new"
     });
@@ -283,7 +283,7 @@ fn writing_to_a_hole_through_a_mapping() {
 
 #[test]
 fn reading_a_hole_through_a_mapping() {
-    let load = |world: &mut World| Ok(world.shared.read_at(world.middle(), &mut [0; 8])?);
+    let load = |world: &mut World| Ok(world.shared.read_at(&mut [0; 8], world.middle())?);
     fail_all(&[], load, |world| {
         word(&world.shared, world.middle()).unwrap() == "0"
     });
@@ -291,7 +291,7 @@ fn reading_a_hole_through_a_mapping() {
 
 #[test]
 fn writing_to_private_memory() {
-    let store = |world: &mut World| Ok(world.private.write_at(world.last(), b"own")?);
+    let store = |world: &mut World| Ok(world.private.write_at(b"own", world.last())?);
     fail_all(&[], store, |world| {
         word(&world.private, world.last()).unwrap() == "ownt"
             && word(&world.shared, world.last()).unwrap() == "last"
@@ -337,7 +337,7 @@ fn has_piece(world: &World) -> bool {
     let mut bytes = [0; PIECE.len()];
     world
         .shared
-        .read_at(piece_start(world), &mut bytes)
+        .read_at(&mut bytes, piece_start(world))
         .unwrap();
     bytes == PIECE
 }

@@ -129,7 +129,7 @@ fn path(object: &File) -> String {
 /// Touches pages of a mapping, each with a write.
 fn touch(mapping: &Mapping, pages: Range<usize>) -> Result<(), Failure> {
     for page in pages {
-        mapping.write_at(page * PAGE, b"there")?;
+        mapping.write_at(b"there", page * PAGE)?;
     }
     Ok(())
 }

@@ -275,7 +275,7 @@ mod tests {
                 while turn.load(Acquire) == 0 {
                     thread::yield_now();
                 }
-                mapping.read_at(64, &mut bytes).unwrap();
+                mapping.read_at(&mut bytes, 64).unwrap();
                 assert_eq!(bytes, [value; 1000]);
                 turn.store(0, Release);
             }
@@ -289,7 +289,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..TURNS {
-                    mapping.write_at(0, &[1; 9]).unwrap();
+                    mapping.write_at(&[1; 9], 0).unwrap();
                 }
             });
             scope.spawn(|| {
@@ -299,7 +299,7 @@ mod tests {
             });
             let mut bytes = [0; 16];
             for _ in 0..TURNS {
-                mapping.read_at(0, &mut bytes).unwrap();
+                mapping.read_at(&mut bytes, 0).unwrap();
                 assert!(bytes[..4].iter().all(|&byte| byte < 2), "{bytes:?}");
                 assert!(bytes[4..9].iter().all(|&byte| byte < 3), "{bytes:?}");
                 assert!(bytes[9..13].iter().all(|&byte| byte % 2 == 0), "{bytes:?}");
@@ -317,12 +317,12 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..20_000 {
-                    mapping.write_at(0, &[1; 6]).unwrap();
+                    mapping.write_at(&[1; 6], 0).unwrap();
                 }
             });
             scope.spawn(|| {
                 for _ in 0..20_000 {
-                    mapping.write_at(4, &[2; 9]).unwrap();
+                    mapping.write_at(&[2; 9], 4).unwrap();
                     mapping.atomic_u8(13).unwrap().fetch_add(1, Relaxed);
                 }
             });

@@ -164,7 +164,7 @@ impl MappingBuilder {
     /// // SAFETY: An executable file is bytes, and cannot be written through this mapping.
     /// let mapping = unsafe { builder.map_file(&file) }?;
     /// let mut magic = [0; 4];
-    /// mapping.read_at(0, &mut magic)?;
+    /// mapping.read_at(&mut magic, 0)?;
     /// assert_eq!(&magic, b"\x7fELF");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -309,13 +309,13 @@ mod tests {
             let builder = MappingBuilder::shared().offset(offset as u64).len(6);
             let mapping = builder.map(&memfd).unwrap();
             let mut bytes = [0; 5];
-            mapping.read_at(0, &mut bytes).unwrap();
+            mapping.read_at(&mut bytes, 0).unwrap();
             assert_eq!(&bytes, b"begin", "at {offset}");
             assert_eq!(mapping.len(), 6);
             assert_eq!(mapping.as_ptr().addr() % PAGE_LEN, offset % PAGE_LEN);
-            mapping.write_at(5, b"!").unwrap();
+            mapping.write_at(b"!", 5).unwrap();
             assert_eq!(&memfd.read::<6>(offset), b"begin!", "at {offset}");
-            assert!(mapping.write_at(6, b"!").is_err());
+            assert!(mapping.write_at(b"!", 6).is_err());
             mapping.unmap().unwrap();
         }
     }
@@ -329,7 +329,7 @@ mod tests {
         let second = unsafe { builder.map_file(&memfd) }.unwrap();
         assert_eq!(second.len(), PAGE_LEN);
         let mut bytes = [0; 6];
-        second.read_at(0, &mut bytes).unwrap();
+        second.read_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"second");
     }
 }

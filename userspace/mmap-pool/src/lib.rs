@@ -9,7 +9,7 @@
 //!
 //! let pool = Pool::open()?;
 //! let mapping = MappingBuilder::shared().len(8192).map(&pool)?;
-//! mapping.write_at(4096, b"every process that maps this page sees these bytes")?;
+//! mapping.write_at(b"every process that maps this page sees these bytes", 4096)?;
 //!
 //! let mut bytes = [0; 5];
 //! pool.read_exact_at(&mut bytes, 4096)?;

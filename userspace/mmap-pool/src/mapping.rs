@@ -79,7 +79,7 @@ impl Mapping {
     /// }?;
     /// // SAFETY: The range was mapped just now, with this protection.
     /// let mapping = unsafe { Mapping::from_raw_parts(start.cast(), len, Protection::READ_WRITE) };
-    /// mapping.write_at(0, b"mine")?;
+    /// mapping.write_at(b"mine", 0)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -145,7 +145,7 @@ impl Mapping {
     /// # let pool = mmap_pool::Pool::open()?;
     /// # let mapping = mmap_pool::MappingBuilder::shared().map(&pool)?;
     /// let mut bytes = [0; 16];
-    /// mapping.read_at(4096, &mut bytes)?;
+    /// mapping.read_at(&mut bytes, 4096)?;
     /// # Ok::<(), mmap_pool::Error>(())
     /// ```
     ///
@@ -153,7 +153,7 @@ impl Mapping {
     ///
     /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
     /// - [`Error::Protected`]: the mapping does not allow reading.
-    pub fn read_at(&self, offset: usize, bytes: &mut [u8]) -> Result<()> {
+    pub fn read_at(&self, bytes: &mut [u8], offset: usize) -> Result<()> {
         let from = self.check(offset, bytes.len(), Protection::READ)?;
         // SAFETY: `check` confirms that the bytes are mapped and readable.
         unsafe { access::read(from, bytes) };
@@ -165,7 +165,7 @@ impl Mapping {
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
     /// # let mapping = mmap_pool::MappingBuilder::shared().map(&pool)?;
-    /// mapping.write_at(4096, b"seen by all")?;
+    /// mapping.write_at(b"seen by all", 4096)?;
     /// # Ok::<(), mmap_pool::Error>(())
     /// ```
     ///
@@ -173,7 +173,7 @@ impl Mapping {
     ///
     /// - [`Error::OutOfBounds`]: some of the bytes are outside the mapping.
     /// - [`Error::Protected`]: the mapping does not allow writing.
-    pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+    pub fn write_at(&self, bytes: &[u8], offset: usize) -> Result<()> {
         let to = self.check(offset, bytes.len(), Protection::WRITE)?;
         // SAFETY: `check` confirms that the bytes are mapped and writable.
         unsafe { access::write(bytes, to) };
@@ -318,7 +318,7 @@ impl Mapping {
     /// use mmap_pool::Protection;
     ///
     /// mapping.protect(Protection::READ)?;
-    /// assert!(mapping.write_at(0, b"no").is_err());
+    /// assert!(mapping.write_at(b"no", 0).is_err());
     /// # Ok::<(), mmap_pool::Error>(())
     /// ```
     ///
@@ -352,7 +352,7 @@ impl Mapping {
     /// let mut mapping = MappingBuilder::shared().map(&pool)?;
     /// pool.resize(8192)?;
     /// mapping.remap(8192)?;
-    /// mapping.write_at(8000, b"new")?;
+    /// mapping.write_at(b"new", 8000)?;
     /// # Ok::<(), mmap_pool::Error>(())
     /// ```
     ///
@@ -417,7 +417,7 @@ impl Mapping {
     /// ```no_run
     /// # let pool = mmap_pool::Pool::open()?;
     /// # let mapping = mmap_pool::MappingBuilder::shared().map(&pool)?;
-    /// mapping.write_at(5000, b"kept")?;
+    /// mapping.write_at(b"kept", 5000)?;
     /// mapping.flush_range(5000, 4)?;
     /// # Ok::<(), mmap_pool::Error>(())
     /// ```
@@ -551,12 +551,12 @@ mod tests {
         let memfd = memfd(2);
         let shared = MappingBuilder::shared().map(&memfd).unwrap();
         let private = MappingBuilder::private().map(&memfd).unwrap();
-        shared.write_at(4090, b"over the edge").unwrap();
-        private.write_at(0, b"mine").unwrap();
+        shared.write_at(b"over the edge", 4090).unwrap();
+        private.write_at(b"mine", 0).unwrap();
 
         assert_eq!(&memfd.read(4090), b"over the edge");
         let mut bytes = [0; 13];
-        private.read_at(4090, &mut bytes).unwrap();
+        private.read_at(&mut bytes, 4090).unwrap();
         assert_eq!(&bytes[..6], b"over t");
         assert_eq!(memfd.read(0), [0; 13]);
     }
@@ -564,8 +564,8 @@ mod tests {
     #[test]
     fn accesses_outside_are_refused() {
         let mapping = MappingBuilder::shared().map(&memfd(2)).unwrap();
-        assert!(mapping.write_at(LEN - 1, b"1").is_ok());
-        assert!(mapping.write_at(LEN, b"").is_ok());
+        assert!(mapping.write_at(b"1", LEN - 1).is_ok());
+        assert!(mapping.write_at(b"", LEN).is_ok());
         for (offset, len) in [(LEN - 1, 2), (LEN, 1), (usize::MAX, 1), (1, LEN)] {
             let error = Error::OutOfBounds {
                 offset,
@@ -573,8 +573,8 @@ mod tests {
                 mapping_len: LEN,
             };
             let refused = Err(error.clone());
-            assert_eq!(mapping.read_at(offset, &mut vec![0; len]), refused);
-            assert_eq!(mapping.write_at(offset, &vec![0; len]), refused);
+            assert_eq!(mapping.read_at(&mut vec![0; len], offset), refused);
+            assert_eq!(mapping.write_at(&vec![0; len], offset), refused);
             assert_eq!(mapping.fill(offset, len, 0), refused);
             assert_eq!(mapping.flush_range(offset, len), refused);
             assert_eq!(mapping.advise_range(Advice::Normal, offset, len), refused);
@@ -588,8 +588,8 @@ mod tests {
     fn the_length_need_not_be_whole_pages() {
         let mapping = MappingBuilder::shared().len(5).map(&memfd(2)).unwrap();
         assert_eq!(mapping.len(), 5);
-        assert!(mapping.write_at(0, b"12345").is_ok());
-        assert!(mapping.write_at(0, b"123456").is_err());
+        assert!(mapping.write_at(b"12345", 0).is_ok());
+        assert!(mapping.write_at(b"123456", 0).is_err());
     }
 
     #[test]
@@ -600,7 +600,7 @@ mod tests {
             .map(&memfd)
             .unwrap();
         let errno = |result: Result<()>| result.unwrap_err().errno();
-        assert_eq!(errno(mapping.write_at(0, b"no")), Errno::ACCESS);
+        assert_eq!(errno(mapping.write_at(b"no", 0)), Errno::ACCESS);
         assert_eq!(errno(mapping.fill(0, 1, 0)), Errno::ACCESS);
         assert_eq!(errno(mapping.atomic_u32(0).map(drop)), Errno::ACCESS);
         // SAFETY: No other code uses the memory.
@@ -608,9 +608,9 @@ mod tests {
         assert_eq!(errno(refused), Errno::ACCESS);
 
         mapping.protect(Protection::READ_WRITE).unwrap();
-        mapping.write_at(0, b"yes").unwrap();
+        mapping.write_at(b"yes", 0).unwrap();
         mapping.protect(Protection::NONE).unwrap();
-        assert_eq!(errno(mapping.read_at(0, &mut [0])), Errno::ACCESS);
+        assert_eq!(errno(mapping.read_at(&mut [0], 0)), Errno::ACCESS);
     }
 
     #[test]
@@ -632,14 +632,14 @@ mod tests {
         let error = mapping.protect(Protection::READ_WRITE).unwrap_err();
         assert_eq!(error.errno(), Errno::ACCESS);
         assert_eq!(mapping.protection(), Protection::READ);
-        assert!(mapping.write_at(PAGE_LEN, b"no").is_err());
+        assert!(mapping.write_at(b"no", PAGE_LEN).is_err());
 
         // Now the first page allows writing, and maybe not reading.
         mapping.protect(Protection::WRITE).unwrap_err();
         assert_eq!(mapping.protection(), Protection::NONE);
-        assert!(mapping.read_at(0, &mut [0]).is_err());
+        assert!(mapping.read_at(&mut [0], 0).is_err());
         mapping.protect(Protection::READ).unwrap();
-        mapping.read_at(0, &mut [0]).unwrap();
+        mapping.read_at(&mut [0], 0).unwrap();
     }
 
     #[test]
@@ -680,11 +680,11 @@ mod tests {
         let mapping = MappingBuilder::private().map(&memfd).unwrap();
         let read = |offset| {
             let mut bytes = [0; 4];
-            mapping.read_at(offset, &mut bytes).unwrap();
+            mapping.read_at(&mut bytes, offset).unwrap();
             bytes
         };
-        mapping.write_at(0, b"mine").unwrap();
-        mapping.write_at(PAGE_LEN, b"mine").unwrap();
+        mapping.write_at(b"mine", 0).unwrap();
+        mapping.write_at(b"mine", PAGE_LEN).unwrap();
         mapping.advise_range(Advice::DontNeed, PAGE_LEN, 1).unwrap();
         assert_eq!((&read(0), &read(PAGE_LEN)), (b"mine", b"file"));
         mapping.advise(Advice::DontNeed).unwrap();
@@ -745,15 +745,15 @@ mod tests {
         mapping.remap(4 * PAGE_LEN - 100).unwrap();
         assert_eq!(mapping.len(), 4 * PAGE_LEN - 100);
         let mut bytes = [0; 5];
-        mapping.read_at(0, &mut bytes).unwrap();
+        mapping.read_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"first");
-        mapping.read_at(4 * PAGE_LEN - 105, &mut bytes).unwrap();
+        mapping.read_at(&mut bytes, 4 * PAGE_LEN - 105).unwrap();
         assert_eq!(&bytes, b"\0last");
 
         mapping.remap(5).unwrap();
         assert_eq!(mapping.len(), 5);
-        assert!(mapping.read_at(1, &mut bytes).is_err());
-        mapping.read_at(0, &mut bytes).unwrap();
+        assert!(mapping.read_at(&mut bytes, 1).is_err());
+        mapping.read_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"first");
     }
 
@@ -769,7 +769,7 @@ mod tests {
             assert_eq!(mapping.remap(len), Err(refused));
         }
         assert_eq!((mapping.len(), mapping.as_ptr()), (LEN, start));
-        mapping.write_at(LEN - 1, b"1").unwrap();
+        mapping.write_at(b"1", LEN - 1).unwrap();
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(crate) const fn a_private_mapping_is_huge() -> Scenario {
         let mut bytes = [0xff; 4];
         let before = nr_minor_faults();
         for (number, byte) in bytes.chunks_exact_mut(1).enumerate() {
-            mapping.read_at(number * HUGE + HUGE / 2, byte)?;
+            mapping.read_at(byte, number * HUGE + HUGE / 2)?;
         }
         let nr_faults = nr_minor_faults() - before;
         Ok(format!(
