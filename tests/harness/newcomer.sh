@@ -339,6 +339,14 @@ test_one_test_builds_only_its_programs() {
 	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
 }
 
+# Unit tests are in modules of this name, in several packages.
+test_all_tests_of_a_module_can_be_chosen() {
+	T=tests:: answer "$top/qemu/verbs/test"
+	expect_status 0
+	expect_said 'T=tests::: [0-9]* of the tests'
+	grep -qx '[1-9][0-9]* passed, 0 failed, 0 skipped' "$tmp/out" || fail "$(tail -n 1 "$tmp/out")"
+}
+
 test_relative_cache_is_refused() {
 	local status=0
 	(cd "$tmp" && XDG_CACHE_HOME=cache "$top/qemu/run" --no-module -- true 2>said) || status=$?
