@@ -23,6 +23,7 @@ use rustix::fs::{
 };
 use rustix::io::{fcntl_getfd, FdFlags};
 use rustix::mm::{madvise, Advice};
+use rustix::time::{clock_gettime, ClockId};
 
 const END: u64 = SIZE as u64;
 const FOUR: u64 = 4 * PAGE as u64;
@@ -402,8 +403,7 @@ fn effect(file: &File, who: Who, call: impl FnOnce(&File) -> Result<(), Errno>) 
     let before = file.metadata().unwrap();
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).unwrap();
     inotify::add_watch(&watch, path(file), WatchFlags::MODIFY | WatchFlags::ATTRIB).unwrap();
-    // Two ticks of the slowest clock: what changes has another time.
-    thread::sleep(Duration::from_millis(20));
+    wait_until_times_differ(&before);
     let answer = who.call(|| call(file));
     let after = file.metadata().unwrap();
     let times = |of: &std::fs::Metadata| (of.ctime(), of.ctime_nsec());
@@ -415,6 +415,18 @@ fn effect(file: &File, who: Who, call: impl FnOnce(&File) -> Result<(), Errno>) 
         after.mode() & 0o7777,
         events(&watch)
     )
+}
+
+/// Waits until a change gets another time than `file` has. Times come from the clock of the last tick,
+/// and on a busy machine a tick may come late.
+fn wait_until_times_differ(file: &std::fs::Metadata) {
+    loop {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        if (now.tv_sec, now.tv_nsec) > (file.ctime(), file.ctime_nsec()) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The events of `watch`, each kind once.
