@@ -8,23 +8,29 @@
 //! - [`pool`]: page faults (`pool/fault.rs`), reads and writes (`pool/io.rs`), memory policies.
 //!   [`strategy`]: how large the folios of a pool are. [`totals`]: the limit for all pools.
 //!   [`reserve`]: folios that are zeroed in advance.
-//! - [`mm`]: safe wrappers of `vm_operations_struct`, of folios and of the page cache.
 //! - [`fs`]: safe wrappers of the inodes of a pseudo file system, of their files, and of character
 //!   devices backed by an inode.
+//! - [`mm`]: safe wrappers of `vm_operations_struct`, of folios and of the page cache.
 //!
 //! Only [`mm`] and [`fs`] contain `unsafe`. A page fault enters at `mm/vm_ops.rs`; `pool/fault.rs`
 //! tells its story and handles it.
 
-// Only `mm.rs` and `fs.rs` allow it again, for their folders. `tests/lint/unsafe` checks that.
+// Only `mm.rs` and `fs.rs` allow it again, for their folders. The other folders forbid it below, so
+// that they cannot allow it again. `tests/lint/unsafe` checks both.
 #![deny(unsafe_code)]
 
+#[forbid(unsafe_code)]
 mod device;
 mod fs;
 mod helpers;
 mod mm;
+#[forbid(unsafe_code)]
 mod pool;
+#[forbid(unsafe_code)]
 mod reserve;
+#[forbid(unsafe_code)]
 mod strategy;
+#[forbid(unsafe_code)]
 mod totals;
 pub mod uapi;
 
