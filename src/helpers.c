@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Static inline functions of the kernel's headers, for src/mm and src/fs: one
- * line each. src/helpers.rs declares them for Rust.
+ * Static inline functions of the kernel's headers, for src/mm and src/fs.
+ * src/helpers.rs declares them for Rust.
  */
 
 #include <linux/cpuset.h>

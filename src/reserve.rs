@@ -69,7 +69,7 @@ use kernel::{
 #[pin_data]
 pub(crate) struct Reserve {
     nodes: KVec<Pin<KBox<NodeReserve>>>,
-    /// Pages that the page allocator had to give at once.
+    /// Pages that were not in the reserve.
     nr_misses: Atomic<u64>,
     /// Tells the worker to stop.
     is_closed: Atomic<bool>,

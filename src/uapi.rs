@@ -8,8 +8,8 @@
 //! No structure contains padding or pointers, so 32-bit programs use the same structures. Members
 //! called `reserved` are zero in answers, and must be zero in arguments, else the request fails
 //! with `EINVAL`. If the argument does not point to accessible memory, the request fails with
-//! `EFAULT`. If the number is unknown, it fails with `ENOTTY`. If the pool was revoked, it fails
-//! with `ENODEV`; `INFO` works on a revoked pool as well.
+//! `EFAULT`. If the number is unknown, it fails with `ENOTTY`. If the pool was revoked, a
+//! request that uses its memory fails with `ENODEV`; `INFO`, `STAT` and `CREATE` do not.
 
 #[cfg(CONFIG_RUST)]
 use zerocopy_derive::{

@@ -454,8 +454,11 @@ impl<'a, T: InodeData> InodeGuard<'a, T> {
 }
 
 impl<T: InodeData> InodeGuard<'_, T> {
-    /// Returns the folio that holds page `pgoff`, locked, if there is one. It is marked as used: a
-    /// folio is unused only while the call that allocates it holds the inode's lock.
+    /// Returns the folio that holds page `pgoff`, locked, if there is one.
+    ///
+    /// Unlike [`PageCache::lock_folio`] it does not mark the folio as used. There is no need to: a
+    /// folio is unused only while the call that allocates it holds the inode's lock, which the
+    /// caller holds now.
     ///
     /// # Context
     ///

@@ -28,8 +28,8 @@
  * structures. Members called reserved are zero in answers, and must be zero in
  * arguments, else the request fails with EINVAL. If the argument does not point
  * to accessible memory, the request fails with EFAULT. If the number is unknown,
- * it fails with ENOTTY. If the pool was revoked, it fails with ENODEV;
- * MMAP_POOL_INFO works on a revoked pool as well.
+ * it fails with ENOTTY. If the pool was revoked, a request that uses its memory
+ * fails with ENODEV; MMAP_POOL_INFO, MMAP_POOL_STAT and MMAP_POOL_CREATE do not.
  */
 
 /**
