@@ -96,14 +96,16 @@ impl FromStr for Object {
     type Err = Failure;
 
     fn from_str(word: &str) -> Result<Self, Failure> {
-        Ok(match word {
-            "page" => Self::Pool(Strategy::Page),
-            "around" => Self::Pool(Strategy::Around),
-            "huge" => Self::Pool(Strategy::Huge),
-            "eager" => Self::Pool(Strategy::Eager),
-            "memfd" => Self::Memfd,
-            _ => fail!("{word}: page, around, huge, eager or memfd is wanted"),
-        })
+        if word == "memfd" {
+            return Ok(Self::Memfd);
+        }
+        let strategy = Strategy::ALL
+            .into_iter()
+            .find(|strategy| strategy.name() == word);
+        match strategy {
+            Some(strategy) => Ok(Self::Pool(strategy)),
+            None => fail!("{word}: a strategy or memfd is wanted"),
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use mmap_pool_tests::{fail, Failure};
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let [object, act, seconds] = &arguments[..] else {
-        fail!("usage: mmap-pool-lost-writes page|around|huge|eager|memfd nothing|soft-offline|move|split SECONDS");
+        fail!(
+            "usage: mmap-pool-lost-writes STRATEGY|memfd nothing|soft-offline|move|split SECONDS"
+        );
     };
     let act: mmap_pool_tests::lost_writes::Act = act.parse()?;
     if let Some(reason) = act.is_missing() {
