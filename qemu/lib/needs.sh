@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # SPDX-License-Identifier: GPL-2.0
 #
-# What tests need. They say it themselves, in lines of their source:
+# Reads the requirements of the tests from their source files:
 #
 #	//! needs: `WORD…`	at the head of a target's first file: all tests of the target
 #	/// needs: `WORD…`	above a function: the tests that it makes; config= alone
@@ -31,8 +31,7 @@ needs_of_tests() {
 # sources PROGRAM: the files that cargo built it from, the first one first.
 sources() { sed -n "s|^\([^ ]*\.rs\):\$|$top/\1|p" "$1.d"; }
 
-# guest_for FILE: leaves in $options what qemu/run has to be told for a guest that has what
-# the target needs.
+# guest_for FILE: sets $options to the options of qemu/run for this target.
 guest_for() {
 	local word path
 	options=()
@@ -48,9 +47,12 @@ guest_for() {
 	done
 }
 
-# lacks WORD: whether the kernel lacks what the word names; leaves the reason in $reason.
+# lacks WORD: whether the kernel lacks what the word names; sets $reason.
 lacks() {
+	local kernel
 	[[ $1 == config=* ]] || return
-	! has_option "$("$top/qemu/kernel")/config" "${1#*=}" || return
+	kernel=$("$top/qemu/kernel") || exit "$NOT_SET_UP"
+	[[ -f $kernel/config ]] || die "the kernel $kernel_name has no configuration"
+	! has_option "$kernel/config" "${1#*=}" || return
 	reason="needs a kernel with ${1#*=}, and $kernel_name has none"
 }

@@ -5,8 +5,8 @@
 
 passed=0 failed=0 skipped=0
 
-# The names of the failed tests.
-failures=()
+# The names of the failed tests, and the reasons of the skipped ones.
+failures=() reasons=()
 
 # not_run NUMBER WHAT: says that NUMBER tests are not run, and why.
 not_run() { say "not run ($1): $2"; }
@@ -21,6 +21,9 @@ tally() {
 		-e 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' \
 		-e 's/^mmap_pool: not run (\([0-9]*\)): .*/0 0 \1/p' "$log" |
 		awk '{ ok += $1; bad += $2; ignored += $3 } END { print ok + 0, bad + 0, ignored + 0 }')
+	mapfile -t -O ${#reasons[@]} reasons < <(sed -n \
+		-e 's/^mmap_pool: not run (\([0-9]*\)): /\1: /p' \
+		-e 's/^test \(.*\) \.\.\. ignored, /\1: /p' "$log")
 	mapfile -t -O ${#failures[@]} failures < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log")
 	if ((status != 0 && bad == 0)); then
 		bad=1
@@ -31,10 +34,11 @@ tally() {
 	skipped=$((skipped + ignored))
 }
 
-# summary: prints the names of the failed tests and the numbers. The status is 0 if some tests
+# summary: prints why tests were skipped, the names of the failed tests, and the numbers. The status is 0 if some tests
 # passed and none failed.
 summary() {
 	((passed + failed + skipped)) || say "no test has '$filter' in its name"
+	((!${#reasons[@]})) || printf 'skipped: %s\n' "${reasons[@]}"
 	((!${#failures[@]})) || printf 'failed: %s\n' "${failures[@]}"
 	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 	((passed > 0 && failed == 0))

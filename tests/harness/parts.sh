@@ -346,7 +346,7 @@ test_other_compilers_are_refused() {
 
 test_unsafe_lint_finds_each_mistake() {
 	mkdir -p "$tmp/src/mm"
-	printf '#![deny(unsafe_code)]\n' >"$tmp/src/mmap_pool_main.rs"
+	printf '%s\n' '#![deny(unsafe_code)]' '#[forbid(unsafe_code)]' 'mod pool;' 'mod mm;' >"$tmp/src/mmap_pool_main.rs"
 	printf '#![allow(unsafe_code)]\n' >"$tmp/src/mm.rs"
 	printf 'fn f() { g() } // unsafe\n' >"$tmp/src/pool.rs"
 	printf '// SAFETY: Fine.\nlet x =\n    unsafe { f() };\n' >"$tmp/src/mm/good.rs"
@@ -354,12 +354,13 @@ test_unsafe_lint_finds_each_mistake() {
 	printf 'f();\nunsafe { g() };\n' >"$tmp/src/mm/bare.rs"
 	printf '\nunsafe fn f() {}\n' >"$tmp/src/device.rs"
 	printf '#![allow(unsafe_code)]\n' >"$tmp/src/lax.rs"
-	printf 'fn f() {}\n' >"$tmp/src/mmap_pool_main.rs"
+	printf 'mod lax;\n' >"$tmp/src/mmap_pool_main.rs"
 	! "$top/tests/lint/unsafe" "$tmp/src" >"$tmp/said" || fail 'the lint accepts wrong files'
 	expect_said 'mm/bare.rs:2: unsafe without a SAFETY comment'
 	expect_said 'device.rs:2: unsafe outside mm and fs'
 	expect_said 'lax.rs:1: allows unsafe code'
 	expect_said 'mmap_pool_main.rs: does not say'
+	expect_said 'mmap_pool_main.rs:1: does not forbid unsafe code in this module'
 }
 
 test_helpers_lint_finds_each_mistake() {
@@ -406,7 +407,7 @@ test_what_is_not_run_is_counted() {
 		not_run 5 'what needs another kernel'
 	}
 	tally "$tmp/log" some_tests >/dev/null
-	[[ $(summary) == '3 passed, 0 failed, 7 skipped' ]] || fail "$(summary)"
+	[[ $(summary) == $'skipped: 5: what needs another kernel\n3 passed, 0 failed, 7 skipped' ]] || fail "$(summary)"
 }
 
 test_failed_tests_are_named_at_the_end() {
@@ -452,6 +453,19 @@ test_test_that_the_kernel_cannot_run_is_said() {
 	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
 	[[ ! -s $tmp/said ]] || fail 'run and not run'
 	! grep -q -e --skip "$tmp/out" || fail 'not run'
+	# All tests that a skip matches are counted, whatever the arguments.
+	runner guest_some one::reading one::reading_a_hole two::other
+	printf '%s\n' '/// needs: `config=CONFIG_GUP_TEST`' 'fn reading() {' >"$tmp/top/part.rs"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
+	expect_said '^mmap_pool: not run (1): reading,'
+	grep -q -e ' --exact --skip one::reading$' "$tmp/out" || fail "$(cat "$tmp/out")"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" --nocapture >"$tmp/out" 2>"$tmp/said"
+	expect_said '^mmap_pool: not run (2): reading,'
+	# No kernel is no reason to skip.
+	local status=0
+	printf '#!/bin/sh\nexit 125\n' >"$qemu/kernel"
+	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 125
 }
 
 test_no_guest_is_booted_for_tests_that_the_kernel_cannot_run() {
@@ -484,7 +498,8 @@ test_guest_is_what_the_tests_need() {
 	expect_status 125
 }
 
-# The real heads: what a target lost there, it would miss in its guest alone.
+# Checks the heads of the real targets: without its head, a target gets the default guest. A line that
+# is not read, or an option that no kernel has, would go unnoticed.
 test_every_guest_target_says_what_it_needs() {
 	local file nr=0
 	# shellcheck source=qemu/lib/needs.sh
@@ -494,6 +509,12 @@ test_every_guest_target_says_what_it_needs() {
 		nr=$((nr + 1))
 	done
 	((nr == 6)) || fail "$nr targets"
+	! grep -rnE '^[ \t]*//.*needs:' "$top/tests" --include='*.rs' |
+		grep -vE ':(//!|[ \t]*///) needs: `[^`]*`$' >"$tmp/said" || fail "not read: $(cat "$tmp/said")"
+	grep -rhoE 'needs: `.*config=CONFIG_[A-Z0-9_]+' "$top/tests" --include='*.rs' | sed 's/.*config=//' | sort -u >"$tmp/options"
+	while read -r option; do
+		grep -rqw "$option" "$top/qemu/config" "$top/qemu/kernels" || fail "no kernel has $option"
+	done <"$tmp/options"
 	needs_of_tests "$top"/tests/tests/guest*/*.rs >"$tmp/said"
 	expect_said '^gup_test_pins_pages config=CONFIG_GUP_TEST$'
 }
@@ -509,10 +530,14 @@ test_run_shows_one_screen_and_keeps_the_status() {
 	printf '#!/bin/sh\nprintf "%%s" "$RECORDS"\nexit $STATUS\n' >"$qemu/run"
 	printf '#!/bin/sh\necho "$1 of $(cat "$2")"\nexit $WRONG\n' >"$table"
 	chmod +x "$qemu/enter" "$qemu/run" "$table"
-	for expected in 0 1 122; do
+	for expected in 0 1 122 123 137; do
 		status=0
 		BUILD=$build RECORDS=x STATUS=$expected WRONG=$((expected > 0)) "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
 		expect_status "$expected"
+		if ((expected > 1)); then
+			expect_said "the run failed with status $expected"
+			[[ $(tail -n 1 "$tmp/said") == *"status $expected"* ]] || fail 'not the last line'
+		fi
 		expect_out "--overview of x
 the whole table: $build/table.txt (make run V=1 shows it)
 $build/table.html
@@ -528,4 +553,11 @@ $build/table.html
 	BUILD=$build RECORDS='' STATUS=125 "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
 	expect_status 125
 	[[ ! -s $tmp/out && -s $build/table.txt ]] || fail 'a table of nothing'
+	status=0
+	BUILD=$build RECORDS='' STATUS=0 "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 125
+	# A table that cannot be made does not hide the status of the run.
+	status=0
+	BUILD=$build RECORDS=x STATUS=123 WRONG=2 "$qemu/verbs/run" >"$tmp/out" 2>"$tmp/said" || status=$?
+	expect_status 123
 }

@@ -8,7 +8,6 @@ use std::fmt::{self, Write};
 
 use crate::catalogue::scenarios;
 use crate::scenario::{Scenario, Who};
-use crate::{fail, Failure};
 
 /// What one subject answered, or why it has no answer.
 pub type Seen = Result<String, String>;
@@ -105,23 +104,24 @@ fn key(who: Who) -> &'static str {
     }
 }
 
-/// Reads what [`Report::records`] wrote. The end may be missing: half a line is no record.
-///
-/// # Errors
-///
-/// A line is no record, or its scenario is unknown.
-pub fn read(records: &str) -> Result<Vec<Report>, Failure> {
+/// Reads the output of a run: the lines that [`Report::records`] wrote, and all other lines, such as
+/// the message of a panic. The end may be missing: half a line is no record.
+#[must_use]
+pub fn read(output: &str) -> (Vec<Report>, Vec<String>) {
     let mut reports: Vec<Report> = Vec::new();
-    for line in records.split_inclusive('\n') {
-        let Some(line) = line.strip_suffix('\n') else {
-            break;
-        };
-        let fields: Vec<_> = line.splitn(4, '\t').collect();
+    let mut others = Vec::new();
+    for line in output.split_inclusive('\n') {
+        let fields: Vec<_> = line.trim_end_matches('\n').splitn(4, '\t').collect();
         let [name, who, kind, text] = fields[..] else {
-            fail!("no record: {line}");
+            others.push(line.trim_end().into());
+            continue;
         };
+        if !line.ends_with('\n') {
+            break;
+        }
         let Some(scenario) = scenarios().find(|scenario| scenario.name == name) else {
-            fail!("no scenario: {name}");
+            others.push(line.trim_end().into());
+            continue;
         };
         if reports
             .last()
@@ -145,5 +145,5 @@ pub fn read(records: &str) -> Result<Vec<Report>, Failure> {
             None => report.trouble = Some(text.into()),
         }
     }
-    Ok(reports)
+    (reports, others)
 }

@@ -11,12 +11,12 @@ use std::{env, fs, io};
 
 use mmap_pool_tests::catalogue::scenarios;
 use mmap_pool_tests::report::{self, Report};
-use mmap_pool_tests::{page, table, Failure};
+use mmap_pool_tests::{page, table};
 
 const USAGE: &str = "usage: mmap-pool-table [--overview | --whole | --html | --records] [RECORDS]
        mmap-pool-table --markdown
 
-Tries every scenario in this guest, or reads the RECORDS of an earlier run. Prints one screen
+Tries every scenario in this guest, or reads RECORDS, the output of an earlier run. Prints one screen
 (the default), the whole table as text or as HTML, or the records. --markdown tries nothing: it
 prints the right answers as docs/semantics.md has them.";
 
@@ -39,10 +39,18 @@ fn main() -> ExitCode {
         }
     };
     let reports = match arguments.next() {
-        Some(path) => match records_of(&path) {
-            Ok(reports) => reports,
-            Err(failure) => {
-                eprintln!("{path}: {failure}");
+        Some(path) => match fs::read(&path) {
+            Ok(output) => {
+                let (reports, others) = report::read(&String::from_utf8_lossy(&output));
+                if form == "--overview" {
+                    for line in others {
+                        println!("{line}");
+                    }
+                }
+                reports
+            }
+            Err(error) => {
+                eprintln!("{path}: {error}");
                 return ExitCode::from(2);
             }
         },
@@ -63,8 +71,4 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-fn records_of(path: &str) -> Result<Vec<Report>, Failure> {
-    report::read(&fs::read_to_string(path)?)
 }
