@@ -344,7 +344,7 @@ test_all_tests_of_a_module_can_be_chosen() {
 	T=tests:: answer "$top/qemu/verbs/test"
 	expect_status 0
 	expect_said 'T=tests::: [0-9]* of the tests'
-	grep -qx '[1-9][0-9]* passed, 0 failed, 0 skipped' "$tmp/out" || fail "$(tail -n 1 "$tmp/out")"
+	grep -qx '[1-9][0-9]* passed, 0 failed, [0-9]* skipped' "$tmp/out" || fail "$(tail -n 1 "$tmp/out")"
 }
 
 test_relative_cache_is_refused() {
