@@ -34,8 +34,8 @@ tally() {
 	skipped=$((skipped + ignored))
 }
 
-# summary: prints why tests were skipped, the names of the failed tests, and the numbers. The status is 0 if some tests
-# passed and none failed.
+# summary: prints why tests were skipped, the names of the failed tests, and the numbers. The
+# status is 0 if some tests passed and none failed.
 summary() {
 	((passed + failed + skipped)) || say "no test has '$filter' in its name"
 	((!${#reasons[@]})) || printf 'skipped: %s\n' "${reasons[@]}"

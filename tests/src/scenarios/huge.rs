@@ -36,6 +36,13 @@ impl Object {
         Self::new(subject, Strategy::Huge, len)
     }
 
+    /// As [`Self::huge`], with all its pages [filled](Self::fill).
+    fn filled(subject: &Subject, len: usize) -> Result<Self, Failure> {
+        let object = Self::huge(subject, len)?;
+        object.fill(len)?;
+        Ok(object)
+    }
+
     fn new(subject: &Subject, strategy: Strategy, len: usize) -> Result<Self, Failure> {
         if subject.pool().is_ok() {
             let pool = Pool::create().strategy(strategy).size_bytes(len as u64);
@@ -59,6 +66,13 @@ impl Object {
     fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
         // SAFETY: Pools and memfds are memory.
         Ok(unsafe { builder.map_file(&self.file) }?)
+    }
+
+    /// Maps the object shared, and touches its first page.
+    fn map_and_touch(&self) -> Result<Mapping, Failure> {
+        let mapping = self.map(MappingBuilder::shared())?;
+        word(&mapping, 0)?;
+        Ok(mapping)
     }
 
     /// Writes into each page its number, from 1000 on.

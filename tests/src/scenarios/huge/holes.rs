@@ -44,10 +44,8 @@ pub(crate) const fn a_hole_in_the_middle_frees_its_pages() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, 2 * HUGE)?;
-        object.fill(2 * HUGE)?;
-        let mapping = object.map(MappingBuilder::shared())?;
-        word(&mapping, 0)?;
+        let object = Object::filled(subject, 2 * HUGE)?;
+        let mapping = object.map_and_touch()?;
         let huge_before = nr_huge(&mapping)?;
         object.punch(7 * PAGE, 3 * PAGE)?;
         let resident = object.nr_resident_pages()?;
@@ -68,10 +66,8 @@ pub(crate) const fn a_hole_across_two_frees_its_pages() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, 3 * HUGE)?;
-        object.fill(3 * HUGE)?;
-        let mapping = object.map(MappingBuilder::shared())?;
-        word(&mapping, 0)?;
+        let object = Object::filled(subject, 3 * HUGE)?;
+        let mapping = object.map_and_touch()?;
         // Not whole pages at either end.
         object.punch(HUGE - 2 * PAGE + 8, HUGE + 4 * PAGE)?;
         let first = HUGE_PAGES - 2;
@@ -95,8 +91,7 @@ pub(crate) const fn shrinking_into_the_middle_frees_the_rest() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, 2 * HUGE)?;
-        object.fill(2 * HUGE)?;
+        let object = Object::filled(subject, 2 * HUGE)?;
         let mapping = object.map(MappingBuilder::shared())?;
         let private = object.map(MappingBuilder::private())?;
         put_word(&private, 9 * PAGE, "mine")?;
@@ -123,8 +118,7 @@ pub(crate) const fn guard_regions_outlive_what_they_cover() -> Scenario {
     .without(Node)
     .test(|subject| {
         const GUARD_INSTALL: i32 = 102;
-        let object = Object::huge(subject, 10 * PAGE)?;
-        object.fill(10 * PAGE)?;
+        let object = Object::filled(subject, 10 * PAGE)?;
         let mapping = object.map(MappingBuilder::shared())?;
         for pages in [6..7, 8..9] {
             let installed = advise(&mapping, pages, GUARD_INSTALL);
@@ -150,8 +144,7 @@ pub(crate) const fn a_pinned_one_stays_whole_when_punched() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, HUGE)?;
-        object.fill(HUGE)?;
+        let object = Object::filled(subject, HUGE)?;
         let mapping = object.map(MappingBuilder::shared())?;
         let (from, to) = pipe()?;
         splice_word(&mapping, &to)?;
@@ -177,8 +170,7 @@ pub(crate) const fn a_page_of_a_pinned_one_stays_in_the_object() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, HUGE)?;
-        object.fill(HUGE)?;
+        let object = Object::filled(subject, HUGE)?;
         let mapping = object.map(MappingBuilder::shared())?;
         let (from, to) = pipe()?;
         splice_word(&mapping, &to)?;
@@ -207,8 +199,7 @@ pub(crate) const fn a_pinned_one_ends_where_the_object_does() -> Scenario {
          4 8 511 512 1000 1003 0 0 0 0; size 0: 0 resident",
     )
     .test(|subject| {
-        let object = Object::huge(subject, 2 * HUGE)?;
-        object.fill(2 * HUGE)?;
+        let object = Object::filled(subject, 2 * HUGE)?;
         let mapping = object.map(MappingBuilder::shared())?;
         let (from, to) = pipe()?;
         splice_word(&mapping, &to)?;

@@ -70,8 +70,7 @@ pub(crate) const fn a_private_write_copies_one_page() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, 2 * HUGE)?;
-        object.fill(2 * HUGE)?;
+        let object = Object::filled(subject, 2 * HUGE)?;
         let private = object.map(MappingBuilder::private())?;
         word(&private, 0)?;
         put_word(&private, 5 * PAGE, "mine")?;
@@ -98,10 +97,8 @@ pub(crate) const fn a_part_can_be_unmapped_and_protected() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, 2 * HUGE)?;
-        object.fill(2 * HUGE)?;
-        let mapping = object.map(MappingBuilder::shared())?;
-        word(&mapping, 0)?;
+        let object = Object::filled(subject, 2 * HUGE)?;
+        let mapping = object.map_and_touch()?;
         word(&mapping, HUGE)?;
         let start = mapping.as_ptr();
         // SAFETY: Nothing refers to this part; `touch` below expects a signal.
@@ -129,10 +126,8 @@ pub(crate) const fn a_part_can_be_moved() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, HUGE)?;
-        object.fill(HUGE)?;
-        let mapping = object.map(MappingBuilder::shared())?;
-        word(&mapping, 0)?;
+        let object = Object::filled(subject, HUGE)?;
+        let mapping = object.map_and_touch()?;
         let half = mapping.as_ptr().wrapping_add(HUGE / 2);
         // SAFETY: Nothing refers to this half.
         let moved = unsafe { libc::mremap(half.cast(), HUGE / 2, HUGE, libc::MREMAP_MAYMOVE) };
@@ -163,10 +158,8 @@ pub(crate) const fn advice_takes_mappings_only() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, HUGE)?;
-        object.fill(HUGE)?;
-        let mapping = object.map(MappingBuilder::shared())?;
-        word(&mapping, 0)?;
+        let object = Object::filled(subject, HUGE)?;
+        let mapping = object.map_and_touch()?;
         advise(&mapping, 3..7, libc::MADV_DONTNEED);
         let nr_present = present(&mapping)?.len();
         let words = list_of_words(&mapping, &[2, 3, 6, 7])?;
@@ -184,8 +177,7 @@ pub(crate) const fn a_child_shares_and_copies() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, HUGE)?;
-        object.fill(HUGE)?;
+        let object = Object::filled(subject, HUGE)?;
         let shared = object.map(MappingBuilder::shared())?;
         let private = object.map(MappingBuilder::private())?;
         word(&shared, 0)?;
@@ -303,8 +295,7 @@ pub(crate) const fn collapsing_small_pages_loses_nothing() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::huge(subject, 2 * HUGE)?;
-        object.fill(2 * HUGE)?;
+        let object = Object::filled(subject, 2 * HUGE)?;
         // Leaves single pages behind.
         for number in 0..HUGE_PAGES {
             object.punch(number * PAGE, PAGE)?;
