@@ -198,6 +198,40 @@ struct page *mmap_pool_folio_mapping_page(struct folio *folio,
 	return folio_file_page(folio, index);
 }
 
+/*
+ * Whether a PMD entry may resolve the fault. Private writes, and writes to a VMA
+ * whose pages are all mapped without write access at first (soft-dirty,
+ * userfaultfd), are handled page by page.
+ */
+bool mmap_pool_vmf_may_map_huge(const struct vm_fault *vmf)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		return false;
+	if (vmf->flags & FAULT_FLAG_WRITE &&
+	    !pte_write(pfn_pte(0, vma->vm_page_prot)))
+		return false;
+	return pmd_none(pmdp_get_lockless(vmf->pmd)) &&
+	       thp_vma_suitable_order(vmf->vma, vmf->address, PMD_ORDER);
+}
+
+/*
+ * Maps the folio, which is locked, if it is huge. The caller has checked that
+ * the VMA allows the access, so the entry need not be made writable here. For a
+ * write vmf_insert_folio_pmd() would warn about a page table that another task
+ * has inserted meanwhile, for example with MADV_GUARD_INSTALL.
+ */
+vm_fault_t mmap_pool_vmf_insert_huge(struct vm_fault *vmf, struct folio *folio)
+{
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ||
+	    folio_order(folio) != PMD_ORDER ||
+	    /* As do_set_pmd() in mm/memory.c. */
+	    folio_test_has_hwpoisoned(folio))
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_folio_pmd(vmf, folio, false);
+}
+
 void mmap_pool_folio_mark_uptodate(struct folio *folio)
 {
 	__folio_mark_uptodate(folio);

@@ -2,6 +2,7 @@
 #ifndef _MMAP_POOL_HELPERS_H
 #define _MMAP_POOL_HELPERS_H
 
+#include <linux/mm_types.h>
 #include <linux/nodemask_types.h>
 #include <linux/types.h>
 
@@ -17,6 +18,7 @@ struct mempolicy;
 struct page;
 struct shrinker;
 struct super_operations;
+struct vm_fault;
 
 unsigned long mmap_pool_totalram_pages(void);
 bool mmap_pool_fatal_signal_pending(void);
@@ -51,6 +53,8 @@ bool mmap_pool_folio_ends_in_file(const struct folio *folio);
 struct page *mmap_pool_folio_mapping_page(struct folio *folio,
 					  const struct address_space *mapping,
 					  pgoff_t index);
+bool mmap_pool_vmf_may_map_huge(const struct vm_fault *vmf);
+vm_fault_t mmap_pool_vmf_insert_huge(struct vm_fault *vmf, struct folio *folio);
 void mmap_pool_folio_mark_uptodate(struct folio *folio);
 void mmap_pool_folio_set_uptodate(struct folio *folio);
 void mmap_pool_folio_clear_uptodate(struct folio *folio);

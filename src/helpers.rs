@@ -23,7 +23,9 @@ use kernel::{
         nodemask_t,
         page,
         shrinker,
-        super_operations, //
+        super_operations,
+        vm_fault,
+        vm_fault_t, //
     },
     ffi::{
         c_char,
@@ -78,6 +80,8 @@ extern "C" {
         mapping: *const address_space,
         index: c_ulong,
     ) -> *mut page;
+    pub(crate) fn mmap_pool_vmf_may_map_huge(vmf: *const vm_fault) -> bool;
+    pub(crate) fn mmap_pool_vmf_insert_huge(vmf: *mut vm_fault, folio: *mut folio) -> vm_fault_t;
     pub(crate) fn mmap_pool_folio_mark_uptodate(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_set_uptodate(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_clear_uptodate(folio: *mut folio);
@@ -100,7 +104,6 @@ extern "C" {
         mapping: *mut address_space,
         index: c_ulong,
     ) -> *mut folio;
-
     pub(crate) fn mmap_pool_filemap_invalidate_lock(mapping: *mut address_space);
     pub(crate) fn mmap_pool_filemap_invalidate_unlock(mapping: *mut address_space);
     pub(crate) fn mmap_pool_filemap_invalidate_lock_shared(mapping: *mut address_space);

@@ -13,7 +13,10 @@
 //! The types rule out these mistakes:
 //!
 //! - `VM_FAULT_NOPAGE` without an inserted page makes the task fault for ever. Here a handler
-//!   succeeds only with a folio.
+//!   succeeds only with a folio, and [`VmFault::insert_huge`] maps a huge one.
+//! - A huge mapping must not hide the permissions of single pages: a private write needs a copy, and
+//!   userfaultfd or a guard region may protect some of the pages. [`VmFault::may_map_huge`] lets
+//!   only those faults through that need none of this.
 //! - An errno is not a `vm_fault_t`. [`FaultError`] is the only error type. It converts from
 //!   [`Error`] by the rule of `vmf_error()`.
 //! - A folio that is truncated during the fault leaves a stale page-table entry. Truncation waits
@@ -26,7 +29,10 @@
 //! C headers: `struct vm_operations_struct` and `struct vm_fault` of `include/linux/mm.h`.
 
 use super::{
-    folio::LockedFolio,
+    folio::{
+        pmd_order,
+        LockedFolio, //
+    },
     policy::MemPolicy, //
 };
 use crate::helpers;
@@ -36,7 +42,10 @@ use core::{
 };
 use kernel::{
     bindings,
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_uint, //
+    },
     fs::{
         File,
         LocalFile, //
@@ -89,6 +98,25 @@ pub(crate) trait VmOperations {
     ///
     /// C: `vm_operations_struct::fault`.
     fn fault(object: &Self::Object, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError>;
+
+    /// Whether the core calls [`huge_fault`](Self::huge_fault).
+    const HUGE_FAULT: bool = false;
+
+    /// Returns the huge folio that holds page `vmf.pgoff()` of `object`, locked, or `None` to fall
+    /// back to [`fault`](Self::fault). A single PMD entry then maps all of the folio.
+    ///
+    /// Called before `fault`, if no page of the huge page is mapped and the VMA could map all of
+    /// them. Without it the core maps the huge folio that `fault` returns, too. But first it
+    /// allocates a page table, which it does not need (`__do_fault()`, `mm/memory.c`).
+    ///
+    /// # Context
+    ///
+    /// As [`fault`](Self::fault).
+    ///
+    /// C: `vm_operations_struct::huge_fault`.
+    fn huge_fault(_object: &Self::Object, _vmf: &VmFault<'_>) -> Option<LockedFolio> {
+        None
+    }
 
     /// Sets the memory policy for later allocations of `pages` of `object`. Without `policy`, that
     /// of the task decides.
@@ -160,15 +188,46 @@ impl<'a> VmFault<'a> {
         unsafe { File::from_raw_file((*(*self.0).__bindgen_anon_1.vma).vm_file) }
     }
 
+    /// Returns whether a PMD entry may resolve this fault.
+    ///
+    /// Not if the core has found an entry there already. That is a huge page without write access
+    /// (`wp_huge_pmd()`, `mm/memory.c`), which userfaultfd may have protected.
+    fn may_map_huge(&self) -> bool {
+        // SAFETY: The pointer is valid by the type invariants, and the VMA is locked.
+        unsafe { helpers::mmap_pool_vmf_may_map_huge(self.0) }
+    }
+
+    /// Maps all of `folio`, or falls back.
+    ///
+    /// Falls back for a folio that is not huge, or that has a hardware memory error: then the other
+    /// pages stay accessible. A folio that does not hold the page is a bug of the handler: warns,
+    /// and falls back.
+    ///
+    /// # Safety
+    ///
+    /// The core has called `huge_fault` with this fault.
+    unsafe fn insert_huge(self, folio: &LockedFolio) -> bindings::vm_fault_t {
+        if warn_on!(self.page_of(folio).is_null()) {
+            return bindings::vm_fault_reason_VM_FAULT_FALLBACK;
+        }
+        // SAFETY: The caller's promise. The folio is in the page cache of the file, and holds the
+        // page. The lock keeps it there until it is mapped.
+        unsafe { helpers::mmap_pool_vmf_insert_huge(self.0, folio.as_ptr()) }
+    }
+
+    /// Returns the faulting page, or null if `folio` does not hold it.
+    fn page_of(&self, folio: &LockedFolio) -> *mut bindings::page {
+        // SAFETY: The file is valid, and `f_mapping` does not change while it is open.
+        let mapping = unsafe { (*self.file().as_ptr()).f_mapping };
+        // SAFETY: The lock keeps the folio in its page cache.
+        unsafe { helpers::mmap_pool_folio_mapping_page(folio.as_ptr(), mapping, self.pgoff()) }
+    }
+
     /// Passes `folio` to the core, with its lock and its reference.
     ///
     /// A folio that does not hold the page is a bug of the handler: warns, and sends `SIGBUS`.
     fn finish(self, folio: LockedFolio) -> bindings::vm_fault_t {
-        // SAFETY: The file is valid, and `f_mapping` does not change while it is open.
-        let mapping = unsafe { (*self.file().as_ptr()).f_mapping };
-        // SAFETY: The lock keeps the folio in its page cache.
-        let page =
-            unsafe { helpers::mmap_pool_folio_mapping_page(folio.as_ptr(), mapping, self.pgoff()) };
+        let page = self.page_of(&folio);
         if warn_on!(page.is_null()) {
             return FaultError::Sigbus.into_vm_fault();
         }
@@ -228,6 +287,11 @@ impl<T: VmOperations> VmOperationsVTable<T> {
         } else {
             None
         },
+        huge_fault: if T::HUGE_FAULT {
+            Some(Self::huge_fault)
+        } else {
+            None
+        },
         #[cfg(CONFIG_NUMA)]
         set_policy: Some(Self::set_policy),
         ..pin_init::zeroed()
@@ -280,5 +344,25 @@ impl<T: VmOperations> VmOperationsVTable<T> {
             Ok(folio) => vmf.finish(folio),
             Err(error) => error.into_vm_fault(),
         }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the core for a VMA that was set up by [`install`].
+    unsafe extern "C" fn huge_fault(
+        vmf: *mut bindings::vm_fault,
+        order: c_uint,
+    ) -> bindings::vm_fault_t {
+        // INVARIANT: The core keeps `vmf` valid and holds one of the locks during the call.
+        let vmf = VmFault(vmf, PhantomData, NotThreadSafe);
+        // The core asks for larger orders, too.
+        if order == pmd_order() && vmf.may_map_huge() {
+            let object = T::Object::of_file(vmf.file());
+            if let Some(folio) = object.and_then(|object| T::huge_fault(object, &vmf)) {
+                // SAFETY: The core has called this function with `vmf`.
+                return unsafe { vmf.insert_huge(&folio) };
+            }
+        }
+        bindings::vm_fault_reason_VM_FAULT_FALLBACK
     }
 }

@@ -3,18 +3,21 @@
 //! A page fault, from the VMA to the folio.
 //!
 //! 1. A program touches a page of a mapping that its page table does not map.
-//! 2. For a read, the core first maps what is in the page cache around that page
+//! 2. If nothing is mapped where a huge page could be, the core calls
+//!    `vm_operations_struct::huge_fault`. [`Inode::huge_fault`] finds or allocates a huge folio, and
+//!    a single PMD entry maps it. Else it falls back to the next steps.
+//! 3. For a read, the core maps what is in the page cache around that page
 //!    (`filemap_map_pages()`). If the page itself was there, this file is not called.
-//! 3. Else the core calls `vm_operations_struct::fault`, with the VMA lock or `mmap_lock` held.
+//! 4. Else the core calls `vm_operations_struct::fault`, with the VMA lock or `mmap_lock` held.
 //!    `mm/vm_ops.rs` finds the pool behind the mapped file and calls [`PoolVmOps::fault`].
-//! 4. [`Inode::get_folio`] looks the page up in the page cache, and takes the folio if there is
+//! 5. [`Inode::get_folio`] looks the page up in the page cache, and takes the folio if there is
 //!    one.
-//! 5. Else [`Inode::add_folio`] allocates one: a large folio if the strategy of the pool wants one
+//! 6. Else [`Inode::add_folio`] allocates one: a large folio if the strategy of the pool wants one
 //!    and there is memory for it, or a single page. It charges the pages to the limit of all pools,
 //!    takes a zeroed folio from the reserve or the page allocator, and adds it to the page cache.
-//! 6. Another task may add the page first. Then the look-up is repeated, and finds its folio.
-//! 7. The folio is returned locked, so no truncation can take it before it is mapped.
-//! 8. The core maps the page and unlocks the folio. For a write to a private mapping it maps a
+//! 7. Another task may add the page first. Then the look-up is repeated, and finds its folio.
+//! 8. The folio is returned locked, so no truncation can take it before it is mapped.
+//! 9. The core maps the page and unlocks the folio. For a write to a private mapping it maps a
 //!    copy.
 
 use super::{
@@ -25,7 +28,10 @@ use super::{
 use crate::{
     fs::inode::Inode,
     mm::{
-        folio::LockedFolio,
+        folio::{
+            pmd_order,
+            LockedFolio, //
+        },
         policy::MemPolicy,
         vm_ops::{
             FaultError,
@@ -55,8 +61,30 @@ impl VmOperations for PoolVmOps {
         Ok(pool.fault(vmf.pgoff())?)
     }
 
+    const HUGE_FAULT: bool = true;
+
+    fn huge_fault(pool: &Inode<Pool>, vmf: &VmFault<'_>) -> Option<LockedFolio> {
+        pool.huge_fault(vmf.pgoff())
+    }
+
     fn set_policy(pool: &Inode<Pool>, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
         pool.set_policy(pages, policy)
+    }
+}
+
+impl Pool {
+    /// Counts a fault that is resolved with a folio of `nr_pages` pages.
+    #[inline]
+    fn count_fault(&self, nr_pages: usize, is_new: bool) {
+        if is_new {
+            self.nr_fault_misses.add(1, Relaxed);
+            self.nr_batched_pages.add(nr_pages as u64 - 1, Relaxed);
+        } else {
+            self.nr_fault_hits.add(1, Relaxed);
+        }
+        if self.nr_huge_pages > 0 && nr_pages == self.nr_huge_pages {
+            self.nr_huge_faults.add(1, Relaxed);
+        }
     }
 }
 
@@ -76,17 +104,34 @@ impl Inode<Pool> {
         let (folio, is_new) = self
             .get_folio(pgoff, || self.bounds())
             .inspect_err(|_| pool.nr_fault_refusals.add(1, Relaxed))?;
-        if is_new {
-            pool.nr_fault_misses.add(1, Relaxed);
-            let nr_others = folio.nr_pages() as u64 - 1;
-            pool.nr_batched_pages.add(nr_others, Relaxed);
-        } else {
-            pool.nr_fault_hits.add(1, Relaxed);
-        }
-        if pool.nr_huge_pages > 0 && folio.nr_pages() == pool.nr_huge_pages {
-            pool.nr_huge_faults.add(1, Relaxed);
-        }
+        pool.count_fault(folio.nr_pages(), is_new);
         Ok(folio)
+    }
+
+    /// Returns the huge folio to map for a fault on page `pgoff`, and counts the fault. `None` if
+    /// there are smaller folios, or no memory for a huge one.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    fn huge_fault(&self, pgoff: usize) -> Option<LockedFolio> {
+        let pool = self.data();
+        if pool.nr_huge_pages == 0 {
+            return None;
+        }
+        let (folio, is_new) = match self.find_folio(pgoff, || self.bounds()) {
+            Some(found) => (found.ok()?, false),
+            None => {
+                let new = self.add_folio(pgoff, pmd_order(), || self.bounds());
+                (new.ok()?, true)
+            }
+        };
+        // With a hardware memory error, its other pages are mapped one by one.
+        if folio.nr_pages() != pool.nr_huge_pages || folio.check_intact().is_err() {
+            return None;
+        }
+        pool.count_fault(folio.nr_pages(), is_new);
+        Some(folio)
     }
 
     /// Returns the folio that holds page `pgoff`, locked, and whether this call has allocated it.
@@ -109,14 +154,8 @@ impl Inode<Pool> {
         bounds: impl Fn() -> Bounds,
     ) -> Result<(LockedFolio, bool)> {
         loop {
-            if let Some(folio) = self.page_cache().lock_folio(pgoff) {
-                // A locked folio cannot be truncated. It may be past the new end all the same: a
-                // truncation sets the size first.
-                return if pgoff < bounds().end {
-                    Ok((folio, false))
-                } else {
-                    Err(ENXIO)
-                };
+            if let Some(found) = self.find_folio(pgoff, &bounds) {
+                return found.map(|folio| (folio, false));
             }
             // Extra pages are optional. Without memory for them, fall back to a single page.
             let large = (1..=self.page_cache().max_order())
@@ -131,6 +170,23 @@ impl Inode<Pool> {
                 result => return result.map(|folio| (folio, true)),
             }
         }
+    }
+
+    /// Returns the folio that holds page `pgoff`, locked, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// - `ENXIO`: the page is at or past the end.
+    #[inline]
+    fn find_folio(&self, pgoff: usize, bounds: impl Fn() -> Bounds) -> Option<Result<LockedFolio>> {
+        let folio = self.page_cache().lock_folio(pgoff)?;
+        // A locked folio cannot be truncated. It may be past the new end all the same: a truncation
+        // sets the size first.
+        Some(if pgoff < bounds().end {
+            Ok(folio)
+        } else {
+            Err(ENXIO)
+        })
     }
 
     /// Allocates the folio of `1 << order` pages that holds page `pgoff`, and returns it locked.

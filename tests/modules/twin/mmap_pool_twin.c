@@ -350,6 +350,20 @@ static struct folio *add_folio(struct inode *inode, pgoff_t pgoff, unsigned int 
 	return ERR_PTR(ret);
 }
 
+/* The folio that holds the page, locked. NULL if there is none. */
+static struct folio *found_folio(struct inode *inode, pgoff_t pgoff, const struct bounds *bounds)
+{
+	struct folio *folio = filemap_lock_folio(inode->i_mapping, pgoff);
+
+	if (IS_ERR(folio))
+		return NULL;
+	if (pgoff < end_of(bounds))
+		return folio;
+	folio_unlock(folio);
+	folio_put(folio);
+	return ERR_PTR(-ENXIO);
+}
+
 /* The folio that holds the page, allocated if there is none, locked. */
 static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const struct bounds *bounds,
 				  bool *is_new)
@@ -358,14 +372,9 @@ static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const stru
 
 	for (;;) {
 		*is_new = false;
-		folio = filemap_lock_folio(inode->i_mapping, pgoff);
-		if (!IS_ERR(folio)) {
-			if (pgoff < end_of(bounds))
-				return folio;
-			folio_unlock(folio);
-			folio_put(folio);
-			return ERR_PTR(-ENXIO);
-		}
+		folio = found_folio(inode, pgoff, bounds);
+		if (folio)
+			return folio;
 		*is_new = true;
 		for (int order = mapping_max_folio_order(inode->i_mapping); order >= 0; order--) {
 			folio = add_folio(inode, pgoff, order, bounds);
@@ -377,21 +386,10 @@ static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const stru
 	}
 }
 
-static vm_fault_t pool_fault(struct vm_fault *vmf)
+static void count_fault(struct pool *pool, const struct folio *folio, bool is_new)
 {
-	struct inode *inode = vmf->vma->vm_file->f_mapping->host;
-	const struct bounds bounds = { .inode = inode };
-	struct pool *pool = pool_of(inode);
-	unsigned long nr_pages;
-	struct folio *folio;
-	bool is_new;
+	unsigned long nr_pages = folio_nr_pages(folio);
 
-	folio = locked_folio(inode, vmf->pgoff, &bounds, &is_new);
-	if (IS_ERR(folio)) {
-		atomic64_inc(&pool->nr_fault_refusals);
-		return vmf_error(PTR_ERR(folio));
-	}
-	nr_pages = folio_nr_pages(folio);
 	if (is_new) {
 		atomic64_inc(&pool->nr_fault_misses);
 		atomic64_add(nr_pages - 1, &pool->nr_batched_pages);
@@ -400,12 +398,63 @@ static vm_fault_t pool_fault(struct vm_fault *vmf)
 	}
 	if (nr_pages > 1 && nr_pages == 1UL << max_order(MMAP_POOL_STRATEGY_HUGE))
 		atomic64_inc(&pool->nr_huge_faults);
+}
+
+static vm_fault_t pool_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = vmf->vma->vm_file->f_mapping->host;
+	const struct bounds bounds = { .inode = inode };
+	struct pool *pool = pool_of(inode);
+	struct folio *folio;
+	bool is_new;
+
+	folio = locked_folio(inode, vmf->pgoff, &bounds, &is_new);
+	if (IS_ERR(folio)) {
+		atomic64_inc(&pool->nr_fault_refusals);
+		return vmf_error(PTR_ERR(folio));
+	}
+	count_fault(pool, folio, is_new);
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
 }
 
+static vm_fault_t pool_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	const struct vm_area_struct *vma = vmf->vma;
+	struct inode *inode = vma->vm_file->f_mapping->host;
+	const struct bounds bounds = { .inode = inode };
+	struct pool *pool = pool_of(inode);
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	struct folio *folio;
+	bool is_new;
+
+	if (order != PMD_ORDER || max_order(pool->strategy) != PMD_ORDER ||
+	    !pmd_none(pmdp_get_lockless(vmf->pmd)) ||
+	    (vmf->flags & FAULT_FLAG_WRITE && !pte_write(pfn_pte(0, vma->vm_page_prot))) ||
+	    !thp_vma_suitable_order(vmf->vma, vmf->address, PMD_ORDER))
+		return VM_FAULT_FALLBACK;
+	folio = found_folio(inode, vmf->pgoff, &bounds);
+	is_new = !folio;
+	if (is_new)
+		folio = add_folio(inode, vmf->pgoff, PMD_ORDER, &bounds);
+	if (IS_ERR(folio))
+		return VM_FAULT_FALLBACK;
+	if (folio_order(folio) == PMD_ORDER && !folio_test_has_hwpoisoned(folio)) {
+		count_fault(pool, folio, is_new);
+		ret = vmf_insert_folio_pmd(vmf, folio, false);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+	return ret;
+#else
+	return VM_FAULT_FALLBACK;
+#endif
+}
+
 static const struct vm_operations_struct pool_vm_ops = {
 	.fault = pool_fault,
+	.huge_fault = pool_huge_fault,
 	.map_pages = filemap_map_pages,
 };
 

@@ -10,6 +10,7 @@ mod calls;
 mod counters;
 mod created;
 mod files;
+mod huge_faults;
 mod ioctl;
 mod killed;
 mod library;

@@ -323,8 +323,8 @@ fn advised(file: &OwnedFd) -> String {
 }
 
 const MADV_DONTNEED_LOCKED: c_int = 24;
-const MADV_GUARD_INSTALL: c_int = 102;
-const MADV_GUARD_REMOVE: c_int = 103;
+pub(crate) const MADV_GUARD_INSTALL: c_int = 102;
+pub(crate) const MADV_GUARD_REMOVE: c_int = 103;
 
 pub(crate) fn pool(strategy: Strategy, size_bytes: usize) -> Pool {
     let pool = Pool::create().strategy(strategy);

@@ -81,6 +81,10 @@ impl Subject {
         pools.chain(twins).chain(Self::OTHERS)
     }
 
+    fn is_pool(self) -> bool {
+        matches!(self, Self::Pool(_) | Self::Twin(_))
+    }
+
     /// Whether a kernel may lack it, so that its figures may be missing.
     #[must_use]
     pub fn may_be_absent(self) -> bool {
@@ -160,7 +164,12 @@ impl Object {
     /// The kernel lacks the subject, or the system is out of memory.
     pub fn new(subject: Subject, len: usize) -> Result<Self, Failure> {
         let on = |is_on| if is_on { "always" } else { "never" };
-        set_thp("enabled", on(subject == Subject::AnonHuge))?;
+        // Pools need `huge_fault`, which the kernel calls only with huge pages enabled. That is
+        // the default.
+        set_thp(
+            "enabled",
+            on(subject.is_pool() || subject == Subject::AnonHuge),
+        )?;
         set_thp("shmem_enabled", on(subject == Subject::MemfdHuge))?;
 
         let mut object = Self {

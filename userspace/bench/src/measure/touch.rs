@@ -82,17 +82,19 @@ pub fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Fail
 
 /// Writes to the first byte of each page.
 pub fn write_each_page(mapping: &Mapping) {
+    let start = mapping.as_ptr();
     for offset in (0..mapping.len()).step_by(PAGE) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
-        unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
+        unsafe { start.add(offset).write_volatile(1) };
     }
 }
 
 /// Reads the first byte of each page.
 pub fn read_each_page(mapping: &Mapping) {
+    let start = mapping.as_ptr();
     for offset in (0..mapping.len()).step_by(PAGE) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
-        unsafe { mapping.as_ptr().add(offset).read_volatile() };
+        unsafe { start.add(offset).read_volatile() };
     }
 }
 
@@ -100,11 +102,12 @@ pub fn read_each_page(mapping: &Mapping) {
 pub fn write_each_page_shuffled(mapping: &Mapping) {
     // Odd, so that it reaches every page of a power of two.
     const STRIDE: usize = 0x9e37_79b1;
+    let start = mapping.as_ptr();
     let nr_pages = mapping.len() / PAGE;
     debug_assert!(nr_pages.is_power_of_two());
     for turn in 0..nr_pages {
         let page = turn.wrapping_mul(STRIDE) & (nr_pages - 1);
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
-        unsafe { mapping.as_ptr().add(page * PAGE).write_volatile(1) };
+        unsafe { start.add(page * PAGE).write_volatile(1) };
     }
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Huge pages that the module maps itself, by `huge_fault`.
+
+use std::ffi::c_int;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use mmap_pool::{Mapping, MappingBuilder, Protection, Strategy};
+use mmap_pool_tests::module::fresh_module;
+use mmap_pool_tests::observe::{checked, nr_minor_faults, present, put_word, vmstat, word};
+use mmap_pool_tests::subject::PAGE;
+
+use crate::strategies::{pool, HUGE, HUGE_PAGES, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
+
+/// The kernel counts in `thp_file_mapped` the huge pages of files that it maps itself. Before, it
+/// allocates a page table that it does not need.
+#[test]
+fn the_module_maps_a_huge_page_before_the_kernel_allocates_a_page_table() {
+    let _module = fresh_module();
+    let count = || vmstat().unwrap()["thp_file_mapped"];
+    let pool = pool(Strategy::Huge, 2 * HUGE);
+    let read_only = MappingBuilder::shared().protection(Protection::READ);
+    let builders = [
+        ("first touch", MappingBuilder::shared()),
+        ("again", MappingBuilder::shared()),
+        ("read only", read_only),
+        ("private", MappingBuilder::private()),
+    ];
+    for (name, builder) in builders {
+        let mapping = builder.map(&pool).unwrap();
+        let (before, faults) = (count(), nr_minor_faults());
+        for offset in [5 * PAGE, HUGE + 5 * PAGE] {
+            match name {
+                "first touch" | "again" => put_word(&mapping, offset, "here").unwrap(),
+                _ => assert_eq!(word(&mapping, offset).unwrap(), "here", "{name}"),
+            }
+        }
+        assert_eq!(nr_minor_faults() - faults, 2, "{name}");
+        assert_eq!(present(&mapping).unwrap().len() as u64, 2 * HUGE_PAGES);
+        assert_eq!(count(), before, "{name}");
+    }
+}
+
+/// The kernel does not call `huge_fault` if huge pages are disabled. It maps what `fault` returns.
+#[test]
+fn without_the_kernels_leave_a_huge_page_is_mapped_all_the_same() {
+    let _module = fresh_module();
+    let pool = pool(Strategy::Huge, HUGE);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    advise(&mapping, 0..HUGE, libc::MADV_NOHUGEPAGE);
+    let before = nr_minor_faults();
+    put_word(&mapping, 0, "first").unwrap();
+    put_word(&mapping, HUGE - PAGE, "last").unwrap();
+    assert_eq!(nr_minor_faults() - before, 1);
+}
+
+/// One thread writes to a huge page and unmaps it. The other makes the kernel map it page by page,
+/// under no lock that the first would wait for. The kernel warns if a huge page is to be mapped for
+/// writing where another task has put a page table meanwhile.
+#[test]
+fn a_huge_fault_beside_one_that_needs_a_page_table_is_no_mistake() {
+    const NR_ROUNDS: usize = 2_000;
+
+    let _module = fresh_module();
+    let pool = pool(Strategy::Huge, HUGE);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let guarded = HUGE - PAGE..HUGE;
+            while !is_over.load(Relaxed) {
+                advise(&mapping, guarded.clone(), MADV_GUARD_INSTALL);
+                advise(&mapping, guarded.clone(), MADV_GUARD_REMOVE);
+            }
+        });
+        for round in 0..NR_ROUNDS {
+            let text = round.to_string();
+            put_word(&mapping, 0, &text).unwrap();
+            advise(&mapping, 0..HUGE, libc::MADV_DONTNEED);
+            assert_eq!(word(&mapping, 0).unwrap(), text);
+        }
+        is_over.store(true, Relaxed);
+    });
+}
+
+/// Advises the kernel about these bytes of the mapping.
+fn advise(mapping: &Mapping, bytes: Range<usize>, advice: c_int) {
+    let start = mapping.as_ptr().wrapping_add(bytes.start).cast();
+    // SAFETY: The bytes are within the mapping, and nothing refers to them.
+    checked(unsafe { libc::madvise(start, bytes.len(), advice) }).unwrap();
+}
