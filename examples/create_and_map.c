@@ -20,7 +20,7 @@ int main(void)
 {
 	struct mmap_pool_create create = {
 		.size_bytes = 1 << 20,
-		.strategy = MMAP_POOL_STRATEGY_PAGE,
+		.strategy = MMAP_POOL_STRATEGY_AUTO,
 		.name = "example",
 	};
 	struct mmap_pool_info info;

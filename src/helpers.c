@@ -314,6 +314,33 @@ struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
 	return folio;
 }
 
+/*
+ * How many pages right before @index the page cache holds, at most @max. A step
+ * is a folio. Like filemap_get_entry(), without a reference to the folios.
+ */
+unsigned long mmap_pool_mapping_nr_pages_before(struct address_space *mapping,
+						pgoff_t index,
+						unsigned long max)
+{
+	XA_STATE(xas, &mapping->i_pages, 0);
+	pgoff_t start = index;
+
+	rcu_read_lock();
+	while (start && index - start < max) {
+		void *entry;
+
+		xas_set(&xas, start - 1);
+		entry = xas_load(&xas);
+		if (xas_retry(&xas, entry))
+			continue;
+		if (!entry)
+			break;
+		start = round_down(start - 1, 1UL << xas_get_order(&xas));
+	}
+	rcu_read_unlock();
+	return min(index - start, max);
+}
+
 void mmap_pool_filemap_invalidate_lock(struct address_space *mapping)
 {
 	filemap_invalidate_lock(mapping);

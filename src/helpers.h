@@ -72,6 +72,9 @@ struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 					   pgoff_t index);
 struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
 					  pgoff_t index);
+unsigned long mmap_pool_mapping_nr_pages_before(struct address_space *mapping,
+						pgoff_t index,
+						unsigned long max);
 void mmap_pool_filemap_invalidate_lock(struct address_space *mapping);
 void mmap_pool_filemap_invalidate_unlock(struct address_space *mapping);
 void mmap_pool_filemap_invalidate_lock_shared(struct address_space *mapping);

@@ -104,6 +104,11 @@ extern "C" {
         mapping: *mut address_space,
         index: c_ulong,
     ) -> *mut folio;
+    pub(crate) fn mmap_pool_mapping_nr_pages_before(
+        mapping: *mut address_space,
+        index: c_ulong,
+        max: c_ulong,
+    ) -> c_ulong;
     pub(crate) fn mmap_pool_filemap_invalidate_lock(mapping: *mut address_space);
     pub(crate) fn mmap_pool_filemap_invalidate_unlock(mapping: *mut address_space);
     pub(crate) fn mmap_pool_filemap_invalidate_lock_shared(mapping: *mut address_space);

@@ -60,7 +60,7 @@ module! {
         },
         strategy: u32 {
             default: 0,
-            description: "How the default pool gets its pages: 0 each when touched (default), 1 in windows of 64 KiB, 2 in huge pages, 3 all of it, at once",
+            description: "How the default pool gets its pages: 0 as many as were touched in a row (default), 1 in windows of 64 KiB, 2 in huge pages, 3 all of it, at once, 4 each when touched",
         },
         limit_mb: u64 {
             default: 0,

@@ -3,7 +3,10 @@
 //! The module's side of [`Strategy`]: how large the folios of a pool are.
 
 use crate::{
-    mm::folio::pmd_order,
+    mm::{
+        folio::pmd_order,
+        policy::MemPolicy, //
+    },
     uapi::Strategy, //
 };
 use kernel::{
@@ -20,8 +23,39 @@ impl Strategy {
         match self {
             Self::Page => 0,
             Self::Around => pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2()),
-            Self::Huge | Self::Eager => pmd_order(),
+            Self::Auto | Self::Huge | Self::Eager => pmd_order(),
         }
+    }
+
+    /// Returns the order of the folio to allocate for page `pgoff`, if there is memory for it.
+    ///
+    /// `nr_pages_before(max)` counts the pages, at most `max`, that the pool holds right before
+    /// `pgoff`. [`Strategy::Auto`] continues such a run with a folio that is as large, or smaller
+    /// where `pgoff` is not aligned to that. So it has no state, and a pool holds no more than twice
+    /// the pages of the runs that were touched.
+    #[inline]
+    pub(crate) fn order_at(
+        self,
+        pgoff: usize,
+        nr_pages_before: impl FnOnce(usize) -> usize,
+    ) -> u32 {
+        if self != Self::Auto {
+            return self.max_order();
+        }
+        let max_order = pgoff.trailing_zeros().min(self.max_order());
+        if max_order == 0 {
+            return 0;
+        }
+        nr_pages_before(1 << max_order).checked_ilog2().unwrap_or(0)
+    }
+
+    /// Returns whether large folios may be allocated by `policy`.
+    ///
+    /// Interleaved folios take turns by their place, in units of their size. A folio of
+    /// [`Strategy::Auto`] begins a multiple of its size behind the start of the run, and mostly that
+    /// is once its size: nearly all would have the same turn. So interleaved pages stay single.
+    pub(crate) fn fits(self, policy: &MemPolicy) -> bool {
+        self != Self::Auto || !policy.is_interleaved()
     }
 
     /// Returns whether a pool keeps its pages until it is freed.
@@ -42,6 +76,38 @@ mod tests {
             assert!(strategy.is_none_or(|strategy| strategy as u32 == number));
         }
         assert!(Strategy::from_number(u32::MAX).is_none());
+    }
+
+    /// Returns the orders of the folios that a sequential walk from page `start` allocates.
+    fn walk(start: usize, nr_folios: usize) -> impl Iterator<Item = u32> {
+        let mut pgoff = start;
+        (0..nr_folios).map(move |_| {
+            let order = Strategy::Auto.order_at(pgoff, |max| max.min(pgoff - start));
+            pgoff += 1 << order;
+            order
+        })
+    }
+
+    #[test]
+    fn a_sequential_walk_doubles_its_folios_up_to_a_huge_page() {
+        for (number, order) in walk(0, 20).enumerate() {
+            // The first two are single pages.
+            assert_eq!(order, pmd_order().min(number.saturating_sub(1) as u32));
+        }
+    }
+
+    #[test]
+    fn a_walk_from_an_odd_page_is_aligned_before_it_grows() {
+        for (order, expected) in walk(5, 8).zip([0, 0, 0, 1, 1, 2, 3, 3]) {
+            assert_eq!(order, pmd_order().min(expected));
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_run_before_it_stays_single() {
+        for pgoff in 0..1024 {
+            assert_eq!(Strategy::Auto.order_at(pgoff, |_| 0), 0);
+        }
     }
 
     #[test]

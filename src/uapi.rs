@@ -172,20 +172,24 @@ impl Default for Create {
         Self {
             size_bytes: 0,
             flags: 0,
-            strategy: Strategy::Page as u32,
+            strategy: Strategy::Auto as u32,
             name: [0; NAME_LEN],
         }
     }
 }
 
 /// When a pool allocates its pages, and how many at once. It is chosen when the pool is created.
+///
+/// `write`, `fallocate` and [`PREFAULT`] allocate as page faults do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Strategy {
-    /// A page fault allocates only the touched page.
+    /// A page fault that continues a run of resident pages allocates as many pages as the run has,
+    /// up to a huge page. Any other page fault allocates only the touched page. So a sequential walk
+    /// gets 1, 1, 2, 4, 8, … pages at a time.
     #[default]
-    Page = 0,
+    Auto = 0,
     /// A page fault allocates and maps the aligned 64 KiB that contain the touched page.
     Around = 1,
     /// The pool allocates the largest blocks that fit and are available, up to a huge page (2 MiB
@@ -195,11 +199,19 @@ pub enum Strategy {
     /// memory. Such a pool never gives pages back. It has [`SEAL_SHRINK`] from the start, and
     /// making a hole in it or revoking it fails with `EPERM`.
     Eager = 3,
+    /// A page fault allocates only the touched page.
+    Page = 4,
 }
 
 impl Strategy {
     /// Every strategy.
-    pub const ALL: [Self; 4] = [Self::Page, Self::Around, Self::Huge, Self::Eager];
+    pub const ALL: [Self; 5] = [
+        Self::Auto,
+        Self::Around,
+        Self::Huge,
+        Self::Eager,
+        Self::Page,
+    ];
 
     /// Returns the strategy with this number, or `None` if this version does not know it.
     #[must_use]
@@ -214,10 +226,11 @@ impl Strategy {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Page => "page",
+            Self::Auto => "auto",
             Self::Around => "around",
             Self::Huge => "huge",
             Self::Eager => "eager",
+            Self::Page => "page",
         }
     }
 }

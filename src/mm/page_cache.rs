@@ -242,6 +242,14 @@ impl PageCache {
         (!entry.is_null()).then_some(found)
     }
 
+    /// Returns how many pages right before `pgoff` the page cache holds, at most `max`. A step of
+    /// the search is a folio.
+    #[inline]
+    pub(crate) fn nr_pages_before(&self, pgoff: usize, max: usize) -> usize {
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { helpers::mmap_pool_mapping_nr_pages_before(self.as_ptr(), pgoff, max) }
+    }
+
     /// Takes the invalidate lock exclusively: pages are neither added nor truncated meanwhile.
     ///
     /// Lock order: after the inode's lock and `mmap_lock`, before the lock of a folio.

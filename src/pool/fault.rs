@@ -121,6 +121,7 @@ impl Inode<Pool> {
         }
         let (folio, is_new) = match self.find_folio(pgoff, || self.bounds()) {
             Some(found) => (found.ok()?, false),
+            None if self.order_at(pgoff) < pmd_order() => return None,
             None => {
                 let new = self.add_folio(pgoff, pmd_order(), || self.bounds());
                 (new.ok()?, true)
@@ -158,7 +159,7 @@ impl Inode<Pool> {
                 return found.map(|folio| (folio, false));
             }
             // Extra pages are optional. Without memory for them, fall back to a single page.
-            let large = (1..=self.page_cache().max_order())
+            let large = (1..=self.order_at(pgoff))
                 .rev()
                 .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
             if let Some(folio) = large {
@@ -170,6 +171,13 @@ impl Inode<Pool> {
                 result => return result.map(|folio| (folio, true)),
             }
         }
+    }
+
+    /// Returns the order of the folio that the strategy wants for page `pgoff`.
+    #[inline]
+    fn order_at(&self, pgoff: usize) -> u32 {
+        let strategy = self.data().strategy;
+        strategy.order_at(pgoff, |max| self.page_cache().nr_pages_before(pgoff, max))
     }
 
     /// Returns the folio that holds page `pgoff`, locked, if there is one.
@@ -196,7 +204,7 @@ impl Inode<Pool> {
     /// - `ENXIO`: the folio would not be within `bounds()`.
     /// - `ENODEV`: the pool was revoked.
     /// - `EEXIST`: the page cache holds one of the pages.
-    /// - `EXDEV`: the pages do not have the same memory policy.
+    /// - `EXDEV`: the pages do not have the same memory policy, or it wants single pages.
     /// - `ENOSPC`: the limit for all pools is reached.
     /// - `ENOMEM`: no memory, or the memory cgroup is at its limit.
     fn add_folio(
@@ -237,7 +245,11 @@ impl Inode<Pool> {
             .data()
             .policies
             .with(start..start + nr_pages, |policy| {
-                Reserve::folio(self.reserve(), policy, gfp, order, start)
+                let strategy = self.data().strategy;
+                if order > 0 && policy.is_some_and(|policy| !strategy.fits(policy)) {
+                    return Err(EXDEV);
+                }
+                Ok(Reserve::folio(self.reserve(), policy, gfp, order, start)?)
             })??;
         let _guard = self.page_cache().invalidate_lock_shared();
         check()?;

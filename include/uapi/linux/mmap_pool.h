@@ -169,8 +169,12 @@ struct mmap_pool_stat {
  * DOC: Strategies
  *
  * The strategy decides when a pool allocates its pages, and how many at a time.
+ * write, fallocate and MMAP_POOL_PREFAULT allocate as page faults do.
  *
- * MMAP_POOL_STRATEGY_PAGE: a page fault allocates only the touched page.
+ * MMAP_POOL_STRATEGY_AUTO: a page fault that continues a run of resident pages
+ * allocates as many pages as the run has, up to a huge page. Any other page
+ * fault allocates only the touched page. So a sequential walk gets 1, 1, 2, 4,
+ * 8, ... pages at a time.
  *
  * MMAP_POOL_STRATEGY_AROUND: a page fault allocates and maps the aligned 64 KiB
  * that contain the touched page.
@@ -183,11 +187,14 @@ struct mmap_pool_stat {
  * or grows, so touching it never allocates memory. Such a pool never gives pages
  * back. It has MMAP_POOL_SEAL_SHRINK from the start, and making a hole in it or
  * revoking it fails with EPERM.
+ *
+ * MMAP_POOL_STRATEGY_PAGE: a page fault allocates only the touched page.
  */
-#define MMAP_POOL_STRATEGY_PAGE		0
+#define MMAP_POOL_STRATEGY_AUTO		0
 #define MMAP_POOL_STRATEGY_AROUND	1
 #define MMAP_POOL_STRATEGY_HUGE		2
 #define MMAP_POOL_STRATEGY_EAGER	3
+#define MMAP_POOL_STRATEGY_PAGE		4
 
 #define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool of the device node */
 #define MMAP_POOL_FLAG_REVOKED	0x2	/* the pool was revoked */

@@ -364,6 +364,34 @@ static struct folio *found_folio(struct inode *inode, pgoff_t pgoff, const struc
 	return ERR_PTR(-ENXIO);
 }
 
+/* The order that the strategy wants. AUTO continues a run of pages with as many. */
+static unsigned int order_at(struct inode *inode, pgoff_t pgoff)
+{
+	unsigned int order = mapping_max_folio_order(inode->i_mapping);
+	XA_STATE(xas, &inode->i_mapping->i_pages, 0);
+	pgoff_t start = pgoff;
+
+	if (pool_of(inode)->strategy != MMAP_POOL_STRATEGY_AUTO)
+		return order;
+	if (!pgoff)
+		return 0;
+	order = min_t(unsigned int, order, __ffs(pgoff));
+	rcu_read_lock();
+	while (order && start && pgoff - start < 1UL << order) {
+		void *entry;
+
+		xas_set(&xas, start - 1);
+		entry = xas_load(&xas);
+		if (xas_retry(&xas, entry))
+			continue;
+		if (!entry)
+			break;
+		start = round_down(start - 1, 1UL << xas_get_order(&xas));
+	}
+	rcu_read_unlock();
+	return pgoff == start ? 0 : min_t(unsigned int, order, ilog2(pgoff - start));
+}
+
 /* The folio that holds the page, allocated if there is none, locked. */
 static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const struct bounds *bounds,
 				  bool *is_new)
@@ -376,7 +404,7 @@ static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const stru
 		if (folio)
 			return folio;
 		*is_new = true;
-		for (int order = mapping_max_folio_order(inode->i_mapping); order >= 0; order--) {
+		for (int order = order_at(inode, pgoff); order >= 0; order--) {
 			folio = add_folio(inode, pgoff, order, bounds);
 			if (!IS_ERR(folio))
 				return folio;
@@ -436,8 +464,11 @@ static vm_fault_t pool_huge_fault(struct vm_fault *vmf, unsigned int order)
 		return VM_FAULT_FALLBACK;
 	folio = found_folio(inode, vmf->pgoff, &bounds);
 	is_new = !folio;
-	if (is_new)
+	if (is_new) {
+		if (order_at(inode, vmf->pgoff) < PMD_ORDER)
+			return VM_FAULT_FALLBACK;
 		folio = add_folio(inode, vmf->pgoff, PMD_ORDER, &bounds);
+	}
 	if (IS_ERR(folio))
 		return VM_FAULT_FALLBACK;
 	if (folio_order(folio) == PMD_ORDER && !folio_test_has_hwpoisoned(folio)) {
@@ -668,8 +699,8 @@ static long pool_create(void __user *arg)
 
 	if (copy_from_user(&create, arg, sizeof(create)))
 		return -EFAULT;
-	if (create.flags || create.strategy > MMAP_POOL_STRATEGY_HUGE ||
-	    create.size_bytes > MAX_LFS_FILESIZE)
+	if (create.flags || create.strategy > MMAP_POOL_STRATEGY_PAGE ||
+	    create.strategy == MMAP_POOL_STRATEGY_EAGER || create.size_bytes > MAX_LFS_FILESIZE)
 		return -EINVAL;
 	inode = new_inode_of_pool(&create);
 	if (IS_ERR(inode))

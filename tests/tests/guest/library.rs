@@ -257,8 +257,8 @@ fn stat_counts_pools_and_pages_of_all_of_them() {
     };
     assert_eq!(counts(), (1, 0, 0));
     let created = Pool::create().size_bytes(SIZE as u64).create().unwrap();
-    created.prefault(0, 5 * PAGE as u64).unwrap();
-    default.prefault(0, 3 * PAGE as u64).unwrap();
+    created.prefault(0, 4 * PAGE as u64).unwrap();
+    default.prefault(0, 4 * PAGE as u64).unwrap();
     assert_eq!(counts(), (2, 8, 8));
     drop(created);
     default.punch(0, SIZE as u64).unwrap();

@@ -128,7 +128,7 @@ fn a_process_is_told_at_once_of_a_page_that_is_no_part_of_a_large_folio() {
     let _setting = Setting::new("shmem_enabled").unwrap();
     for (name, file) in memfd_and_pools() {
         let expected = match name.as_str() {
-            "Page" => early,
+            "Page" | "Auto" => early,
             _ => ["nothing"; 2],
         };
         assert_eq!(told_at_once(&file), expected, "{name}");
@@ -191,7 +191,10 @@ fn a_mapping_is_an_ordinary_one_with_every_strategy() {
         .into_iter()
         .map(|(_, file)| vm_flags(&map(&file)))
         .collect();
-    assert_eq!(flags[1..], [&flags[0]; 4].map(String::clone));
+    assert_eq!(
+        flags[1..],
+        [&flags[0]; Strategy::ALL.len()].map(String::clone)
+    );
 }
 
 fn map(file: &OwnedFd) -> Mapping {

@@ -11,6 +11,8 @@ use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, symbol, word};
 use mmap_pool_tests::subject::PAGE;
 
+use crate::strategies::LAZY;
+
 /// More threads than processors, so that some are preempted midway.
 const NR_WORKERS: usize = 3;
 
@@ -113,7 +115,7 @@ fn a_revoked_pool_is_gone_before_its_bytes_are() {
     const LEN: usize = 64 << 20;
 
     let _module = fresh_module();
-    for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+    for strategy in LAZY {
         let pool = Pool::create().strategy(strategy);
         let pool = pool.size_bytes(LEN as u64).create().unwrap();
         pool.prefault(0, LEN as u64).unwrap();
@@ -143,7 +145,7 @@ fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
     let _module = fresh_module();
     let errno = |error: io::Error| Errno::from_io_error(&error).unwrap();
     for round in 0..NR_ROUNDS {
-        let strategy = [Strategy::Page, Strategy::Around, Strategy::Huge][round % 3];
+        let strategy = LAZY[round % LAZY.len()];
         let pool = Pool::create().strategy(strategy);
         let pool = pool.size_bytes(LEN as u64).create().unwrap();
         pool.write_all_at(&vec![0xff; LEN], 0).unwrap();

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::ptr;
 
-use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
+use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, fresh_module, FreshModule, LoadError};
 use mmap_pool_tests::observe::{checked, full_reserve, put_word, totals, verdict, vmstat, word};
@@ -20,14 +20,23 @@ use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 pub(crate) const HUGE: usize = 2 << 20;
 pub(crate) const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
 
+/// The strategies that allocate pages when they are touched.
+pub(crate) const LAZY: [Strategy; 4] = [
+    Strategy::Auto,
+    Strategy::Page,
+    Strategy::Around,
+    Strategy::Huge,
+];
+
 #[test]
-fn a_pool_has_the_strategy_it_was_created_with_and_page_is_the_default() {
+fn a_pool_has_the_strategy_it_was_created_with_and_auto_is_the_default() {
     let _module = fresh_module();
     let strategy = |pool: Pool| pool.info().unwrap().strategy();
     assert_eq!(
         strategy(Pool::create().create().unwrap()),
-        Some(Strategy::Page)
+        Some(Strategy::Auto)
     );
+    assert_eq!(strategy(Pool::open().unwrap()), Some(Strategy::Auto));
     for expected in Strategy::ALL {
         let pool = Pool::create().strategy(expected).create().unwrap();
         assert_eq!(strategy(pool), Some(expected));
@@ -60,6 +69,7 @@ fn an_unknown_strategy_does_not_load() {
 #[test]
 fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
     for (strategy, nr_pages) in [
+        (Strategy::Auto, 1),
         (Strategy::Page, 1),
         (Strategy::Around, 16),
         (Strategy::Huge, HUGE_PAGES),
@@ -76,6 +86,79 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
         drop((mapping, pool));
         module.unload().unwrap();
     }
+}
+
+/// Sequential, each page through a mapping, by `write`, by `fallocate` and by `PREFAULT`.
+#[test]
+fn a_run_grows_by_as_much_as_it_has_up_to_huge_pages() {
+    type Touch = fn(&Pool, &Mapping, usize);
+    let touches: [(&str, Touch); 4] = [
+        ("fault", |_, mapping, offset| {
+            put_word(mapping, offset, "here").unwrap();
+        }),
+        ("write", |pool, _, offset| {
+            pool.write_all_at(b"here", offset as u64).unwrap();
+        }),
+        ("fallocate", |pool, _, offset| {
+            fallocate(pool, FallocateFlags::empty(), offset as u64, 1).unwrap();
+        }),
+        ("PREFAULT", |pool, _, offset| {
+            pool.prefault(offset as u64, 1).unwrap();
+        }),
+    ];
+    let _module = fresh_module();
+    for (name, touch) in touches {
+        let pool = pool(Strategy::Auto, 4 * HUGE);
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        for page in 0..4 * HUGE / PAGE {
+            touch(&pool, &mapping, page * PAGE);
+            let expected = match page + 1 {
+                nr_pages if nr_pages <= HUGE / PAGE => nr_pages.next_power_of_two(),
+                nr_pages => nr_pages.next_multiple_of(HUGE / PAGE),
+            };
+            let nr_resident = pool.info().unwrap().nr_resident_pages;
+            assert_eq!(nr_resident, expected as u64, "{name}: page {page}");
+        }
+    }
+}
+
+#[test]
+fn pages_that_continue_no_run_stay_single() {
+    let _module = fresh_module();
+    let pool = pool(Strategy::Auto, 4 * HUGE);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let mut nr_touched = 0;
+    // Downward, with a stride, and such that each touched page is aligned to as much as possible.
+    let downward = (0..64).rev().map(|page| page * PAGE);
+    let strided = (66..HUGE / PAGE).step_by(2).map(|page| page * PAGE);
+    let aligned = (1..4).map(|number| number * HUGE);
+    for offset in downward.chain(strided).chain(aligned) {
+        put_word(&mapping, offset, "here").unwrap();
+        nr_touched += 1;
+        assert_eq!(pool.info().unwrap().nr_resident_pages, nr_touched);
+    }
+}
+
+/// What follows page 31, of which all pages before are resident.
+#[test]
+fn a_run_ends_before_what_is_there_and_before_the_end() {
+    let _module = fresh_module();
+    let run = |len: usize| {
+        let pool = pool(Strategy::Auto, len);
+        pool.prefault(0, 32 * PAGE as u64).unwrap();
+        assert_eq!(pool.info().unwrap().nr_resident_pages, 32);
+        pool
+    };
+    let beyond = |pool: &Pool| {
+        pool.prefault(32 * PAGE as u64, 1).unwrap();
+        pool.info().unwrap().nr_resident_pages - 32
+    };
+    assert_eq!(beyond(&run(64 * PAGE)), 32);
+    assert_eq!(beyond(&run(63 * PAGE)), 16);
+    assert_eq!(beyond(&run(33 * PAGE)), 1);
+    let before_a_page = run(64 * PAGE);
+    before_a_page.prefault(41 * PAGE as u64, 1).unwrap();
+    assert_eq!(beyond(&before_a_page), 1 + 8);
 }
 
 #[test]
@@ -170,7 +253,7 @@ fn a_bad_reserve_is_einval() {
 #[test]
 fn the_limit_is_used_to_the_last_page() {
     let _module = FreshModule::load("size_mb=1 limit_mb=3").unwrap();
-    for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+    for strategy in LAZY {
         let pool = pool(strategy, 2 * HUGE);
         let before = totals().unwrap();
         let error = pool.prefault(0, 2 * HUGE as u64).unwrap_err();

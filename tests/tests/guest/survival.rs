@@ -5,13 +5,15 @@
 use std::fs;
 use std::path::Path;
 
-use mmap_pool::{MappingBuilder, Pool, Protection, Seals, Strategy};
+use mmap_pool::{MappingBuilder, Pool, Protection, Seals};
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{put_word, word};
 use mmap_pool_tests::subject::{PAGE, PAGES};
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, FallocateFlags};
+
+use crate::strategies::LAZY;
 
 #[test]
 fn a_process_killed_while_faulting_leaves_a_working_pool() {
@@ -157,7 +159,7 @@ const SIZE: u64 = (5 << 20) + 12345;
 fn a_process_killed_in_any_operation_leaves_nothing_of_it() {
     let _module = fresh_module();
     for (name, operation) in OPERATIONS {
-        for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+        for strategy in LAZY {
             for _ in 0..5 {
                 let mut child = Child::fork(|link| {
                     let pool = Pool::create()
@@ -189,7 +191,7 @@ fn processors_go_and_come_while_pools_are_used() {
     assert!(Path::new(ONLINE).exists(), "a guest of two processors");
 
     let _module = FreshModule::load("size_mb=1 reserve_mb=4").unwrap();
-    let mut children: Vec<_> = [Strategy::Page, Strategy::Around, Strategy::Huge]
+    let mut children: Vec<_> = LAZY
         .into_iter()
         .map(|strategy| {
             Child::fork(move |link| {

@@ -24,7 +24,7 @@ use rustix::fs::{fallocate, fstat, ftruncate, FallocateFlags};
 use rustix::mm::{madvise, Advice};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
-use crate::strategies::{pool, HUGE};
+use crate::strategies::{pool, HUGE, LAZY};
 
 const MIB: u64 = 1 << 20;
 const NONE: FallocateFlags = FallocateFlags::empty();
@@ -168,7 +168,7 @@ fn a_fallocate_whose_caller_is_killed_gives_back_what_it_allocated() {
 /// As on tmpfs: each page is a fault of its own.
 #[test]
 fn prefaulting_and_populating_keep_what_they_got() {
-    for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+    for strategy in LAZY {
         let module = FreshModule::load("size_mb=1 limit_mb=8 reserve_mb=0").unwrap();
         let limit = 8 * MIB / PAGE as u64;
         let pool = pool(strategy, usize::try_from(16 * MIB).unwrap());
@@ -232,7 +232,7 @@ const NR_FAILURES: u32 = 300;
 
 #[test]
 fn what_is_written_beside_a_failing_fallocate_is_never_lost() {
-    for strategy in [Strategy::Page, Strategy::Around, Strategy::Huge] {
+    for strategy in LAZY {
         let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
         let cgroup = Cgroup::new("failing").unwrap();
         cgroup.limit(4 * MIB).unwrap();

@@ -28,7 +28,7 @@ const HUGE_PAGES: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pool(Strategy),
-    /// The pool of the device node, of single pages.
+    /// The pool of the device node, `AUTO` by default.
     Node,
     Memfd,
 }
@@ -195,7 +195,8 @@ fn a_policy_of_a_range_decides_for_every_way_to_a_page() {
     for reserve_mib in [0, 16] {
         for kind in LAZY {
             for way in WAYS.into_iter().filter(|way| way.exists_for(kind)) {
-                let parameters = format!("size_mb=1 reserve_mb={reserve_mib}");
+                let page = Strategy::Page as u32;
+                let parameters = format!("size_mb=1 strategy={page} reserve_mb={reserve_mib}");
                 let module = FreshModule::load(&parameters).unwrap();
                 let full = full_reserve(reserve_mib).unwrap();
                 for node in [0, 1] {
@@ -752,4 +753,19 @@ fn set_some(mapping: &Mapping, nth: usize, flags: u32) {
     };
     // There may be too many areas.
     let _ = policy.set_with(mapping, start..end, flags);
+}
+
+/// Else a walk in order would put all pages on one node: each folio of the run begins at its own size.
+#[test]
+fn a_run_of_interleaved_pages_stays_on_both_nodes() {
+    let _module = fresh_module();
+    let kind = Kind::Pool(Strategy::Auto);
+    let object = kind.empty();
+    let mapping = kind.shared(&object);
+    let both = Policy::new(Mode::Interleave, &[0, 1]);
+    both.set(&mapping, kind.all_pages()).unwrap();
+    touch(&mapping, kind.all_pages()).unwrap();
+    let found = nodes_of(&mapping, kind.all_pages()).unwrap();
+    let expected: Vec<_> = kind.all_pages().map(|page| page % 2).collect();
+    assert_eq!(found, expected);
 }

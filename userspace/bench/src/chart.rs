@@ -43,6 +43,7 @@ pub struct Axes<'a> {
 /// The colour of a subject in every chart.
 fn colour(subject: Subject) -> RGBColor {
     match subject {
+        Subject::Pool(Strategy::Auto) => RGBColor(0xd4, 0x00, 0x8a),
         Subject::Pool(Strategy::Page) => RGBColor(0x1f, 0x77, 0xb4),
         Subject::Pool(Strategy::Around) => RGBColor(0x17, 0x9a, 0x9a),
         Subject::Pool(Strategy::Huge) => RGBColor(0x0b, 0x3d, 0x91),

@@ -24,8 +24,8 @@ use memory::{hole, overhead};
 use scale::repeat;
 use sequence::Sequence;
 use touch::{
-    first_touch, first_touch_settled, full, map_call, read_each_page, touches, unmap,
-    write_each_page_shuffled,
+    first_touch, first_touch_settled, full, map_call, read_each_page, sparse_first_touch, touches,
+    unmap, write_each_page_downward, write_each_page_shuffled,
 };
 
 pub use cost::wait_until_alone;
@@ -54,7 +54,11 @@ pub fn samples(
     let full = || full(subject, scale.object_len);
     match work {
         Work::MapCall => repeat(scale, || map_call(subject, scale)),
-        Work::FirstTouch => repeat(scale, || first_touch(subject, scale)),
+        Work::FirstTouch => repeat(scale, || first_touch(subject, scale, write_each_page)),
+        Work::SparseFirstTouch => repeat(scale, || sparse_first_touch(subject, scale)),
+        Work::DownwardFirstTouch => repeat(scale, || {
+            first_touch(subject, scale, write_each_page_downward)
+        }),
         Work::FirstTouchSettled => repeat(scale, || first_touch_settled(subject, scale)),
         Work::WriteAgain => touches(&full()?, scale, Object::shared, write_each_page),
         Work::ReadAgain => touches(&full()?, scale, Object::shared, read_each_page),

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use crate::subject::short::{
-    POOL_AROUND, POOL_EAGER, POOL_HUGE, POOL_PAGE, TWIN_AROUND, TWIN_HUGE, TWIN_PAGE,
+    POOL_AROUND, POOL_AUTO, POOL_EAGER, POOL_HUGE, POOL_PAGE, TWIN_AROUND, TWIN_AUTO, TWIN_HUGE,
+    TWIN_PAGE,
 };
 use crate::subject::Subject;
 use Subject::{Anon, AnonHuge, Hugetlb, Memfd, MemfdHuge, Tmpfs, Udmabuf};
@@ -26,6 +27,11 @@ pub enum Work {
     WriteAgain,
     /// One read of each page of a full object through a new mapping, in order.
     ReadAgain,
+    /// One write to every eighth page of a new object, in an order without neighbours. Per touched
+    /// page.
+    SparseFirstTouch,
+    /// One write to each page of a new object, from the last to the first.
+    DownwardFirstTouch,
     /// As [`WriteAgain`](Self::WriteAgain), in an order without neighbours.
     RandomFault,
     /// One write to each page of a private mapping of a full object.
@@ -247,16 +253,19 @@ const fn scales(subject: Subject, times: f64) -> Target {
 /// The most that the pool in Rust may cost, relative to its C twin.
 const RUST: f64 = 1.02;
 
+const AUTO_RUST: Target = times(POOL_AUTO, RUST, TWIN_AUTO);
 const PAGE_RUST: Target = times(POOL_PAGE, RUST, TWIN_PAGE);
 const AROUND_RUST: Target = times(POOL_AROUND, RUST, TWIN_AROUND);
 const HUGE_RUST: Target = times(POOL_HUGE, RUST, TWIN_HUGE);
 
 /// The subjects that can be mapped and touched.
 const ALL: &[Subject] = &[
+    POOL_AUTO,
     POOL_PAGE,
     POOL_AROUND,
     POOL_HUGE,
     POOL_EAGER,
+    TWIN_AUTO,
     TWIN_PAGE,
     TWIN_AROUND,
     TWIN_HUGE,
@@ -269,10 +278,12 @@ const ALL: &[Subject] = &[
 ];
 /// The subjects that can be mapped again.
 const FILES: &[Subject] = &[
+    POOL_AUTO,
     POOL_PAGE,
     POOL_AROUND,
     POOL_HUGE,
     POOL_EAGER,
+    TWIN_AUTO,
     TWIN_PAGE,
     TWIN_AROUND,
     TWIN_HUGE,
@@ -284,7 +295,7 @@ const FILES: &[Subject] = &[
 ];
 /// The subjects that can be read and written by system calls.
 const READABLE: &[Subject] = &[
-    POOL_PAGE, POOL_HUGE, TWIN_PAGE, TWIN_HUGE, Memfd, MemfdHuge, Tmpfs,
+    POOL_AUTO, POOL_PAGE, POOL_HUGE, TWIN_PAGE, TWIN_HUGE, Memfd, MemfdHuge, Tmpfs,
 ];
 
 const CALL_SIZES: Option<Points> = Some(Points {
@@ -327,21 +338,53 @@ pub const ROWS: &[Row] = &[
         subjects: ALL,
         points: None,
         targets: &[
+            at_most(POOL_AUTO, 100.0),
             at_most(POOL_HUGE, 40.0),
             times(POOL_HUGE, 0.01, Memfd),
             times(POOL_HUGE, 0.01, Hugetlb),
             times(POOL_AROUND, 0.25, Memfd),
+            AUTO_RUST,
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
         ],
     },
     Row {
+        name: "sparse-first-touch",
+        title: "first touch of every eighth page, at random, the reserve full",
+        work: Work::SparseFirstTouch,
+        unit: Unit::PerPage,
+        subjects: &[POOL_AUTO, POOL_PAGE, TWIN_AUTO, TWIN_PAGE, Memfd],
+        points: None,
+        targets: &[
+            times(POOL_AUTO, RUST, POOL_PAGE),
+            times(POOL_AUTO, 0.5, Memfd),
+            AUTO_RUST,
+            PAGE_RUST,
+        ],
+    },
+    Row {
+        name: "downward-first-touch",
+        title: "first touch, from the last page to the first, the reserve full",
+        work: Work::DownwardFirstTouch,
+        unit: Unit::PerPage,
+        subjects: &[POOL_AUTO, POOL_PAGE, POOL_HUGE, Memfd],
+        points: None,
+        targets: &[times(POOL_AUTO, RUST, POOL_PAGE)],
+    },
+    Row {
         name: "first-touch-settled",
         title: "first touch, and all work until the kernel rests again",
         work: Work::FirstTouchSettled,
         unit: Unit::PerPage,
-        subjects: &[POOL_PAGE, POOL_AROUND, POOL_HUGE, POOL_EAGER, Memfd],
+        subjects: &[
+            POOL_AUTO,
+            POOL_PAGE,
+            POOL_AROUND,
+            POOL_HUGE,
+            POOL_EAGER,
+            Memfd,
+        ],
         points: None,
         targets: &[],
     },
@@ -353,11 +396,13 @@ pub const ROWS: &[Row] = &[
         subjects: FILES,
         points: None,
         targets: &[
+            at_most(POOL_AUTO, 16.0),
             at_most(POOL_HUGE, 20.0),
             times(POOL_HUGE, 0.01, Memfd),
             times(POOL_HUGE, 1.1, MemfdHuge),
             times(POOL_HUGE, 1.5, Hugetlb),
             times(POOL_AROUND, 0.35, Memfd),
+            AUTO_RUST,
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
@@ -370,14 +415,14 @@ pub const ROWS: &[Row] = &[
         unit: Unit::PerPage,
         subjects: FILES,
         points: None,
-        targets: &[PAGE_RUST, AROUND_RUST, HUGE_RUST],
+        targets: &[AUTO_RUST, PAGE_RUST, AROUND_RUST, HUGE_RUST],
     },
     Row {
         name: "random-fault",
         title: "one fault at a random page, nothing around it",
         work: Work::RandomFault,
         unit: Unit::PerPage,
-        subjects: &[POOL_PAGE, TWIN_PAGE, Memfd, Tmpfs],
+        subjects: &[POOL_AUTO, POOL_PAGE, TWIN_PAGE, Memfd, Tmpfs],
         points: None,
         targets: &[times(POOL_PAGE, 0.9, Memfd), PAGE_RUST],
     },
@@ -387,6 +432,7 @@ pub const ROWS: &[Row] = &[
         work: Work::Cow,
         unit: Unit::PerPage,
         subjects: &[
+            POOL_AUTO,
             POOL_PAGE,
             POOL_AROUND,
             POOL_HUGE,
@@ -442,7 +488,9 @@ pub const ROWS: &[Row] = &[
         title: "open(), mmap() of one page, munmap(), close()",
         work: Work::OpenMapClose,
         unit: Unit::PerCall,
-        subjects: &[POOL_PAGE, POOL_HUGE, TWIN_PAGE, TWIN_HUGE, Memfd, Tmpfs],
+        subjects: &[
+            POOL_AUTO, POOL_PAGE, POOL_HUGE, TWIN_PAGE, TWIN_HUGE, Memfd, Tmpfs,
+        ],
         points: None,
         targets: &[
             times(POOL_PAGE, 1.0, Memfd),
@@ -485,6 +533,7 @@ pub const ROWS: &[Row] = &[
         work: Work::ParallelFirstTouch,
         unit: Unit::PagesPerMs,
         subjects: &[
+            POOL_AUTO,
             POOL_PAGE,
             TWIN_PAGE,
             POOL_AROUND,
@@ -501,6 +550,7 @@ pub const ROWS: &[Row] = &[
         work: Work::ParallelWriteAgain,
         unit: Unit::PagesPerMs,
         subjects: &[
+            POOL_AUTO,
             POOL_PAGE,
             TWIN_PAGE,
             POOL_AROUND,
@@ -516,7 +566,7 @@ pub const ROWS: &[Row] = &[
         title: "faults of two threads that took mmap_lock",
         work: Work::LockFallbacks,
         unit: Unit::Faults,
-        subjects: &[POOL_PAGE, POOL_AROUND, POOL_HUGE, Memfd],
+        subjects: &[POOL_AUTO, POOL_PAGE, POOL_AROUND, POOL_HUGE, Memfd],
         points: None,
         targets: &[
             at_most(POOL_PAGE, 0.0),
@@ -529,25 +579,33 @@ pub const ROWS: &[Row] = &[
         title: "first touch of the last 16 MiB, by size of the pool",
         work: Work::GrownFirstTouch,
         unit: Unit::PerPage,
-        subjects: &[POOL_AROUND, POOL_HUGE],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE],
         points: OBJECT_SIZES,
-        targets: &[flat(POOL_AROUND, 1.1), flat(POOL_HUGE, 1.1)],
+        targets: &[
+            flat(POOL_AUTO, 1.1),
+            flat(POOL_AROUND, 1.1),
+            flat(POOL_HUGE, 1.1),
+        ],
     },
     Row {
         name: "grown-write-again",
         title: "touch again of the last 16 MiB, by size of the pool",
         work: Work::GrownWriteAgain,
         unit: Unit::PerPage,
-        subjects: &[POOL_AROUND, POOL_HUGE],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE],
         points: OBJECT_SIZES,
-        targets: &[flat(POOL_AROUND, 1.1), flat(POOL_HUGE, 1.1)],
+        targets: &[
+            flat(POOL_AUTO, 1.1),
+            flat(POOL_AROUND, 1.1),
+            flat(POOL_HUGE, 1.1),
+        ],
     },
     Row {
         name: "overhead",
         title: "memory beside a resident page",
         work: Work::Overhead,
         unit: Unit::BytesPerPage,
-        subjects: &[POOL_PAGE, POOL_HUGE, Memfd],
+        subjects: &[POOL_AUTO, POOL_PAGE, POOL_HUGE, Memfd],
         points: None,
         targets: &[beyond(POOL_PAGE, 8.0, Memfd), beyond(POOL_HUGE, 8.0, Memfd)],
     },
@@ -556,7 +614,7 @@ pub const ROWS: &[Row] = &[
         title: "memory for a page of a hole",
         work: Work::Hole,
         unit: Unit::BytesPerPage,
-        subjects: &[POOL_PAGE, POOL_HUGE, Memfd],
+        subjects: &[POOL_AUTO, POOL_PAGE, POOL_HUGE, Memfd],
         points: None,
         // The inode itself takes some memory.
         targets: &[at_most(POOL_PAGE, 0.01), at_most(POOL_HUGE, 0.01)],
@@ -566,7 +624,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential write, mapped",
         work: Work::WriteMapped,
         unit: Unit::PerByte,
-        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -575,7 +633,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential write, write(2)",
         work: Work::WriteCalled,
         unit: Unit::PerByte,
-        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -584,7 +642,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential read, mapped",
         work: Work::ReadMapped,
         unit: Unit::PerByte,
-        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -593,7 +651,7 @@ pub const ROWS: &[Row] = &[
         title: "sequential read, read(2)",
         work: Work::ReadCalled,
         unit: Unit::PerByte,
-        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE, Tmpfs],
         points: CHUNKS,
         targets: &[],
     },
@@ -602,7 +660,7 @@ pub const ROWS: &[Row] = &[
         title: "byte by byte, through a buffer",
         work: Work::ReadBuffered,
         unit: Unit::PerByte,
-        subjects: &[POOL_AROUND, POOL_HUGE, Tmpfs],
+        subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE, Tmpfs],
         points: None,
         targets: &[],
     },

@@ -54,10 +54,12 @@ pub enum Subject {
 pub mod short {
     use super::{Strategy, Subject};
 
+    pub const POOL_AUTO: Subject = Subject::Pool(Strategy::Auto);
     pub const POOL_PAGE: Subject = Subject::Pool(Strategy::Page);
     pub const POOL_AROUND: Subject = Subject::Pool(Strategy::Around);
     pub const POOL_HUGE: Subject = Subject::Pool(Strategy::Huge);
     pub const POOL_EAGER: Subject = Subject::Pool(Strategy::Eager);
+    pub const TWIN_AUTO: Subject = Subject::Twin(Strategy::Auto);
     pub const TWIN_PAGE: Subject = Subject::Twin(Strategy::Page);
     pub const TWIN_AROUND: Subject = Subject::Twin(Strategy::Around);
     pub const TWIN_HUGE: Subject = Subject::Twin(Strategy::Huge);

@@ -12,7 +12,7 @@ use crate::{uapi, Pool, Result, Strategy};
 
 /// Describes a pool that [`create`](Self::create) creates.
 ///
-/// By default, the pool has size 0, no name, and [`Strategy::Page`].
+/// By default, the pool has size 0, no name, and [`Strategy::Auto`].
 ///
 /// Only this process can use the new pool, until another process gets its descriptor: a child inherits
 /// it, a socket passes it, or a process of the same user opens `/proc/PID/fd/N`. The pool is a regular
@@ -41,7 +41,7 @@ impl<'a> PoolBuilder<'a> {
         Self {
             name: "",
             size_bytes: 0,
-            strategy: Strategy::Page,
+            strategy: Strategy::Auto,
         }
     }
 

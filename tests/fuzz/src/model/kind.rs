@@ -25,13 +25,10 @@ impl Kind {
         kinds
     }
 
-    /// Whether the model knows which pages are resident.
+    /// Whether the model knows which pages are resident. The default pool has the strategy `AUTO`.
     #[must_use]
     pub fn has_exact_pages(self) -> bool {
-        matches!(
-            self,
-            Self::Node | Self::Created(Strategy::Page) | Self::Memfd
-        )
+        matches!(self, Self::Created(Strategy::Page) | Self::Memfd)
     }
 }
 

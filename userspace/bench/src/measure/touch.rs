@@ -11,6 +11,9 @@ use super::scale::{repeat, Scale};
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
+/// The distance of the touched pages of [`sparse_first_touch`].
+const SPARSE: usize = 8;
+
 /// Creates an object with all its pages resident.
 pub fn full(subject: Subject, len: usize) -> Result<Object, Failure> {
     let object = Object::new(subject, len)?;
@@ -28,12 +31,19 @@ pub fn map_call(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     Ok(per_page(cost, &object))
 }
 
-/// One write to each page of a new object.
-pub fn first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+/// Touches pages of a new object with `touch`. The cost is per page of the object.
+pub fn first_touch(subject: Subject, scale: Scale, touch: fn(&Mapping)) -> Result<f64, Failure> {
     let object = Object::new(subject, scale.object_len)?;
     let mapping = object.shared()?;
     rest();
-    Ok(per_page(cost_of_touch(&mapping, write_each_page)?, &object))
+    Ok(per_page(cost_of_touch(&mapping, touch)?, &object))
+}
+
+/// One write to every eighth page of a new object, in an order without neighbours. The cost is per
+/// touched page.
+pub fn sparse_first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+    let cost = first_touch(subject, scale, |mapping| write_shuffled(mapping, SPARSE))?;
+    Ok(cost * SPARSE as f64)
 }
 
 /// The same, with all work of the kernel until the reserve is full again.
@@ -98,15 +108,30 @@ pub fn read_each_page(mapping: &Mapping) {
     }
 }
 
+/// Writes to the first byte of each page, from the last page to the first.
+pub fn write_each_page_downward(mapping: &Mapping) {
+    let start = mapping.as_ptr();
+    for offset in (0..mapping.len()).step_by(PAGE).rev() {
+        // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
+        unsafe { start.add(offset).write_volatile(1) };
+    }
+}
+
 /// Writes to the first byte of each page, in an order without neighbours.
 pub fn write_each_page_shuffled(mapping: &Mapping) {
+    write_shuffled(mapping, 1);
+}
+
+/// Writes to the first byte of every page whose number is a multiple of `distance`, in an order
+/// without neighbours.
+fn write_shuffled(mapping: &Mapping, distance: usize) {
     // Odd, so that it reaches every page of a power of two.
     const STRIDE: usize = 0x9e37_79b1;
     let start = mapping.as_ptr();
-    let nr_pages = mapping.len() / PAGE;
+    let nr_pages = mapping.len() / PAGE / distance;
     debug_assert!(nr_pages.is_power_of_two());
     for turn in 0..nr_pages {
-        let page = turn.wrapping_mul(STRIDE) & (nr_pages - 1);
+        let page = (turn.wrapping_mul(STRIDE) & (nr_pages - 1)) * distance;
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(page * PAGE).write_volatile(1) };
     }
