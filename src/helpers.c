@@ -18,6 +18,7 @@
 #include <linux/topology.h>
 #include <linux/uio.h>
 #include <linux/unroll.h>
+#include <linux/userfaultfd_k.h>
 
 #include "helpers.h"
 
@@ -231,6 +232,32 @@ vm_fault_t mmap_pool_vmf_insert_huge(struct vm_fault *vmf, struct folio *folio)
 		return VM_FAULT_FALLBACK;
 	return vmf_insert_folio_pmd(vmf, folio, false);
 }
+
+#if defined(CONFIG_USERFAULTFD) && defined(MMAP_POOL_UFFD_OPS)
+/*
+ * The core handles the faults of protected pages. Those of pages that are
+ * missing or not mapped (MISSING, MINOR) are up to the fault handler of the
+ * driver, and handle_userfault() is not exported.
+ */
+static bool can_userfault(struct vm_area_struct *vma, vm_flags_t vm_flags)
+{
+	return !(vm_flags & (VM_UFFD_MISSING | VM_UFFD_MINOR));
+}
+
+/*
+ * UFFDIO_COPY and UFFDIO_ZEROPAGE call this without a check for NULL, whatever
+ * the mapping is registered for. They fail with ENOMEM.
+ */
+static struct folio *alloc_no_folio(struct vm_area_struct *vma, unsigned long addr)
+{
+	return NULL;
+}
+
+const struct vm_uffd_ops mmap_pool_uffd_ops = {
+	.can_userfault = can_userfault,
+	.alloc_folio = alloc_no_folio,
+};
+#endif
 
 void mmap_pool_folio_mark_uptodate(struct folio *folio)
 {

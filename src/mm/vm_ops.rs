@@ -118,6 +118,17 @@ pub(crate) trait VmOperations {
         None
     }
 
+    /// Whether userfaultfd may protect the pages of a mapping: from writes
+    /// (`UFFDIO_REGISTER_MODE_WP`), or from all accesses (`_RWP`). The core handles the faults of such
+    /// pages.
+    ///
+    /// The other modes (`_MISSING`, `_MINOR`) are always refused: only `handle_userfault()` could
+    /// report their faults, and it is not exported. Before Linux 7.3 all modes are refused.
+    ///
+    /// C: `vm_operations_struct::uffd_ops`.
+    #[cfg_attr(not(all(CONFIG_USERFAULTFD, MMAP_POOL_UFFD_OPS)), allow(dead_code))]
+    const USERFAULTFD: bool = false;
+
     /// Sets the memory policy for later allocations of `pages` of `object`. Without `policy`, that
     /// of the task decides.
     ///
@@ -291,6 +302,12 @@ impl<T: VmOperations> VmOperationsVTable<T> {
             Some(Self::huge_fault)
         } else {
             None
+        },
+        #[cfg(all(CONFIG_USERFAULTFD, MMAP_POOL_UFFD_OPS))]
+        uffd_ops: if T::USERFAULTFD {
+            &raw const helpers::mmap_pool_uffd_ops
+        } else {
+            core::ptr::null()
         },
         #[cfg(CONFIG_NUMA)]
         set_policy: Some(Self::set_policy),

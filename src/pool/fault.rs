@@ -67,6 +67,8 @@ impl VmOperations for PoolVmOps {
         pool.huge_fault(vmf.pgoff())
     }
 
+    const USERFAULTFD: bool = true;
+
     fn set_policy(pool: &Inode<Pool>, pages: Range<usize>, policy: Option<MemPolicy>) -> Result {
         pool.set_policy(pages, policy)
     }

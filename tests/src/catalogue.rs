@@ -248,7 +248,17 @@ macro_rules! catalogue {
                 io_uring_reads_and_writes;
                 a_registered_buffer_survives_punching;
                 a_system_call_writes_into_an_untouched_private_page;
-                userfaultfd_register;
+            }
+            userfaultfd: "userfaultfd" {
+                modes_of_registration;
+                filling_pages_that_are_registered_for_writes;
+                a_write_to_a_protected_page_waits_and_is_told;
+                a_protected_hole_is_told_of_its_first_write;
+                pagemap_scan_finds_what_was_written;
+                write_passes_by_a_protected_page;
+                a_child_is_not_registered;
+                a_part_can_be_unmapped_while_registered;
+                a_read_of_a_protected_page_waits_and_is_told;
             }
             locks: "futexes and mutexes" {
                 a_futex_wakes_another_process;
@@ -311,6 +321,7 @@ macro_rules! catalogue {
                 write_and_read_cross_borders;
                 fallocate_is_huge;
                 a_mapping_that_is_not_aligned_is_not_huge;
+                one_page_of_a_huge_mapping_can_be_protected;
                 locking_and_collapsing_leave_it_huge;
                 collapsing_small_pages_loses_nothing;
                 a_window_is_allocated_and_mapped_together;

@@ -29,6 +29,7 @@ pub mod slow_page;
 pub mod subject;
 pub mod table;
 pub mod trace;
+pub mod uffd;
 
 /// Why a scenario could not answer.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -26,3 +26,4 @@ pub mod signals;
 pub mod sizes;
 pub mod transfers;
 mod uring;
+pub mod userfaultfd;

@@ -10,12 +10,12 @@ use std::os::unix::fs::FileExt;
 use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
 use rustix::pipe::pipe;
 
-use crate::child::{in_child, Child};
-use crate::observe::{checked, count, last_errno, put_word, verdict, word};
-use crate::scenario::Who::{Created, Node};
+use crate::child::Child;
+use crate::observe::{checked, count, put_word, verdict, word};
+use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario};
 use crate::subject::PAGE;
-use crate::{fail, Answer};
+use crate::Answer;
 
 pub(crate) const fn vmsplice_takes_the_page_itself() -> Scenario {
     row(
@@ -345,41 +345,6 @@ pub(crate) const fn a_system_call_writes_into_an_untouched_private_page() -> Sce
             subject.word(0)?
         ))
     })
-}
-
-pub(crate) const fn userfaultfd_register() -> Scenario {
-    row("UFFDIO_REGISTER: missing, write-protect, minor", "ok ok ok")
-        .but(Node, "EINVAL EINVAL EINVAL")
-        .but(Created, "EINVAL EINVAL EINVAL")
-        .test(|subject| {
-            const API: u64 = 0xc018_aa3f;
-            const REGISTER: u64 = 0xc020_aa00;
-            let mapping = subject.shared()?;
-            // In a process of its own, since the mapping would be changed.
-            in_child(|| {
-                // SAFETY: A call without pointers.
-                let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
-                let Ok(fd) = i32::try_from(fd) else {
-                    fail!("no userfaultfd")
-                };
-                if fd < 0 {
-                    return Err(last_errno().into());
-                }
-                let mut api = [0xaa_u64, 0, 0];
-                // SAFETY: The numbers say how many bytes are read and written.
-                checked(unsafe { libc::ioctl(fd, API, api.as_mut_ptr()) })?;
-                // A page for each, since not every kernel adds one mode to another.
-                let modes = [(0, 1), (1, 2), (2, 4)].map(|(page, mode)| {
-                    let start = mapping.as_ptr().addr() + page * PAGE;
-                    let mut register = [start as u64, PAGE as u64, mode, 0];
-                    // SAFETY: As above.
-                    verdict(&checked(unsafe {
-                        libc::ioctl(fd, REGISTER, register.as_mut_ptr())
-                    }))
-                });
-                Ok(modes.join(" "))
-            })
-        })
 }
 
 /// Puts the first word of a mapping into a pipe: the page itself, pinned, and not a copy.

@@ -15,6 +15,7 @@ use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
 use crate::subject::PAGE;
+use crate::uffd::{Uffd, WP};
 use crate::{fail, Failure};
 
 pub(crate) const fn a_shared_mapping_is_huge() -> Scenario {
@@ -264,6 +265,42 @@ pub(crate) const fn a_mapping_that_is_not_aligned_is_not_huge() -> Scenario {
             nr_huge(&mapping)?,
             word_in_file(&object.file, PAGE)?,
             word_in_file(&object.file, HUGE)?
+        ))
+    })
+}
+
+pub(crate) const fn one_page_of_a_huge_mapping_can_be_protected() -> Scenario {
+    row(
+        "userfaultfd: protect page 5 of 2 huge pages from writes, write pages 4 to 6",
+        "1 huge; page 5 told; 1005 then new, file new new new",
+    )
+    .without(Node)
+    .test(|subject| {
+        let object = Object::filled(subject, 2 * HUGE)?;
+        let mapping = object.map_and_touch()?;
+        put_word(&mapping, HUGE, "touched")?;
+        let uffd = Uffd::new(0)?;
+        uffd.register(&mapping, 0..2 * HUGE, WP)?;
+        uffd.write_protect(&mapping, 5 * PAGE..6 * PAGE, true)?;
+        let nr_huge = nr_huge(&mapping)?;
+        let mut told = Vec::new();
+        uffd.during(
+            || (4..7).try_for_each(|page| put_word(&mapping, page * PAGE, "new")),
+            |fault| {
+                let page = (fault.address - mapping.as_ptr().addr()) / PAGE;
+                let held = word(&mapping, page * PAGE);
+                told.push(format!("page {page} told; {}", held.unwrap_or_default()));
+                let released = uffd.unregister(&mapping, 0..2 * HUGE);
+                assert_eq!(released, Ok(()), "the task waits for ever");
+            },
+        )??;
+        let words = [4, 5, 6].map(|page| word_in_file(&object.file, page * PAGE));
+        let words = words.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(format!(
+            "{nr_huge} huge; {} then {}, file {}",
+            told.join(", "),
+            word(&mapping, 5 * PAGE)?,
+            words.join(" ")
         ))
     })
 }
