@@ -5,12 +5,13 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::observe::{full_reserve, put_word, symbol, word};
+use mmap_pool_tests::observe::{full_reserve, put_word, symbol, totals, word};
 use mmap_pool_tests::subject::{anonymous, PAGE};
 use mmap_pool_tests::Failure;
 use rustix::mm::{madvise, Advice, MapFlags};
@@ -111,21 +112,51 @@ fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
 
 #[test]
 fn the_reserve_is_filled_again_when_half_of_it_is_gone() {
-    // A quarter of the reserve is for single pages, a quarter for windows, half for huge pages.
-    for (strategy, reserved) in [
-        (Strategy::Page, 2 * MIB),
-        (Strategy::Around, 2 * MIB),
-        (Strategy::Huge, 4 * MIB),
-    ] {
+    // Half of the reserve is for huge pages: 2 of them. A quarter is for single pages. With what is too
+    // little for the orders in between they are 514.
+    for (strategy, nr_pages) in [(Strategy::Page, 257), (Strategy::Huge, HUGE_PAGES)] {
         let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
         full_reserve(8).unwrap();
-        let pool = pool(strategy, reserved);
-        pool.prefault(0, reserved as u64 / 2).unwrap();
+        let pool = pool(strategy, HUGE);
+        pool.prefault(0, nr_pages * PAGE as u64).unwrap();
         let stat = full_reserve(8).unwrap();
-        assert_eq!(stat.nr_reserve_hits, (reserved / 2 / PAGE) as u64);
+        assert_eq!(stat.nr_reserve_hits, nr_pages);
+        assert_eq!(stat.nr_reserve_misses, 0);
         drop(pool);
         module.unload().unwrap();
     }
+}
+
+#[test]
+fn a_walk_finds_every_order_in_the_reserve() {
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    full_reserve(8).unwrap();
+    let pool = pool(Strategy::Auto, 2 * HUGE);
+    pool.prefault(0, 2 * HUGE as u64).unwrap();
+    let stat = totals().unwrap();
+    let taken = (stat.nr_reserve_hits, stat.nr_reserve_misses);
+    assert_eq!(taken, (2 * HUGE_PAGES, 0));
+}
+
+/// At first there is room for a single window.
+#[test]
+fn the_reserve_makes_room_for_what_is_missed() {
+    const LEN: usize = 8 * 16 * PAGE;
+
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    full_reserve(8).unwrap();
+    for _ in 0..1000 {
+        let before = totals().unwrap().nr_reserve_misses;
+        let pool = pool(Strategy::Around, LEN);
+        pool.prefault(0, LEN as u64).unwrap();
+        // Each window that was missed has room from then on.
+        if totals().unwrap().nr_reserve_misses == before {
+            return;
+        }
+        // The worker fills it meanwhile.
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("8 windows are missed again and again");
 }
 
 /// The kernel must not zero memory by itself: `init_on_alloc=0`.

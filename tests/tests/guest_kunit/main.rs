@@ -25,7 +25,7 @@ macro_rules! suites {
     };
 }
 
-suites! { copy policies pool strategy totals }
+suites! { copy policies pool reserve strategy totals }
 
 /// Every test of the suite ran and passed.
 fn passes(suite: &str) {

@@ -192,11 +192,10 @@ impl Way {
 
 #[test]
 fn a_policy_of_a_range_decides_for_every_way_to_a_page() {
-    for reserve_mib in [0, 16] {
+    for reserve_mib in [0, 64] {
         for kind in LAZY {
             for way in WAYS.into_iter().filter(|way| way.exists_for(kind)) {
-                let page = Strategy::Page as u32;
-                let parameters = format!("size_mb=1 strategy={page} reserve_mb={reserve_mib}");
+                let parameters = format!("size_mb=1 reserve_mb={reserve_mib}");
                 let module = FreshModule::load(&parameters).unwrap();
                 let full = full_reserve(reserve_mib).unwrap();
                 for node in [0, 1] {
