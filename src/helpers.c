@@ -4,20 +4,33 @@
  * src/helpers.rs declares them for Rust.
  */
 
+#include <linux/backing-dev.h>
+#include <linux/blkdev.h>
 #include <linux/cpuset.h>
+#include <linux/cred.h>
+#include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/highmem.h>
+#include <linux/magic.h>
 #include <linux/mempolicy.h>
+#include <linux/mempool.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/pseudo_fs.h>
+#include <linux/rcupdate_wait.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/topology.h>
 #include <linux/uio.h>
 #include <linux/unroll.h>
+#include <linux/workqueue.h>
+#include <linux/writeback.h>
 
 #include "helpers.h"
 
@@ -356,9 +369,10 @@ void mmap_pool_file_accessed(struct file *file)
 }
 
 /* As do_dentry_open() does for files that are opened by name. */
-void mmap_pool_file_set_seekable(struct file *file)
+void mmap_pool_file_set_up(struct file *file)
 {
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	file_ra_state_init(&file->f_ra, file->f_mapping);
 }
 
 int mmap_pool_setlease(struct file *file, int arg, struct file_lease **lease,
@@ -381,4 +395,244 @@ int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 	/* There are no xattrs for a write to remove. */
 	fc->sb_flags |= SB_NOSEC;
 	return 0;
+}
+
+const struct cred *mmap_pool_current_cred(void)
+{
+	return current_cred();
+}
+
+/* More than a line: the bindings have none of the constants. */
+int mmap_pool_check_backing(const struct file *file, bool writable)
+{
+	const struct inode *inode = file_inode(file);
+	fmode_t mode = FMODE_READ | (writable ? FMODE_WRITE : 0);
+
+	if ((file->f_mode & mode) != mode)
+		return -EACCES;
+	if (S_ISBLK(inode->i_mode))
+		return 0;
+	if (!S_ISREG(inode->i_mode))
+		return -EINVAL;
+	if (!(inode->i_sb->s_type->fs_flags & FS_REQUIRES_DEV) ||
+	    inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
+		return -EOPNOTSUPP;
+	if (IS_APPEND(inode) && writable)
+		return -EACCES;
+	if (IS_IMMUTABLE(inode) && writable)
+		return -EPERM;
+	if (IS_SWAPFILE(inode))
+		return -ETXTBSY;
+	return 0;
+}
+
+struct file *mmap_pool_bdev_open(dev_t dev, bool writable, const void *holder)
+{
+	blk_mode_t mode = BLK_OPEN_READ | (writable ? BLK_OPEN_WRITE : 0);
+
+	return bdev_file_open_by_dev(dev, mode, (void *)holder, NULL);
+}
+
+/* At once, so that the object can be opened again when this returns. */
+void mmap_pool_close_backing(struct file *file)
+{
+	if (S_ISBLK(file_inode(file)->i_mode))
+		bdev_fput(file);
+	else
+		__fput_sync(file);
+}
+
+bool mmap_pool_file_has_nowait(const struct file *file)
+{
+	return file->f_mode & FMODE_NOWAIT;
+}
+
+void mmap_pool_follow_backing(struct super_block *sb,
+			      struct address_space *mapping,
+			      const struct file *backing)
+{
+	const struct backing_dev_info *bdi = inode_to_bdi(backing->f_mapping->host);
+
+	sb->s_bdi->ra_pages = bdi->ra_pages;
+	sb->s_bdi->io_pages = bdi->io_pages;
+	if (mapping_stable_writes(backing->f_mapping))
+		mapping_set_stable_writes(mapping);
+}
+
+void *mmap_pool_mempool_create(size_t size)
+{
+	return mempool_create_kmalloc_pool(2, size);
+}
+
+void mmap_pool_mempool_destroy(void *pool)
+{
+	mempool_destroy(pool);
+}
+
+/* If there is no memory for @size bytes, an element of @pool. */
+void *mmap_pool_io_alloc(void *pool, size_t size, bool *pooled)
+{
+	void *io = kmalloc(size, GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
+
+	*pooled = !io;
+	return io ?: mempool_alloc(pool, GFP_NOFS);
+}
+
+void mmap_pool_io_free(void *pool, void *io, bool pooled)
+{
+	if (pooled)
+		mempool_free(io, pool);
+	else
+		kfree(io);
+}
+
+struct workqueue_struct *mmap_pool_alloc_workqueue(void)
+{
+	return alloc_workqueue("mmap_pool", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+}
+
+void mmap_pool_init_work(struct work_struct *work, work_func_t func)
+{
+	INIT_WORK(work, func);
+}
+
+void mmap_pool_queue_work(struct workqueue_struct *queue,
+			  struct work_struct *work)
+{
+	queue_work(queue, work);
+}
+
+/*
+ * I/O on a backing object must not wait for writeback of pools. As in
+ * drivers/block/loop.c.
+ */
+unsigned int mmap_pool_begin_io(void)
+{
+	unsigned int flags = current->flags & PF_LOCAL_THROTTLE;
+
+	current->flags |= PF_LOCAL_THROTTLE;
+	return flags | memalloc_noio_save();
+}
+
+void mmap_pool_end_io(unsigned int flags)
+{
+	memalloc_noio_restore(flags & ~PF_LOCAL_THROTTLE);
+	if (!(flags & PF_LOCAL_THROTTLE))
+		current->flags &= ~PF_LOCAL_THROTTLE;
+}
+
+/* With a completion, the I/O does not wait. */
+void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
+			  bool direct, mmap_pool_complete_t complete)
+{
+	*kiocb = (struct kiocb) {
+		.ki_filp = file,
+		.ki_pos = pos,
+		.ki_complete = complete,
+		.ki_flags = (direct ? IOCB_DIRECT : 0) |
+			    (complete ? IOCB_NOWAIT : 0),
+	};
+}
+
+void mmap_pool_folio_zero(struct folio *folio, size_t start, size_t length)
+{
+	folio_zero_range(folio, start, length);
+}
+
+void mmap_pool_mapping_set_error(struct address_space *mapping, int error)
+{
+	mapping_set_error(mapping, error);
+}
+
+void mmap_pool_insert_inode_hash(struct inode *inode)
+{
+	insert_inode_hash(inode);
+}
+
+void mmap_pool_mapping_set_large_folios(struct address_space *mapping)
+{
+	mapping_set_large_folios(mapping);
+}
+
+struct folio *mmap_pool_readahead_folio(struct readahead_control *ractl)
+{
+	return readahead_folio(ractl);
+}
+
+loff_t mmap_pool_folio_pos(const struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
+size_t mmap_pool_folio_size(const struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+void mmap_pool_folio_start_writeback(struct folio *folio)
+{
+	folio_start_writeback(folio);
+}
+
+/* A folio to write @len bytes from @pos to, new if need be. */
+struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
+					    loff_t pos, size_t len)
+{
+	struct folio *folio;
+
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
+				    FGP_WRITEBEGIN | fgf_set_order(len),
+				    mapping_gfp_mask(mapping));
+	if (!IS_ERR(folio))
+		folio_wait_stable(folio);
+	return folio;
+}
+
+struct folio *mmap_pool_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
+unsigned long mmap_pool_folio_index(const struct folio *folio)
+{
+	return folio->index;
+}
+
+/* Called with the folio locked. The next store to a mapping of it faults. */
+void mmap_pool_folio_protect(struct folio *folio)
+{
+	if (folio_mkclean(folio))
+		folio_mark_dirty(folio);
+}
+
+size_t mmap_pool_count_tagged(struct address_space *mapping, bool writeback)
+{
+	xa_mark_t mark = writeback ? PAGECACHE_TAG_WRITEBACK : PAGECACHE_TAG_DIRTY;
+	XA_STATE(xas, &mapping->i_pages, 0);
+	struct folio *folio;
+	size_t count = 0;
+
+	rcu_read_lock();
+	xas_for_each_marked(&xas, folio, ULONG_MAX, mark) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		count += 1UL << xas_get_order(&xas);
+		if (need_resched()) {
+			xas_pause(&xas);
+			cond_resched_rcu();
+		}
+	}
+	rcu_read_unlock();
+	return count;
+}
+
+ssize_t mmap_pool_write_sync(struct kiocb *kiocb, ssize_t count)
+{
+	return generic_write_sync(kiocb, count);
+}
+
+/* The file owns the mount, so that the last close unmounts it. */
+struct vfsmount *mmap_pool_vfs_kern_mount(struct file_system_type *type)
+{
+	return vfs_kern_mount(type, SB_KERNMOUNT, type->name, NULL);
 }

@@ -20,6 +20,8 @@
 #![deny(unsafe_code)]
 
 #[forbid(unsafe_code)]
+mod backed;
+#[forbid(unsafe_code)]
 mod device;
 mod fs;
 mod helpers;
@@ -113,7 +115,14 @@ impl kernel::InPlaceModule for MmapPool {
                     limit => limit,
                 };
                 pool::TOTALS.set_limit(limit >> PAGE_SHIFT);
-                device::register(pool::Pool::new_default(mount, size, strategy, reserve.clone())?)
+                let claims = fs::backing::Claims::new()?;
+                device::register(pool::Pool::new_default(
+                    mount,
+                    size,
+                    strategy,
+                    reserve.clone(),
+                    claims,
+                )?)
             },
         })
     }

@@ -113,7 +113,7 @@ pub use create::PoolBuilder;
 pub use error::{Error, Operation};
 #[cfg(feature = "vm-memory")]
 pub use guest_region::GuestRegion;
-pub use info::{Info, Stat};
+pub use info::{Backing, Info, Stat};
 pub use mapping::{Advice, Mapping};
 pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
 pub use protection::Protection;

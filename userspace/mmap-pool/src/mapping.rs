@@ -55,6 +55,12 @@ pub enum Advice {
     /// The program does not use the memory soon. The kernel unmaps the pages. Private copies are lost:
     /// a private mapping shows the bytes of the pool again.
     DontNeed,
+    /// The program does not use the memory for a while. The kernel rather frees these pages than
+    /// others, if they can be read in again. Nothing is lost.
+    Cold,
+    /// As [`Cold`](Self::Cold), and the kernel frees the pages now. It writes nothing back for it: a
+    /// dirty page of a backed pool stays.
+    PageOut,
     /// The kernel faults the pages in now, as for reading.
     PopulateRead,
     /// The kernel faults the pages in now, as for writing.
@@ -475,6 +481,8 @@ impl Mapping {
             Advice::Sequential => mm::Advice::Sequential,
             Advice::WillNeed => mm::Advice::WillNeed,
             Advice::DontNeed => mm::Advice::LinuxDontNeed,
+            Advice::Cold => mm::Advice::LinuxCold,
+            Advice::PageOut => mm::Advice::LinuxPageOut,
             Advice::PopulateRead => mm::Advice::LinuxPopulateRead,
             Advice::PopulateWrite => mm::Advice::LinuxPopulateWrite,
             Advice::HugePage => mm::Advice::LinuxHugepage,

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Backed pools: on a block device, and on a file of ext4.
+//!
+//! needs: `disk scratch=3G mem=512M timeout=900`
+
+mod access;
+mod bytes;
+mod durable;
+mod large;
+mod store;
+mod written;
+
+/// Makes a test of each function for each kind of object: `device::…`, `ext4::…`.
+macro_rules! on_each {
+    ($($name:ident;)*) => {
+        mod device {
+            $(
+                #[test]
+                fn $name() {
+                    crate::store::Store::device(super::$name);
+                }
+            )*
+        }
+        mod ext4 {
+            $(
+                #[test]
+                fn $name() {
+                    crate::store::Store::ext4(super::$name);
+                }
+            )*
+        }
+    };
+}
+use on_each;
