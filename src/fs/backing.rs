@@ -144,14 +144,19 @@ impl PrivateFile {
         NonNull::new(file).map(Self).ok_or(ENOMEM)
     }
 
-    /// Opens the block device behind `inode` again, exclusively.
+    /// Opens the block device behind `inode` again, exclusively. The queue is its holder.
     ///
     /// C: `bdev_file_open_by_dev()`, `block/bdev.c`.
-    fn reopen_device(inode: *const bindings::inode, is_writable: bool) -> Result<Self> {
+    fn reopen_device(
+        inode: *const bindings::inode,
+        is_writable: bool,
+        queue: &Queue,
+    ) -> Result<Self> {
         // SAFETY: The inode is that of an open file.
         let dev = unsafe { (*inode).i_rdev };
-        // SAFETY: The address of the inode is the holder; it is only compared.
-        let file = unsafe { helpers::mmap_pool_bdev_open(dev, is_writable, inode.cast()) };
+        // SAFETY: The address of the holder is only compared. No other pool has this one.
+        let file =
+            unsafe { helpers::mmap_pool_bdev_open(dev, is_writable, queue.0.as_ptr().cast()) };
         // INVARIANT: The file was opened above.
         NonNull::new(from_err_ptr(file)?).map(Self).ok_or(ENOMEM)
     }
@@ -174,16 +179,63 @@ impl Drop for PrivateFile {
     }
 }
 
+/// The workers of one backing object.
+///
+/// # Invariants
+///
+/// Owns a workqueue that runs while memory is short.
+struct Queue(NonNull<bindings::workqueue_struct>);
+
+impl Queue {
+    /// C: `alloc_workqueue()` with `WQ_MEM_RECLAIM`.
+    fn new() -> Result<Self> {
+        // SAFETY: The function has no preconditions.
+        let queue = unsafe { helpers::mmap_pool_alloc_workqueue() };
+        // INVARIANT: The queue was allocated above.
+        NonNull::new(queue).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the queue is owned. This waits for its work.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// Memory for the I/O of one backing object, for the time when there is no other. So memory can be
+/// freed by writing it back.
+///
+/// # Invariants
+///
+/// Owns a `mempool_t` with elements of [`Io::SIZE_BYTES`].
+struct IoMemory(NonNull<c_void>);
+
+impl IoMemory {
+    /// C: `mempool_create_kmalloc_pool()`.
+    fn new() -> Result<Self> {
+        // SAFETY: The function has no preconditions.
+        let memory = unsafe { helpers::mmap_pool_mempool_create(Io::SIZE_BYTES) };
+        // INVARIANT: The pool was allocated above.
+        NonNull::new(memory).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for IoMemory {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the memory is owned. No I/O is left.
+        unsafe { helpers::mmap_pool_mempool_destroy(self.0.as_ptr()) };
+    }
+}
+
 /// The object behind a backed inode.
 ///
 /// # Invariants
 ///
-/// `queue` and `ios` are valid. A raw pointer to this is in `nr_running` reads and writes, so it is
-/// not moved; and it is not dropped before they have ended.
+/// `nr_running` reads and writes point to this. It is not moved or dropped before they have ended.
 pub(crate) struct Backing {
-    queue: NonNull<bindings::workqueue_struct>,
-    /// Memory for reads and writes, if there is no other. So that memory can be written back.
-    ios: NonNull<c_void>,
+    queue: Queue,
+    memory: IoMemory,
     file: PrivateFile,
     is_device: bool,
     is_writable: bool,
@@ -241,21 +293,15 @@ impl Backing {
         // SAFETY: The inode is valid.
         let mode = u32::from(unsafe { (*inode).i_mode });
         let is_device = mode & bindings::S_IFMT == bindings::S_IFBLK;
+        let queue = Queue::new()?;
         let (claim, file) = if is_device {
-            (None, PrivateFile::reopen_device(inode, is_writable)?)
+            (
+                None,
+                PrivateFile::reopen_device(inode, is_writable, &queue)?,
+            )
         } else {
             let claim = Claim::new(claims, inode)?;
             (Some(claim), PrivateFile::reopen(file, is_writable)?)
-        };
-        // SAFETY: The function has no preconditions.
-        let ios = NonNull::new(unsafe { helpers::mmap_pool_mempool_create(Io::SIZE_BYTES) });
-        let ios = ios.ok_or(ENOMEM)?;
-        // SAFETY: The function has no preconditions.
-        let queue = NonNull::new(unsafe { helpers::mmap_pool_alloc_workqueue() });
-        let Some(queue) = queue else {
-            // SAFETY: The memory was allocated above.
-            unsafe { helpers::mmap_pool_mempool_destroy(ios.as_ptr()) };
-            return Err(ENOMEM);
         };
         // SAFETY: The file is open.
         let is_direct = is_device || unsafe { (*file.as_ptr()).f_flags } & bindings::O_DIRECT != 0;
@@ -263,7 +309,7 @@ impl Backing {
         let is_nowait = unsafe { helpers::mmap_pool_file_has_nowait(file.as_ptr()) };
         let backing = Self {
             queue,
-            ios,
+            memory: IoMemory::new()?,
             file,
             is_device,
             is_writable,
@@ -408,11 +454,6 @@ impl Drop for Backing {
             // SAFETY: The caller may sleep.
             unsafe { bindings::msleep(1) };
         }
-        // SAFETY: By the type invariants both are valid, and nothing uses them any more.
-        unsafe {
-            bindings::destroy_workqueue(self.queue.as_ptr());
-            helpers::mmap_pool_mempool_destroy(self.ios.as_ptr());
-        }
     }
 }
 
@@ -433,6 +474,7 @@ pub(super) enum Direction {
 struct Io {
     /// The first field: the completion gets a pointer to it.
     kiocb: bindings::kiocb,
+    /// That of `kiocb`. A worker uses another, because `read()` may not have returned yet.
     iter: bindings::iov_iter,
     work: bindings::work_struct,
     backing: *const Backing,
@@ -451,7 +493,7 @@ struct Io {
 }
 
 impl Io {
-    /// The size of an element of [`Backing::ios`].
+    /// The size of an element of [`Backing::memory`].
     const SIZE_BYTES: usize = 8192;
     /// How many folios an I/O can have.
     const MAX_VECS: usize =
@@ -493,9 +535,9 @@ impl<'a> Run<'a> {
         let max_vecs = nr_folios.clamp(1, Io::MAX_VECS);
         let size_bytes = offset_of!(Io, vecs) + max_vecs * size_of::<bindings::bio_vec>();
         let mut is_pooled = false;
-        // SAFETY: `Backing::ios` is valid.
+        // SAFETY: The memory is valid.
         let io = unsafe {
-            helpers::mmap_pool_io_alloc(backing.ios.as_ptr(), size_bytes, &mut is_pooled)
+            helpers::mmap_pool_io_alloc(backing.memory.0.as_ptr(), size_bytes, &mut is_pooled)
         };
         // SAFETY: An allocation from the pool waits until it succeeds.
         let io = unsafe { NonNull::new_unchecked(io.cast::<Io>()) };
@@ -546,6 +588,8 @@ impl Run<'_> {
             io.pos = pos;
         } else if io.nr_vecs == io.max_vecs
             || io.len_bytes + len_bytes > Io::MAX_LEN_BYTES
+            // A part of a page cannot be written directly, so it is written alone.
+            || len_bytes % PAGE_SIZE != 0
             // CAST: At most `MAX_LEN_BYTES`.
             || io.pos + io.len_bytes as bindings::loff_t != pos
         {
@@ -605,7 +649,7 @@ impl Io {
     /// `io` is valid, and no other function uses it.
     unsafe fn enqueue(io: *mut Self) {
         // SAFETY: The caller's promise. The backing exists until the I/O has ended.
-        unsafe { helpers::mmap_pool_queue_work((*(*io).backing).queue.as_ptr(), &raw mut (*io).work) };
+        unsafe { helpers::mmap_pool_queue_work((*(*io).backing).queue.0.as_ptr(), &raw mut (*io).work) };
     }
 
     /// Begins to read without waiting for a lock of the object. A worker does the rest.
@@ -627,7 +671,7 @@ impl Io {
                 (*io).is_direct,
                 Some(Self::completed),
             );
-            Self::set_iter(io);
+            (*io).iter = Self::iter(io);
             let ret = bindings::vfs_iocb_iter_read(file, &raw mut (*io).kiocb, &raw mut (*io).iter);
             if ret != -(bindings::EIOCBQUEUED as isize) {
                 Self::completed(&raw mut (*io).kiocb, ret as c_long);
@@ -659,12 +703,13 @@ impl Io {
         }
     }
 
-    /// Sets the iterator to the bytes that are not done.
+    /// Returns an iterator over the bytes that are not done.
     ///
     /// # Safety
     ///
-    /// `io` is valid, and no other function uses it.
-    unsafe fn set_iter(io: *mut Self) {
+    /// `io` is valid. The iterator is not used after its end.
+    unsafe fn iter(io: *mut Self) -> bindings::iov_iter {
+        let mut iter = bindings::iov_iter::default();
         // SAFETY: The caller's promise.
         unsafe {
             let direction = match (*io).direction {
@@ -672,14 +717,15 @@ impl Io {
                 Direction::Write => bindings::ITER_SOURCE,
             };
             bindings::iov_iter_bvec(
-                &raw mut (*io).iter,
+                &mut iter,
                 direction,
                 Self::vec(io, 0),
                 (*io).nr_vecs,
                 (*io).len_bytes,
             );
-            bindings::iov_iter_advance(&raw mut (*io).iter, (*io).done_bytes);
+            bindings::iov_iter_advance(&mut iter, (*io).done_bytes);
         }
+        iter
     }
 
     /// Does the rest, in a worker.
@@ -721,13 +767,13 @@ impl Io {
                 // CAST: At most `MAX_LEN_BYTES`.
                 let pos = (*io).pos + (*io).done_bytes as bindings::loff_t;
                 helpers::mmap_pool_init_kiocb(&mut kiocb, file, pos, is_direct, None);
-                Self::set_iter(io);
+                let mut iter = Self::iter(io);
                 let ret = match (*io).direction {
                     Direction::Read => {
-                        bindings::vfs_iocb_iter_read(file, &mut kiocb, &raw mut (*io).iter)
+                        bindings::vfs_iocb_iter_read(file, &mut kiocb, &mut iter)
                     }
                     Direction::Write => {
-                        bindings::vfs_iocb_iter_write(file, &mut kiocb, &raw mut (*io).iter)
+                        bindings::vfs_iocb_iter_write(file, &mut kiocb, &mut iter)
                     }
                 };
                 if ret > 0 {
@@ -827,7 +873,7 @@ impl Io {
                 return;
             }
             let backing = (*io).backing;
-            helpers::mmap_pool_io_free((*backing).ios.as_ptr(), io.cast(), (*io).is_pooled);
+            helpers::mmap_pool_io_free((*backing).memory.0.as_ptr(), io.cast(), (*io).is_pooled);
             // From here on the backing may be dropped.
             (*backing).nr_running.fetch_sub(1, Release);
         }
