@@ -48,8 +48,7 @@ use kernel::{
 
 /// C: `mmap_pool_complete_t`, `src/helpers.h`.
 #[allow(non_camel_case_types)]
-pub(crate) type mmap_pool_complete_t =
-    Option<unsafe extern "C" fn(kiocb: *mut kiocb, ret: c_long)>;
+pub(crate) type mmap_pool_complete_t = Option<unsafe extern "C" fn(kiocb: *mut kiocb, ret: c_long)>;
 
 extern "C" {
     pub(crate) fn mmap_pool_totalram_pages() -> c_ulong;
@@ -148,20 +147,38 @@ extern "C" {
 
     pub(crate) fn mmap_pool_current_cred() -> *const cred;
     pub(crate) fn mmap_pool_check_backing(file: *const file, writable: bool) -> c_int;
-    pub(crate) fn mmap_pool_bdev_open(dev: dev_t, writable: bool, holder: *const c_void) -> *mut file;
+    pub(crate) fn mmap_pool_bdev_open(
+        dev: dev_t,
+        writable: bool,
+        holder: *const c_void,
+    ) -> *mut file;
     pub(crate) fn mmap_pool_close_backing(file: *mut file);
     pub(crate) fn mmap_pool_file_has_nowait(file: *const file) -> bool;
-    pub(crate) fn mmap_pool_follow_backing(sb: *mut super_block, mapping: *mut address_space, backing: *const file);
+    pub(crate) fn mmap_pool_follow_backing(
+        sb: *mut super_block,
+        mapping: *mut address_space,
+        backing: *const file,
+    );
     pub(crate) fn mmap_pool_mempool_create(size: usize) -> *mut c_void;
     pub(crate) fn mmap_pool_mempool_destroy(pool: *mut c_void);
-    pub(crate) fn mmap_pool_io_alloc(pool: *mut c_void, size: usize, pooled: *mut bool) -> *mut c_void;
+    pub(crate) fn mmap_pool_io_alloc(
+        pool: *mut c_void,
+        size: usize,
+        pooled: *mut bool,
+    ) -> *mut c_void;
     pub(crate) fn mmap_pool_io_free(pool: *mut c_void, io: *mut c_void, pooled: bool);
     pub(crate) fn mmap_pool_alloc_workqueue() -> *mut workqueue_struct;
     pub(crate) fn mmap_pool_init_work(work: *mut work_struct, func: work_func_t);
     pub(crate) fn mmap_pool_queue_work(queue: *mut workqueue_struct, work: *mut work_struct);
     pub(crate) fn mmap_pool_begin_io() -> c_uint;
     pub(crate) fn mmap_pool_end_io(flags: c_uint);
-    pub(crate) fn mmap_pool_init_kiocb(kiocb: *mut kiocb, file: *mut file, pos: loff_t, direct: bool, complete: mmap_pool_complete_t);
+    pub(crate) fn mmap_pool_init_kiocb(
+        kiocb: *mut kiocb,
+        file: *mut file,
+        pos: loff_t,
+        direct: bool,
+        complete: mmap_pool_complete_t,
+    );
     pub(crate) fn mmap_pool_folio_zero(folio: *mut folio, start: usize, length: usize);
     pub(crate) fn mmap_pool_mapping_set_error(mapping: *mut address_space, error: c_int);
     pub(crate) fn mmap_pool_insert_inode_hash(inode: *mut inode);
@@ -170,7 +187,11 @@ extern "C" {
     pub(crate) fn mmap_pool_folio_pos(folio: *const folio) -> loff_t;
     pub(crate) fn mmap_pool_folio_size(folio: *const folio) -> usize;
     pub(crate) fn mmap_pool_folio_start_writeback(folio: *mut folio);
-    pub(crate) fn mmap_pool_filemap_write_folio(mapping: *mut address_space, pos: loff_t, len: usize) -> *mut folio;
+    pub(crate) fn mmap_pool_filemap_write_folio(
+        mapping: *mut address_space,
+        pos: loff_t,
+        len: usize,
+    ) -> *mut folio;
     pub(crate) fn mmap_pool_page_folio(page: *mut page) -> *mut folio;
     pub(crate) fn mmap_pool_folio_index(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_protect(folio: *mut folio);

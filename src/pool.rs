@@ -198,7 +198,10 @@ impl Pool {
         reserve: Arc<Reserve>,
         claims: Arc<Claims>,
     ) -> Result<ARef<Inode<Self>>> {
-        let pool = Inode::new(mount, Self::new(Kind::Default { claims }, strategy, reserve))?;
+        let pool = Inode::new(
+            mount,
+            Self::new(Kind::Default { claims }, strategy, reserve),
+        )?;
         pool.lock()?.resize(len_bytes)?;
         Ok(pool)
     }

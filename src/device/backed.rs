@@ -103,7 +103,8 @@ impl InodeFile for BackedFile {
         if mode & !KEEP_SIZE != 0 {
             return Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32)));
         }
-        if pool.is_write_sealed() || offset.checked_add(len_bytes).ok_or(EFBIG)? > pool.len_bytes() {
+        if pool.is_write_sealed() || offset.checked_add(len_bytes).ok_or(EFBIG)? > pool.len_bytes()
+        {
             return Err(EPERM);
         }
         pool.backing().allocate(offset, len_bytes)

@@ -89,9 +89,7 @@ impl<T: BackedData> BackedMount<T> {
         let backing = KBox::new(backing, GFP_KERNEL)?;
         let fs_type = T::file_system_type().as_ptr();
         // SAFETY: The type is static and complete.
-        let mnt = unsafe {
-            helpers::mmap_pool_vfs_kern_mount(fs_type)
-        };
+        let mnt = unsafe { helpers::mmap_pool_vfs_kern_mount(fs_type) };
         let mnt = NonNull::new(from_err_ptr(mnt)?).ok_or(ENOMEM)?;
         // SAFETY: The mount is new, and so is its super block. The type has `kill_sb()` below,
         // which takes the box back.
@@ -436,7 +434,14 @@ impl<T: BackedData> BackedOperations<T> {
                 helpers::mmap_pool_folio_zero(folio.as_ptr(), len_bytes, size_bytes - len_bytes);
                 helpers::mmap_pool_folio_start_writeback(folio.as_ptr());
                 bindings::folio_unlock(folio.as_ptr());
-                inode.add_to_run(&mut run, Direction::Write, usize::MAX, folio, pos, len_bytes);
+                inode.add_to_run(
+                    &mut run,
+                    Direction::Write,
+                    usize::MAX,
+                    folio,
+                    pos,
+                    len_bytes,
+                );
             }
             if let Some(run) = run {
                 run.submit();
@@ -546,7 +551,14 @@ impl<T: BackedData> Inode<T> {
     /// The inode exists until the I/O has ended: a folio of it is locked or under writeback.
     unsafe fn run(&self, direction: Direction, nr_folios: usize) -> Run<'_> {
         // SAFETY: The super block keeps the backing, and waits for its inodes.
-        unsafe { Run::new(self.backing(), self.page_cache().as_ptr(), direction, nr_folios) }
+        unsafe {
+            Run::new(
+                self.backing(),
+                self.page_cache().as_ptr(),
+                direction,
+                nr_folios,
+            )
+        }
     }
 
     /// Adds a folio to `run`. If it does not fit, submits the run and begins another.

@@ -281,11 +281,7 @@ impl Backing {
     /// - `EBUSY`: the object backs a pool already, or the device is mounted.
     /// - `EROFS`: the file system is read-only.
     /// - `ENOMEM`, `ENFILE`: no memory, or too many open files.
-    pub(crate) fn open(
-        claims: &Arc<Claims>,
-        file: &LocalFile,
-        is_writable: bool,
-    ) -> Result<Self> {
+    pub(crate) fn open(claims: &Arc<Claims>, file: &LocalFile, is_writable: bool) -> Result<Self> {
         // SAFETY: An open file has an inode.
         let inode = unsafe { (*file.as_ptr()).f_inode };
         // SAFETY: The file is open.
@@ -637,11 +633,7 @@ impl Io {
     /// `io` is valid, and `index` less than its `max_vecs`.
     unsafe fn vec(io: *mut Self, index: usize) -> *mut bindings::bio_vec {
         // SAFETY: The caller's promise.
-        unsafe {
-            (&raw mut (*io).vecs)
-                .cast::<bindings::bio_vec>()
-                .add(index)
-        }
+        unsafe { (&raw mut (*io).vecs).cast::<bindings::bio_vec>().add(index) }
     }
 
     /// # Safety
@@ -649,7 +641,9 @@ impl Io {
     /// `io` is valid, and no other function uses it.
     unsafe fn enqueue(io: *mut Self) {
         // SAFETY: The caller's promise. The backing exists until the I/O has ended.
-        unsafe { helpers::mmap_pool_queue_work((*(*io).backing).queue.0.as_ptr(), &raw mut (*io).work) };
+        unsafe {
+            helpers::mmap_pool_queue_work((*(*io).backing).queue.0.as_ptr(), &raw mut (*io).work)
+        };
     }
 
     /// Begins to read without waiting for a lock of the object. A worker does the rest.
@@ -769,12 +763,8 @@ impl Io {
                 helpers::mmap_pool_init_kiocb(&mut kiocb, file, pos, is_direct, None);
                 let mut iter = Self::iter(io);
                 let ret = match (*io).direction {
-                    Direction::Read => {
-                        bindings::vfs_iocb_iter_read(file, &mut kiocb, &mut iter)
-                    }
-                    Direction::Write => {
-                        bindings::vfs_iocb_iter_write(file, &mut kiocb, &mut iter)
-                    }
+                    Direction::Read => bindings::vfs_iocb_iter_read(file, &mut kiocb, &mut iter),
+                    Direction::Write => bindings::vfs_iocb_iter_write(file, &mut kiocb, &mut iter),
                 };
                 if ret > 0 {
                     (*io).done_bytes += ret as usize;

@@ -298,7 +298,9 @@ pub(crate) fn write<T: InodeFile>(
 where
     T::Data: MemoryData,
 {
-    let guard = Inode::<T::Data>::of_file(of_kiocb(kiocb)).ok_or(ENODEV)?.lock()?;
+    let guard = Inode::<T::Data>::of_file(of_kiocb(kiocb))
+        .ok_or(ENODEV)?
+        .lock()?;
     let allowed = check_write(kiocb, iov, &guard)?;
     if allowed == 0 {
         return Ok(0);
@@ -329,7 +331,9 @@ pub(crate) fn write_backed<T: InodeFile>(
 where
     T::Data: BackedData,
 {
-    let guard = Inode::<T::Data>::of_file(of_kiocb(kiocb)).ok_or(ENODEV)?.lock()?;
+    let guard = Inode::<T::Data>::of_file(of_kiocb(kiocb))
+        .ok_or(ENODEV)?
+        .lock()?;
     if check_write(kiocb, iov, &guard)? == 0 {
         return Ok(0);
     }
