@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use mmap_pool::{Error, Errno, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
@@ -187,7 +187,6 @@ fn holes_are_found_where_the_object_has_them(store: &Store) {
 fn storage_can_be_allocated(store: &Store) {
     let object = store.object(64 * PAGE);
     let blocks = |file: &File| file.metadata().unwrap().blocks();
-    use std::os::unix::fs::MetadataExt;
     let pool = builder(&object).preallocate().create().unwrap();
     let all = pool.info().unwrap().size_bytes / 512;
     assert_eq!(blocks(pool.as_file()), all);

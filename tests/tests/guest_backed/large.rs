@@ -15,7 +15,7 @@ on_each! {
 }
 
 /// What the process may use.
-const MEMORY: usize = 64 << 20;
+const MEMORY: usize = 16 << 20;
 const NR_PAGES: usize = 4 * MEMORY / PAGE;
 
 fn four_times_memory_in_order(store: &Store) {

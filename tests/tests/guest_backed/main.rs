@@ -2,11 +2,11 @@
 
 //! Backed pools: on a block device, and on a file of ext4.
 //!
-//! needs: `disk scratch=1G timeout=900`
+//! needs: `disk scratch=1G insmod=loop timeout=900`
 
 mod access;
 mod bytes;
-mod durable;
+mod errors;
 mod large;
 mod store;
 mod written;

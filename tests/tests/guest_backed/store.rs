@@ -18,7 +18,7 @@ const FOLDER: &str = "/run/store";
 
 /// A place for objects of a kind, and the module.
 pub struct Store {
-    pub module: FreshModule,
+    _module: FreshModule,
     folder: Option<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ impl Store {
     /// Runs a test on the block device.
     pub fn device(test: fn(&Self)) {
         test(&Self {
-            module: fresh_module(),
+            _module: fresh_module(),
             folder: None,
         });
     }
@@ -44,7 +44,7 @@ impl Store {
         fs::create_dir_all(FOLDER).unwrap();
         mount(DEVICE, FOLDER, "ext4", MountFlags::empty(), None).unwrap();
         test(&Self {
-            module: fresh_module(),
+            _module: fresh_module(),
             folder: Some(FOLDER.into()),
         });
     }

@@ -3,7 +3,6 @@
 //! Which pages of a tracked pool were written.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
