@@ -17,8 +17,9 @@
 //! 5. the locks of the backing object, which workers take while they read or write it.
 //!
 //! A task that holds a lock of the backing object may fault on a page of the pool: `write(2)` to the
-//! object, from a mapping. So no task waits for a lock of the object while it holds one of the
-//! pool. It waits for a folio, where it can be killed.
+//! object, from a mapping. So no task waits for a lock of the object while it holds the invalidate
+//! lock or a folio's lock. It waits for a folio, where it can be killed. A fault takes no lock of an
+//! inode, so `fallocate` may hold that of the pool.
 
 use crate::{
     fs::{
@@ -45,7 +46,6 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
-    bitmap::BitmapVec,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -71,7 +71,7 @@ pub(crate) struct BackedPool {
     /// Set before the pool is written back for the last time.
     is_closed: Atomic<bool>,
     /// The pages that were written since the last question.
-    written: Option<BitmapVec>,
+    written: Option<PageSet>,
 }
 
 impl InodeData for BackedPool {
@@ -114,16 +114,14 @@ impl BackedData for BackedPool {
         self.written.is_some()
     }
 
-    fn written(pool: &Inode<Self>, pages: Range<usize>) -> Result {
-        // The folio is dirty already. So either this sees that the pool is closed, or the last
-        // write-back sees the folio.
-        pool.check_alive()?;
+    fn check_alive(pool: &Inode<Self>) -> Result {
+        pool.check_alive()
+    }
+
+    fn dirtied(pool: &Inode<Self>, pages: Range<usize>) {
         if let Some(written) = &pool.data().written {
-            for page in pages {
-                written.set_bit_atomic(page);
-            }
+            pages.for_each(|page| written.set(page));
         }
-        Ok(())
     }
 }
 
@@ -133,8 +131,8 @@ pub(crate) struct BackedPoolVmOps;
 impl BackedVmOperations for BackedPoolVmOps {
     type Object = Inode<BackedPool>;
 
-    fn page_mkwrite(pool: &Inode<BackedPool>, pages: Range<usize>) -> Result<(), FaultError> {
-        Ok(BackedPool::written(pool, pages)?)
+    fn page_mkwrite(pool: &Inode<BackedPool>) -> Result<(), FaultError> {
+        Ok(pool.check_alive()?)
     }
 }
 
@@ -155,7 +153,7 @@ impl BackedPool {
         }
         let written = if is_tracked {
             let nr_pages = backing.len_bytes().div_ceil(PAGE_SIZE as u64);
-            Some(BitmapVec::new(nr_pages.try_into()?, GFP_KERNEL)?)
+            Some(PageSet::new(nr_pages.try_into()?)?)
         } else {
             None
         };
@@ -278,21 +276,21 @@ impl Inode<BackedPool> {
         while start < end {
             let pages = start..end.min(start + u64::BITS as usize);
             let mut word = 0;
-            let mut next = pages.start;
-            while let Some(page) = written.next_bit(next).filter(|page| pages.contains(page)) {
-                // A store before the protection is in this answer. One after it faults, and waits
-                // for the folio's lock.
-                self.protect(page, || written.clear_bit_atomic(page));
-                word |= 1 << (page - pages.start);
-                next = page + 1;
-                if next == written.len() {
-                    break;
+            for page in pages.clone() {
+                if !written.take(page) {
+                    continue;
+                }
+                word |= 1 << (page - start);
+                // A store before the protection is in this answer. One after it faults, and is in
+                // the next. So is the page if a store may come without a fault.
+                if !self.protect(page) {
+                    written.set(page);
                 }
             }
             if let Err(error) = answer(word) {
-                for page in pages.filter(|page| word >> (page - start) & 1 != 0) {
-                    written.set_bit_atomic(page);
-                }
+                pages
+                    .filter(|page| word >> (page - start) & 1 != 0)
+                    .for_each(|page| written.set(page));
                 return Err(error);
             }
             start = pages.end;
@@ -302,6 +300,64 @@ impl Inode<BackedPool> {
             cond_resched();
         }
         Ok(())
+    }
+}
+
+/// A set of pages. Any task may change it.
+struct PageSet(KVVec<Atomic<u64>>);
+
+impl PageSet {
+    /// Creates a set that can hold pages below `nr_pages`.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: no memory, or more than 2 GiB of it.
+    fn new(nr_pages: usize) -> Result<Self> {
+        let nr_words = nr_pages.div_ceil(u64::BITS as usize);
+        // The allocator warns of more.
+        if nr_words > i32::MAX as usize / size_of::<u64>() {
+            return Err(ENOMEM);
+        }
+        let mut words = KVVec::with_capacity(nr_words, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..nr_words {
+            words.push(Atomic::new(0), GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(Self(words))
+    }
+
+    fn word(&self, page: usize) -> Option<(&Atomic<u64>, u64)> {
+        let word = self.0.get(page / u64::BITS as usize)?;
+        Some((word, 1 << (page % u64::BITS as usize)))
+    }
+
+    /// Adds a page.
+    fn set(&self, page: usize) {
+        let Some((word, bit)) = self.word(page) else {
+            return;
+        };
+        let mut before = word.load(Relaxed);
+        while before & bit == 0 {
+            match word.cmpxchg(before, before | bit, Full) {
+                Ok(_) => break,
+                Err(now) => before = now,
+            }
+        }
+    }
+
+    /// Removes a page, and returns whether it was there. If it was, all earlier and later accesses
+    /// are ordered.
+    fn take(&self, page: usize) -> bool {
+        let Some((word, bit)) = self.word(page) else {
+            return false;
+        };
+        let mut before = word.load(Relaxed);
+        while before & bit != 0 {
+            match word.cmpxchg(before, before & !bit, Full) {
+                Ok(_) => return true,
+                Err(now) => before = now,
+            }
+        }
+        false
     }
 }
 

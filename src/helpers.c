@@ -9,6 +9,7 @@
 #include <linux/cpuset.h>
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/fs_context.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
@@ -29,6 +30,7 @@
 #include <linux/topology.h>
 #include <linux/uio.h>
 #include <linux/unroll.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 #include <linux/writeback.h>
 
@@ -426,11 +428,24 @@ int mmap_pool_check_backing(const struct file *file, bool writable)
 	return 0;
 }
 
-struct file *mmap_pool_bdev_open(dev_t dev, bool writable, const void *holder)
+/* Another device may have the number of one that was removed. */
+struct file *mmap_pool_bdev_open(const struct file *file, bool writable,
+				 const void *holder)
 {
 	blk_mode_t mode = BLK_OPEN_READ | (writable ? BLK_OPEN_WRITE : 0);
+	struct file *again = bdev_file_open_by_dev(file_inode(file)->i_rdev, mode,
+						   (void *)holder, NULL);
 
-	return bdev_file_open_by_dev(dev, mode, (void *)holder, NULL);
+	if (!IS_ERR(again) && again->f_mapping != file->f_mapping) {
+		bdev_fput(again);
+		again = ERR_PTR(-ENXIO);
+	}
+	return again;
+}
+
+void mmap_pool_file_set_unwatched(struct file *file)
+{
+	file->f_mode |= FMODE_NONOTIFY;
 }
 
 /* At once, so that the object can be opened again when this returns. */
@@ -469,8 +484,13 @@ void mmap_pool_mempool_destroy(void *pool)
 	mempool_destroy(pool);
 }
 
+void *mmap_pool_io_alloc_read(size_t size)
+{
+	return kmalloc(size, GFP_NOFS | __GFP_NOWARN);
+}
+
 /* If there is no memory for @size bytes, an element of @pool. */
-void *mmap_pool_io_alloc(void *pool, size_t size, bool *pooled)
+void *mmap_pool_io_alloc_write(void *pool, size_t size, bool *pooled)
 {
 	void *io = kmalloc(size, GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
 
@@ -486,9 +506,23 @@ void mmap_pool_io_free(void *pool, void *io, bool pooled)
 		kfree(io);
 }
 
-struct workqueue_struct *mmap_pool_alloc_workqueue(void)
+struct workqueue_struct *mmap_pool_alloc_workqueue(int max_active)
 {
-	return alloc_workqueue("mmap_pool", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	return alloc_workqueue("mmap_pool", WQ_MEM_RECLAIM | WQ_UNBOUND,
+			       max_active);
+}
+
+void mmap_pool_wait_below(const u64 *count, u64 end)
+{
+	wait_var_event((void *)count,
+		       atomic64_read_acquire((const atomic64_t *)count) < end);
+}
+
+/* The last use of @count: the waiter may free it. The address is only compared. */
+void mmap_pool_decrement_and_wake(u64 *count)
+{
+	atomic64_dec_return((atomic64_t *)count);
+	wake_up_var(count);
 }
 
 void mmap_pool_init_work(struct work_struct *work, work_func_t func)
@@ -503,19 +537,21 @@ void mmap_pool_queue_work(struct workqueue_struct *queue,
 }
 
 /*
- * I/O on a backing object must not wait for writeback of pools. As in
- * drivers/block/loop.c.
+ * I/O on a backing object must not wait for writeback of pools, as in
+ * drivers/block/loop.c. It has the rights of the task that opened @file.
  */
-unsigned int mmap_pool_begin_io(void)
+const struct cred *mmap_pool_begin_io(const struct file *file,
+				      unsigned int *flags)
 {
-	unsigned int flags = current->flags & PF_LOCAL_THROTTLE;
-
+	*flags = current->flags & PF_LOCAL_THROTTLE;
 	current->flags |= PF_LOCAL_THROTTLE;
-	return flags | memalloc_noio_save();
+	*flags |= memalloc_noio_save();
+	return override_creds(file->f_cred);
 }
 
-void mmap_pool_end_io(unsigned int flags)
+void mmap_pool_end_io(const struct cred *cred, unsigned int flags)
 {
+	revert_creds(cred);
 	memalloc_noio_restore(flags & ~PF_LOCAL_THROTTLE);
 	if (!(flags & PF_LOCAL_THROTTLE))
 		current->flags &= ~PF_LOCAL_THROTTLE;
@@ -578,14 +614,9 @@ void mmap_pool_folio_start_writeback(struct folio *folio)
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len)
 {
-	struct folio *folio;
-
-	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
-				    FGP_WRITEBEGIN | fgf_set_order(len),
-				    mapping_gfp_mask(mapping));
-	if (!IS_ERR(folio))
-		folio_wait_stable(folio);
-	return folio;
+	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
+				   FGP_WRITEBEGIN | fgf_set_order(len),
+				   mapping_gfp_mask(mapping));
 }
 
 struct folio *mmap_pool_page_folio(struct page *page)
@@ -598,11 +629,17 @@ unsigned long mmap_pool_folio_index(const struct folio *folio)
 	return folio->index;
 }
 
-/* Called with the folio locked. The next store to a mapping of it faults. */
-void mmap_pool_folio_protect(struct folio *folio)
+/*
+ * Called with the folio locked. The next store to a mapping of it faults. Returns
+ * whether stores that need no mapping may come: into a pinned page.
+ */
+bool mmap_pool_folio_protect(struct folio *folio)
 {
 	if (folio_mkclean(folio))
-		folio_mark_dirty(folio);
+		filemap_dirty_folio(folio->mapping, folio);
+	/* As in the other users of folio_maybe_dma_pinned(). */
+	smp_mb();
+	return folio_maybe_dma_pinned(folio);
 }
 
 size_t mmap_pool_count_tagged(struct address_space *mapping, bool writeback)
@@ -631,8 +668,39 @@ ssize_t mmap_pool_write_sync(struct kiocb *kiocb, ssize_t count)
 	return generic_write_sync(kiocb, count);
 }
 
-/* The file owns the mount, so that the last close unmounts it. */
-struct vfsmount *mmap_pool_vfs_kern_mount(struct file_system_type *type)
+/*
+ * The caller alone owns the mount, so the last reference unmounts it. The
+ * super block gets @info; *@taken says whether it did.
+ */
+struct vfsmount *mmap_pool_mount_with(struct file_system_type *type, void *info,
+				      bool *taken)
 {
-	return vfs_kern_mount(type, SB_KERNMOUNT, type->name, NULL);
+	struct fs_context *fc = fs_context_for_mount(type, SB_KERNMOUNT);
+	struct vfsmount *mnt;
+
+	*taken = false;
+	if (IS_ERR(fc))
+		return ERR_CAST(fc);
+	fc->s_fs_info = info;
+	mnt = fc_mount(fc);
+	*taken = !fc->s_fs_info;
+	fc->s_fs_info = NULL;
+	put_fs_context(fc);
+	return mnt;
+}
+
+/* sync() looks at the super block at the same time. */
+int mmap_pool_set_up_bdi(struct super_block *sb)
+{
+	int ret;
+
+	down_write(&sb->s_umount);
+	ret = super_setup_bdi(sb);
+	up_write(&sb->s_umount);
+	return ret;
+}
+
+int mmap_pool_nothing_to_freeze(struct super_block *sb)
+{
+	return 0;
 }

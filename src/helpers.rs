@@ -12,7 +12,6 @@ use kernel::{
         address_space,
         cred,
         dentry,
-        dev_t,
         file,
         file_lease,
         file_system_type,
@@ -148,10 +147,11 @@ extern "C" {
     pub(crate) fn mmap_pool_current_cred() -> *const cred;
     pub(crate) fn mmap_pool_check_backing(file: *const file, writable: bool) -> c_int;
     pub(crate) fn mmap_pool_bdev_open(
-        dev: dev_t,
+        file: *const file,
         writable: bool,
         holder: *const c_void,
     ) -> *mut file;
+    pub(crate) fn mmap_pool_file_set_unwatched(file: *mut file);
     pub(crate) fn mmap_pool_close_backing(file: *mut file);
     pub(crate) fn mmap_pool_file_has_nowait(file: *const file) -> bool;
     pub(crate) fn mmap_pool_follow_backing(
@@ -161,17 +161,20 @@ extern "C" {
     );
     pub(crate) fn mmap_pool_mempool_create(size: usize) -> *mut c_void;
     pub(crate) fn mmap_pool_mempool_destroy(pool: *mut c_void);
-    pub(crate) fn mmap_pool_io_alloc(
+    pub(crate) fn mmap_pool_io_alloc_read(size: usize) -> *mut c_void;
+    pub(crate) fn mmap_pool_io_alloc_write(
         pool: *mut c_void,
         size: usize,
         pooled: *mut bool,
     ) -> *mut c_void;
     pub(crate) fn mmap_pool_io_free(pool: *mut c_void, io: *mut c_void, pooled: bool);
-    pub(crate) fn mmap_pool_alloc_workqueue() -> *mut workqueue_struct;
+    pub(crate) fn mmap_pool_alloc_workqueue(max_active: c_int) -> *mut workqueue_struct;
+    pub(crate) fn mmap_pool_wait_below(count: *const u64, end: u64);
+    pub(crate) fn mmap_pool_decrement_and_wake(count: *mut u64);
     pub(crate) fn mmap_pool_init_work(work: *mut work_struct, func: work_func_t);
     pub(crate) fn mmap_pool_queue_work(queue: *mut workqueue_struct, work: *mut work_struct);
-    pub(crate) fn mmap_pool_begin_io() -> c_uint;
-    pub(crate) fn mmap_pool_end_io(flags: c_uint);
+    pub(crate) fn mmap_pool_begin_io(file: *const file, flags: *mut c_uint) -> *const cred;
+    pub(crate) fn mmap_pool_end_io(cred: *const cred, flags: c_uint);
     pub(crate) fn mmap_pool_init_kiocb(
         kiocb: *mut kiocb,
         file: *mut file,
@@ -194,8 +197,14 @@ extern "C" {
     ) -> *mut folio;
     pub(crate) fn mmap_pool_page_folio(page: *mut page) -> *mut folio;
     pub(crate) fn mmap_pool_folio_index(folio: *const folio) -> c_ulong;
-    pub(crate) fn mmap_pool_folio_protect(folio: *mut folio);
+    pub(crate) fn mmap_pool_folio_protect(folio: *mut folio) -> bool;
     pub(crate) fn mmap_pool_count_tagged(mapping: *mut address_space, writeback: bool) -> usize;
     pub(crate) fn mmap_pool_write_sync(kiocb: *mut kiocb, count: isize) -> isize;
-    pub(crate) fn mmap_pool_vfs_kern_mount(fs_type: *mut file_system_type) -> *mut vfsmount;
+    pub(crate) fn mmap_pool_mount_with(
+        fs_type: *mut file_system_type,
+        info: *mut c_void,
+        taken: *mut bool,
+    ) -> *mut vfsmount;
+    pub(crate) fn mmap_pool_set_up_bdi(sb: *mut super_block) -> c_int;
+    pub(crate) fn mmap_pool_nothing_to_freeze(sb: *mut super_block) -> c_int;
 }

@@ -444,8 +444,9 @@ constants! {
     /// any process, and forgets it.
     ///
     /// Needs a descriptor that is open for reading, of a pool with [`CREATE_TRACK`]. A page that is
-    /// written during the request is in this answer, in the next, or in both. After an error nothing
-    /// is forgotten.
+    /// written during the request is in this answer, in the next, or in both; so is a page that is
+    /// pinned, for example by direct I/O. After an error, what the words before the error say is
+    /// forgotten.
     ///
     /// # Errors
     ///

@@ -68,13 +68,21 @@ pub(crate) trait BackedData: InodeData {
     /// Returns whether the page cache has single pages only.
     fn has_single_pages(&self) -> bool;
 
-    /// Called when `pages` are about to be written, or to become writable in a mapping. Their folio
-    /// is dirty and locked.
+    /// Checks whether the page cache may be read and written.
     ///
-    /// # Errors
+    /// The kernel calls this with a folio locked before it writes to the folio, and, after it marked
+    /// the folio as dirty, before it makes the folio writable in a mapping. So a driver that first
+    /// lets this fail, and then writes back, finds all that was written.
+    fn check_alive(inode: &Inode<Self>) -> Result;
+
+    /// Called when `pages` become dirty.
     ///
-    /// Any: a store to the mapping is `SIGBUS`, a write fails.
-    fn written(inode: &Inode<Self>, pages: Range<usize>) -> Result;
+    /// # Context
+    ///
+    /// The caller may hold the lock of a page table. Must not sleep.
+    ///
+    /// C: `address_space_operations::dirty_folio`.
+    fn dirtied(inode: &Inode<Self>, pages: Range<usize>);
 }
 
 /// A mount whose super block owns a backing.
@@ -86,21 +94,20 @@ struct BackedMount<T: BackedData>(NonNull<bindings::vfsmount>, PhantomData<T>);
 
 impl<T: BackedData> BackedMount<T> {
     fn new(backing: Backing) -> Result<Self> {
-        let backing = KBox::new(backing, GFP_KERNEL)?;
+        let backing = KBox::into_raw(KBox::new(backing, GFP_KERNEL)?);
         let fs_type = T::file_system_type().as_ptr();
+        let mut is_taken = false;
         // SAFETY: The type is static and complete.
-        let mnt = unsafe { helpers::mmap_pool_vfs_kern_mount(fs_type) };
+        let mnt = unsafe { helpers::mmap_pool_mount_with(fs_type, backing.cast(), &mut is_taken) };
+        if !is_taken {
+            // SAFETY: No super block has the box.
+            drop(unsafe { KBox::from_raw(backing) });
+        }
         let mnt = NonNull::new(from_err_ptr(mnt)?).ok_or(ENOMEM)?;
-        // SAFETY: The mount is new, and so is its super block. The type has `kill_sb()` below,
-        // which takes the box back.
-        let ret = unsafe {
-            let sb = (*mnt.as_ptr()).mnt_sb;
-            (*sb).s_fs_info = KBox::into_raw(backing).cast();
-            bindings::super_setup_bdi(sb)
-        };
-        // INVARIANT: `vfs_kern_mount()` returns a reference.
+        // INVARIANT: The super block has the box, and the caller the mount's only reference.
         let mount = Self(mnt, PhantomData);
-        to_result(ret)?;
+        // SAFETY: The mount is valid, and so is its super block.
+        to_result(unsafe { helpers::mmap_pool_set_up_bdi((*mnt.as_ptr()).mnt_sb) })?;
         Ok(mount)
     }
 
@@ -125,6 +132,9 @@ impl<T: BackedData> SuperOperations<T> {
         statfs: Some(bindings::simple_statfs),
         evict_inode: Some(super::inode::evict::<T>),
         sync_fs: Some(Self::sync_fs),
+        // With these, suspending freezes the super block before that of the backing object.
+        freeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
+        unfreeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
         ..pin_init::zeroed()
     };
 
@@ -134,9 +144,7 @@ impl<T: BackedData> SuperOperations<T> {
     unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
         // SAFETY: `s_fs_info` is null or the backing, which exists as long as the super block.
         match unsafe { (*sb).s_fs_info.cast::<Backing>().as_ref() } {
-            Some(backing) if wait != 0 => {
-                from_result(|| backing.sync(0, bindings::loff_t::MAX, false).map(|()| 0))
-            }
+            Some(backing) if wait != 0 => backing.flush_all(),
             _ => 0,
         }
     }
@@ -243,20 +251,18 @@ impl<T: BackedData> Inode<T> {
         }
     }
 
-    /// Makes the next store to a mapping of page `pgoff` a page fault, and calls `what` before any
-    /// such store.
+    /// Makes the next store to a mapping of page `pgoff` a page fault. Returns false if a store may
+    /// come without one, because the page is pinned: by direct I/O, or for another process.
     ///
     /// # Context
     ///
     /// May sleep.
     ///
-    /// C: `folio_mkclean()`.
-    pub(crate) fn protect(&self, pgoff: usize, what: impl FnOnce()) {
-        let folio = self.page_cache().lock_folio_as_is(pgoff);
-        what();
-        if let Some(folio) = folio {
-            folio.protect();
-        }
+    /// C: `folio_mkclean()`, `folio_maybe_dma_pinned()`.
+    pub(crate) fn protect(&self, pgoff: usize) -> bool {
+        self.page_cache()
+            .lock_folio_as_is(pgoff)
+            .is_none_or(|folio| folio.protect())
     }
 }
 
@@ -311,16 +317,39 @@ pub(super) unsafe extern "C" fn fsync<T: BackedData>(
         let inode = &*(*mapping).host.cast::<Inode<T>>();
         let written = bindings::file_write_and_wait_range(file, start, end);
         // Even after an error: other bytes were written.
-        let Err(error) = inode.backing().sync(start, end, datasync != 0) else {
-            return written;
-        };
-        // Each open file reports it once.
-        helpers::mmap_pool_mapping_set_error(mapping, error.to_errno());
+        inode.backing().flush(start, end, datasync != 0, |error| {
+            helpers::mmap_pool_mapping_set_error(mapping, error);
+        });
+        // Each open file reports an error once.
         let flushed = bindings::file_check_and_advance_wb_err(file);
         if written != 0 {
             written
         } else {
             flushed
+        }
+    }
+}
+
+/// Moves bytes of a backed inode to a pipe.
+///
+/// # Safety
+///
+/// Called by the VFS for a file of a backed inode with a `T`.
+///
+/// C: `filemap_splice_read()`.
+pub(super) unsafe extern "C" fn splice_read<T: BackedData>(
+    file: *mut bindings::file,
+    pos: *mut bindings::loff_t,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: c_uint,
+) -> isize {
+    // SAFETY: The caller's promise.
+    unsafe {
+        let inode = &*(*(*file).f_mapping).host.cast::<Inode<T>>();
+        match T::check_alive(inode) {
+            Ok(()) => bindings::filemap_splice_read(file, pos, pipe, len, flags),
+            Err(error) => error.to_errno() as isize,
         }
     }
 }
@@ -333,7 +362,7 @@ impl<T: BackedData> BackedOperations<T> {
         read_folio: Some(Self::read_folio),
         readahead: Some(Self::readahead),
         writepages: Some(Self::writepages),
-        dirty_folio: Some(bindings::filemap_dirty_folio),
+        dirty_folio: Some(Self::dirty_folio),
         write_begin: Some(Self::write_begin),
         write_end: Some(Self::write_end),
         migrate_folio: Some(bindings::filemap_migrate_folio),
@@ -352,6 +381,22 @@ impl<T: BackedData> BackedOperations<T> {
         unsafe { &*(*mapping).host.cast() }
     }
 
+    /// # Safety
+    ///
+    /// Called by the kernel for a folio of a page cache with this table.
+    unsafe extern "C" fn dirty_folio(
+        mapping: *mut bindings::address_space,
+        folio: *mut bindings::folio,
+    ) -> bool {
+        // SAFETY: The caller's promise. The folio stays in its page cache during the call.
+        unsafe {
+            let start = helpers::mmap_pool_folio_index(folio);
+            let end = start + helpers::mmap_pool_folio_nr_pages(folio);
+            T::dirtied(Self::inode(mapping), start..end);
+            bindings::filemap_dirty_folio(mapping, folio)
+        }
+    }
+
     /// Reads a folio, and unlocks it.
     ///
     /// # Safety
@@ -365,7 +410,10 @@ impl<T: BackedData> BackedOperations<T> {
             // SAFETY: The caller's promise. The lock keeps the folio in its page cache.
             unsafe {
                 let mapping = (*folio.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.mapping;
-                let mut run = Self::inode(mapping).run(Direction::Read, 1);
+                let Some(mut run) = Self::inode(mapping).run(Direction::Read, 1) else {
+                    bindings::folio_unlock(folio.as_ptr());
+                    return ENOMEM.to_errno();
+                };
                 run.push(
                     folio,
                     helpers::mmap_pool_folio_pos(folio.as_ptr()),
@@ -486,6 +534,8 @@ impl<T: BackedData> BackedOperations<T> {
             let folio = NonNull::new(from_err_ptr(folio)?).ok_or(ENOMEM)?;
             // SAFETY: The folio is locked, and the caller owns the reference.
             let folio = unsafe { LockedFolio::from_raw(folio) };
+            // SAFETY: The page cache has this table.
+            T::check_alive(unsafe { Self::inode(mapping) })?;
             let is_replaced = pos == folio.pos() && len >= folio.len_bytes();
             if is_replaced || folio.is_uptodate() {
                 return Ok(folio);
@@ -514,7 +564,7 @@ impl<T: BackedData> BackedOperations<T> {
     unsafe extern "C" fn write_end(
         _kiocb: *const bindings::kiocb,
         mapping: *mut bindings::address_space,
-        pos: bindings::loff_t,
+        _pos: bindings::loff_t,
         len: c_uint,
         copied: c_uint,
         folio: *mut bindings::folio,
@@ -533,12 +583,8 @@ impl<T: BackedData> BackedOperations<T> {
                 folio.set_uptodate();
             }
             folio.mark_dirty();
-            if copied > 0 {
-                let start = (pos >> PAGE_SHIFT) as usize;
-                let last = ((pos as u64 + u64::from(copied) - 1) >> PAGE_SHIFT) as usize;
-                // SAFETY: The caller's promise.
-                T::written(unsafe { Self::inode(mapping) }, start..last + 1)?;
-            }
+            // SAFETY: The caller's promise.
+            T::check_alive(unsafe { Self::inode(mapping) })?;
             // CAST: At most the size of a folio.
             Ok(copied as c_int)
         })
@@ -549,7 +595,7 @@ impl<T: BackedData> Inode<T> {
     /// # Safety
     ///
     /// The inode exists until the I/O has ended: a folio of it is locked or under writeback.
-    unsafe fn run(&self, direction: Direction, nr_folios: usize) -> Run<'_> {
+    unsafe fn run(&self, direction: Direction, nr_folios: usize) -> Option<Run<'_>> {
         // SAFETY: The super block keeps the backing, and waits for its inodes.
         unsafe {
             Run::new(
@@ -561,7 +607,8 @@ impl<T: BackedData> Inode<T> {
         }
     }
 
-    /// Adds a folio to `run`. If it does not fit, submits the run and begins another.
+    /// Adds a folio to `run`. If it does not fit, submits the run and begins another. Without memory
+    /// for for a read, unlocks the folio.
     ///
     /// # Safety
     ///
@@ -584,7 +631,11 @@ impl<T: BackedData> Inode<T> {
                 }
                 full.submit();
             }
-            let mut new = self.run(direction, nr_folios);
+            let Some(mut new) = self.run(direction, nr_folios) else {
+                // The page is read when it is needed.
+                bindings::folio_unlock(folio.as_ptr());
+                return;
+            };
             // An empty run takes any folio.
             new.push(folio, pos, len_bytes);
             *run = Some(new);

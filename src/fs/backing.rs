@@ -40,11 +40,9 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
             Full,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
         Arc,
         Mutex, //
@@ -140,29 +138,33 @@ impl PrivateFile {
             Err(error) if error == EINVAL => open(flags)?,
             file => file?,
         };
+        // SAFETY: The file is not shared yet. What workers do with it concerns no watcher.
+        unsafe { helpers::mmap_pool_file_set_unwatched(file) };
         // INVARIANT: The file was opened above.
         NonNull::new(file).map(Self).ok_or(ENOMEM)
     }
 
-    /// Opens the block device behind `inode` again, exclusively. The queue is its holder.
+    /// Opens the block device behind `file` again, exclusively. The queue is its holder.
     ///
     /// C: `bdev_file_open_by_dev()`, `block/bdev.c`.
-    fn reopen_device(
-        inode: *const bindings::inode,
-        is_writable: bool,
-        queue: &Queue,
-    ) -> Result<Self> {
-        // SAFETY: The inode is that of an open file.
-        let dev = unsafe { (*inode).i_rdev };
-        // SAFETY: The address of the holder is only compared. No other pool has this one.
-        let file =
-            unsafe { helpers::mmap_pool_bdev_open(dev, is_writable, queue.0.as_ptr().cast()) };
+    fn reopen_device(file: &LocalFile, is_writable: bool, queue: &Queue) -> Result<Self> {
+        let holder = queue.0.as_ptr().cast();
+        // SAFETY: The file is open. The address of the holder is only compared, and no other pool
+        // has this one.
+        let file = unsafe { helpers::mmap_pool_bdev_open(file.as_ptr(), is_writable, holder) };
         // INVARIANT: The file was opened above.
         NonNull::new(from_err_ptr(file)?).map(Self).ok_or(ENOMEM)
     }
 
     fn as_ptr(&self) -> *mut bindings::file {
         self.0.as_ptr()
+    }
+
+    fn len_bytes(&self) -> u64 {
+        // SAFETY: The inode of an open file is valid.
+        let len_bytes = unsafe { helpers::mmap_pool_i_size_read(self.inode()) };
+        // CAST: A size is never negative.
+        len_bytes as u64
     }
 
     /// Returns the inode of the object: for a block device, not that of the node.
@@ -187,10 +189,12 @@ impl Drop for PrivateFile {
 struct Queue(NonNull<bindings::workqueue_struct>);
 
 impl Queue {
+    /// Creates a queue with at most `max_active` workers. 0 stands for the kernel's default.
+    ///
     /// C: `alloc_workqueue()` with `WQ_MEM_RECLAIM`.
-    fn new() -> Result<Self> {
+    fn new(max_active: c_int) -> Result<Self> {
         // SAFETY: The function has no preconditions.
-        let queue = unsafe { helpers::mmap_pool_alloc_workqueue() };
+        let queue = unsafe { helpers::mmap_pool_alloc_workqueue(max_active) };
         // INVARIANT: The queue was allocated above.
         NonNull::new(queue).map(Self).ok_or(ENOMEM)
     }
@@ -203,8 +207,9 @@ impl Drop for Queue {
     }
 }
 
-/// Memory for the I/O of one backing object, for the time when there is no other. So memory can be
-/// freed by writing it back.
+/// Memory for writes to one backing object, for the time when there is no other. So memory can be
+/// freed by writing it back. Reads do not use it: a task that reads may hold a lock of the object
+/// that the writes wait for.
 ///
 /// # Invariants
 ///
@@ -234,15 +239,22 @@ impl Drop for IoMemory {
 ///
 /// `nr_running` reads and writes point to this. It is not moved or dropped before they have ended.
 pub(crate) struct Backing {
-    queue: Queue,
+    /// Reads have a queue of their own, so they do not wait for writes that the object delays.
+    reads: Queue,
+    writes: Queue,
     memory: IoMemory,
     file: PrivateFile,
+    len_bytes: u64,
     is_device: bool,
     is_writable: bool,
     is_direct: bool,
     /// Whether a read can be told not to wait for locks.
     is_nowait: bool,
+    /// Held while the object is flushed. An error of which no file of the pool knows yet, as a
+    /// negative errno, or 0.
+    flush: Pin<KBox<Mutex<c_int>>>,
     nr_running: Atomic<u64>,
+    nr_writing: Atomic<u64>,
     nr_read_bytes: Atomic<u64>,
     nr_written_bytes: Atomic<u64>,
     nr_writes: Atomic<u64>,
@@ -289,12 +301,9 @@ impl Backing {
         // SAFETY: The inode is valid.
         let mode = u32::from(unsafe { (*inode).i_mode });
         let is_device = mode & bindings::S_IFMT == bindings::S_IFBLK;
-        let queue = Queue::new()?;
+        let reads = Queue::new(0)?;
         let (claim, file) = if is_device {
-            (
-                None,
-                PrivateFile::reopen_device(inode, is_writable, &queue)?,
-            )
+            (None, PrivateFile::reopen_device(file, is_writable, &reads)?)
         } else {
             let claim = Claim::new(claims, inode)?;
             (Some(claim), PrivateFile::reopen(file, is_writable)?)
@@ -304,32 +313,33 @@ impl Backing {
         // SAFETY: The file is open.
         let is_nowait = unsafe { helpers::mmap_pool_file_has_nowait(file.as_ptr()) };
         let backing = Self {
-            queue,
+            reads,
+            writes: Queue::new(Io::MAX_WRITERS)?,
             memory: IoMemory::new()?,
+            len_bytes: file.len_bytes(),
             file,
             is_device,
             is_writable,
             is_direct,
             is_nowait,
+            flush: KBox::pin_init(new_mutex!(0), GFP_KERNEL)?,
             nr_running: Atomic::new(0),
+            nr_writing: Atomic::new(0),
             nr_read_bytes: Atomic::new(0),
             nr_written_bytes: Atomic::new(0),
             nr_writes: Atomic::new(0),
             nr_errors: Atomic::new(0),
             _claim: claim,
         };
-        if backing.len_bytes() == 0 {
+        if backing.len_bytes == 0 {
             return Err(EINVAL);
         }
         Ok(backing)
     }
 
-    /// Returns the size of the object in bytes.
+    /// Returns the size that the object had when it was opened, in bytes.
     pub(crate) fn len_bytes(&self) -> u64 {
-        // SAFETY: The inode of an open file is valid.
-        let len_bytes = unsafe { helpers::mmap_pool_i_size_read(self.file.inode()) };
-        // CAST: A size is never negative.
-        len_bytes as u64
+        self.len_bytes
     }
 
     /// Returns the storage that the object uses, in units of 512 bytes.
@@ -356,18 +366,46 @@ impl Backing {
         }
     }
 
-    /// Makes what was written to the object durable.
+    /// Makes what was written to the object durable, and calls `report` with an error.
+    ///
+    /// The private file reports an error once. So this keeps other callers out until all files of
+    /// the pool know of it.
     ///
     /// # Context
     ///
     /// May sleep.
     ///
     /// C: `vfs_fsync_range()`.
-    pub(super) fn sync(&self, start: i64, end: i64, is_datasync: bool) -> Result {
+    pub(super) fn flush(
+        &self,
+        start: i64,
+        end: i64,
+        is_datasync: bool,
+        report: impl FnOnce(c_int),
+    ) {
+        let mut pending = self.flush.lock();
+        let error = self.flush_file(start, end, is_datasync);
+        let error = if error == 0 { *pending } else { error };
+        *pending = 0;
+        if error != 0 {
+            report(error);
+        }
+    }
+
+    /// As [`Self::flush`], for a caller that knows no file of the pool. The next flush reports the
+    /// error.
+    pub(super) fn flush_all(&self) -> c_int {
+        let mut pending = self.flush.lock();
+        let error = self.flush_file(0, bindings::loff_t::MAX, false);
+        if error != 0 {
+            *pending = error;
+        }
+        error
+    }
+
+    fn flush_file(&self, start: i64, end: i64, is_datasync: bool) -> c_int {
         // SAFETY: The file is open.
-        to_result(unsafe {
-            bindings::vfs_fsync_range(self.file.as_ptr(), start, end, is_datasync.into())
-        })
+        unsafe { bindings::vfs_fsync_range(self.file.as_ptr(), start, end, is_datasync.into()) }
     }
 
     /// Allocates storage for `len_bytes` bytes from byte `offset`.
@@ -408,23 +446,25 @@ impl Backing {
     ///
     /// C: `vfs_llseek()`.
     pub(super) fn seek(&self, offset: u64, is_hole: bool) -> Result<u64> {
-        let len_bytes = self.len_bytes();
-        if offset >= len_bytes {
+        if offset >= self.len_bytes {
             return Err(ENXIO);
         }
         if self.is_device {
-            return Ok(if is_hole { len_bytes } else { offset });
+            return Ok(if is_hole { self.len_bytes } else { offset });
         }
         let whence = if is_hole {
             bindings::SEEK_HOLE
         } else {
             bindings::SEEK_DATA
         };
-        // SAFETY: The file is open, and its position is not used.
+        // The seek changes the position of the file, which is not used otherwise.
+        let _guard = self.flush.lock();
+        // SAFETY: The file is open.
         let found = unsafe {
             bindings::vfs_llseek(self.file.as_ptr(), offset.try_into()?, whence as c_int)
         };
-        u64::try_from(found).map_err(|_| Error::from_errno(found as c_int))
+        let found = u64::try_from(found).map_err(|_| Error::from_errno(found as c_int))?;
+        Ok(found.min(self.len_bytes))
     }
 
     /// Makes a super block and a page cache follow the settings of the object: read-ahead, and
@@ -446,10 +486,8 @@ impl Backing {
 impl Drop for Backing {
     fn drop(&mut self) {
         // The last use of `self` by a read or a write is the decrement of this count.
-        while self.nr_running.load(Acquire) != 0 {
-            // SAFETY: The caller may sleep.
-            unsafe { bindings::msleep(1) };
-        }
+        // SAFETY: The count is valid, and the caller may sleep.
+        unsafe { helpers::mmap_pool_wait_below(self.nr_running.as_ptr(), 1) };
     }
 }
 
@@ -478,6 +516,9 @@ struct Io {
     direction: Direction,
     is_direct: bool,
     is_pooled: bool,
+    /// The folios that know the result, and their bytes.
+    nr_ended: usize,
+    ended_bytes: usize,
     /// The one who submits a read, and its completion.
     nr_refs: Atomic<u64>,
     pos: bindings::loff_t,
@@ -496,6 +537,9 @@ impl Io {
         (Self::SIZE_BYTES - offset_of!(Self, vecs)) / size_of::<bindings::bio_vec>();
     /// The most bytes of an I/O.
     const MAX_LEN_BYTES: usize = 8 << 20;
+    /// The most writes that run at a time, and that exist. Each has a worker and some memory.
+    const MAX_WRITERS: c_int = 16;
+    const MAX_WRITES: u64 = 64;
     /// How often an I/O is repeated that failed for want of memory, and after how long.
     const NR_RETRIES: u32 = 20;
     const RETRY_MS: c_uint = 50;
@@ -512,11 +556,12 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Begins an I/O of at most `nr_folios` folios.
+    /// Begins an I/O of at most `nr_folios` folios. Returns `None` if there is no memory for a
+    /// read.
     ///
     /// # Context
     ///
-    /// May sleep.
+    /// May sleep. Before a write, waits until the object has not too many.
     ///
     /// # Safety
     ///
@@ -527,16 +572,24 @@ impl<'a> Run<'a> {
         mapping: *mut bindings::address_space,
         direction: Direction,
         nr_folios: usize,
-    ) -> Self {
+    ) -> Option<Self> {
         let max_vecs = nr_folios.clamp(1, Io::MAX_VECS);
         let size_bytes = offset_of!(Io, vecs) + max_vecs * size_of::<bindings::bio_vec>();
         let mut is_pooled = false;
-        // SAFETY: The memory is valid.
+        // SAFETY: The memory and the count are valid.
         let io = unsafe {
-            helpers::mmap_pool_io_alloc(backing.memory.0.as_ptr(), size_bytes, &mut is_pooled)
+            match direction {
+                Direction::Read => helpers::mmap_pool_io_alloc_read(size_bytes),
+                Direction::Write => {
+                    let count = backing.nr_writing.as_ptr();
+                    helpers::mmap_pool_wait_below(count, Io::MAX_WRITES);
+                    backing.nr_writing.add(1, Relaxed);
+                    let memory = backing.memory.0.as_ptr();
+                    helpers::mmap_pool_io_alloc_write(memory, size_bytes, &mut is_pooled)
+                }
+            }
         };
-        // SAFETY: An allocation from the pool waits until it succeeds.
-        let io = unsafe { NonNull::new_unchecked(io.cast::<Io>()) };
+        let io = NonNull::new(io.cast::<Io>())?;
         // SAFETY: The memory is new, and large enough. Zeroes are valid for the C structures.
         unsafe {
             io.write(Io {
@@ -548,6 +601,8 @@ impl<'a> Run<'a> {
                 direction,
                 is_direct: backing.is_direct,
                 is_pooled,
+                nr_ended: 0,
+                ended_bytes: 0,
                 nr_refs: Atomic::new(1),
                 pos: 0,
                 len_bytes: 0,
@@ -557,11 +612,11 @@ impl<'a> Run<'a> {
                 vecs: [],
             });
         }
-        backing.nr_running.fetch_add(1, Relaxed);
-        Self {
+        backing.nr_running.add(1, Relaxed);
+        Some(Self {
             io,
             _backing: core::marker::PhantomData,
-        }
+        })
     }
 }
 
@@ -642,8 +697,12 @@ impl Io {
     unsafe fn enqueue(io: *mut Self) {
         // SAFETY: The caller's promise. The backing exists until the I/O has ended.
         unsafe {
-            helpers::mmap_pool_queue_work((*(*io).backing).queue.0.as_ptr(), &raw mut (*io).work)
-        };
+            let queue = match (*io).direction {
+                Direction::Read => &(*(*io).backing).reads,
+                Direction::Write => &(*(*io).backing).writes,
+            };
+            helpers::mmap_pool_queue_work(queue.0.as_ptr(), &raw mut (*io).work);
+        }
     }
 
     /// Begins to read without waiting for a lock of the object. A worker does the rest.
@@ -689,7 +748,7 @@ impl Io {
         unsafe {
             (*io).done_bytes = usize::try_from(ret).unwrap_or(0);
             if (*io).done_bytes == (*io).len_bytes {
-                Self::end(io, Ok(()));
+                Self::end(io);
                 Self::put(io);
             } else {
                 Self::enqueue(io);
@@ -730,29 +789,37 @@ impl Io {
     unsafe extern "C" fn work(work: *mut bindings::work_struct) {
         // SAFETY: The caller's promise.
         let io = unsafe { work.byte_sub(offset_of!(Self, work)) }.cast::<Self>();
-        // SAFETY: No other function uses the I/O now, but for the end of `read()`.
+        // SAFETY: No other function uses the I/O now, but for the end of `read()`, which uses its
+        // `kiocb`, iterator and reference only.
         unsafe {
-            let flags = helpers::mmap_pool_begin_io();
-            let result = Self::transfer(io);
-            helpers::mmap_pool_end_io(flags);
-            Self::end(io, result);
+            let mut flags = 0;
+            let file = (*(*io).backing).file.as_ptr();
+            let credentials = helpers::mmap_pool_begin_io(file, &mut flags);
+            while let Err(error) = Self::transfer(io) {
+                // One folio has failed. Others may not.
+                Self::fail(io, error);
+            }
+            helpers::mmap_pool_end_io(credentials, flags);
+            Self::end(io);
             Self::put(io);
         }
     }
 
     /// Reads or writes the bytes that are not done, and waits for it.
     ///
+    /// # Errors
+    ///
+    /// The error of the next byte that is not done.
+    ///
     /// # Safety
     ///
-    /// `io` is valid, and no other function uses it, but for the end of `read()`.
+    /// As in [`Self::work`].
     unsafe fn transfer(io: *mut Self) -> Result {
         let mut kiocb: bindings::kiocb = pin_init::zeroed();
-        // SAFETY: The backing exists until the I/O has ended.
-        let backing = unsafe { &*(*io).backing };
-        let file = backing.file.as_ptr();
-        let mut nr_retries = 0;
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller's promise. The backing exists until the I/O has ended.
         unsafe {
+            let file = (*(*io).backing).file.as_ptr();
+            let mut nr_retries = 0;
             while (*io).done_bytes < (*io).len_bytes {
                 // The rest of a transfer may begin within a block.
                 let is_direct = (*io).is_direct
@@ -776,6 +843,7 @@ impl Io {
                     }
                     // The object has become smaller.
                     Self::zero_rest(io);
+                    (*io).done_bytes = (*io).len_bytes;
                     break;
                 }
                 match Error::from_errno(ret as c_int) {
@@ -796,7 +864,7 @@ impl Io {
     ///
     /// # Safety
     ///
-    /// `io` is a read, its folios are locked.
+    /// `io` is a read, its folios that are not done are locked.
     unsafe fn zero_rest(io: *mut Self) {
         // SAFETY: The caller's promise.
         unsafe {
@@ -805,47 +873,93 @@ impl Io {
                 let vec = Self::vec(io, index).read();
                 let end = start + vec.bv_len as usize;
                 let from = (*io).done_bytes.clamp(start, end);
-                helpers::mmap_pool_folio_zero(vec.bv_page.cast(), from - start, end - from);
+                if from < end {
+                    helpers::mmap_pool_folio_zero(vec.bv_page.cast(), from - start, end - from);
+                }
                 start = end;
             }
         }
     }
 
-    /// Tells the folios the result.
+    /// Tells the folio of the next byte that is not done its error, and those before it that they
+    /// are done. Goes on after it.
+    ///
+    /// # Safety
+    ///
+    /// `io` is valid, and a byte is not done.
+    unsafe fn fail(io: *mut Self, error: Error) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            (*(*io).backing).nr_errors.add(1, Relaxed);
+            Self::end_before(io, (*io).done_bytes);
+            Self::end_folio(io, Err(error));
+            (*io).done_bytes = (*io).ended_bytes;
+        }
+    }
+
+    /// Tells all folios that do not know a result yet that they are done.
     ///
     /// # Safety
     ///
     /// `io` is valid and has ended.
-    unsafe fn end(io: *mut Self, result: Result) {
-        // SAFETY: The backing exists until the last reference is put.
-        let backing = unsafe { &*(*io).backing };
-        if result.is_err() {
-            backing.nr_errors.add(1, Relaxed);
-        }
-        // SAFETY: The caller's promise.
+    unsafe fn end(io: *mut Self) {
+        // SAFETY: The caller's promise. The backing exists until the last reference is put.
         unsafe {
+            let backing = &*(*io).backing;
             let len_bytes = (*io).len_bytes as u64;
             match (*io).direction {
                 Direction::Read => backing.nr_read_bytes.add(len_bytes, Relaxed),
                 Direction::Write => {
                     backing.nr_written_bytes.add(len_bytes, Relaxed);
                     backing.nr_writes.add(1, Relaxed);
-                    if let Err(error) = result {
-                        helpers::mmap_pool_mapping_set_error((*io).mapping, error.to_errno());
-                    }
                 }
             }
-            for index in 0..(*io).nr_vecs {
-                let folio = (*Self::vec(io, index)).bv_page.cast::<bindings::folio>();
-                match (*io).direction {
-                    Direction::Read => bindings::folio_end_read(folio, result.is_ok()),
-                    Direction::Write => {
-                        if result == Err(ENOMEM) {
+            Self::end_before(io, usize::MAX);
+        }
+    }
+
+    /// Tells the folios that end at or before byte `end` that they are done.
+    ///
+    /// # Safety
+    ///
+    /// `io` is valid, and the bytes are done.
+    unsafe fn end_before(io: *mut Self, end: usize) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            while (*io).nr_ended < (*io).nr_vecs {
+                let len_bytes = (*Self::vec(io, (*io).nr_ended)).bv_len as usize;
+                if (*io).ended_bytes + len_bytes > end {
+                    break;
+                }
+                Self::end_folio(io, Ok(()));
+            }
+        }
+    }
+
+    /// Tells the first folio that does not know a result yet. A read unlocks it, a write ends its
+    /// writeback.
+    ///
+    /// # Safety
+    ///
+    /// `io` is valid, and there is such a folio.
+    unsafe fn end_folio(io: *mut Self, result: Result) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            let vec = Self::vec(io, (*io).nr_ended).read();
+            let folio = vec.bv_page.cast::<bindings::folio>();
+            (*io).nr_ended += 1;
+            (*io).ended_bytes += vec.bv_len as usize;
+            match ((*io).direction, result) {
+                (Direction::Read, result) => bindings::folio_end_read(folio, result.is_ok()),
+                (Direction::Write, result) => {
+                    if let Err(error) = result {
+                        helpers::mmap_pool_mapping_set_error((*io).mapping, error.to_errno());
+                        if error == ENOMEM {
                             // `fsync` fails. The bytes are written later.
                             bindings::filemap_dirty_folio((*io).mapping, folio);
                         }
-                        bindings::folio_end_writeback(folio);
                     }
+                    bindings::folio_end_writeback(folio);
                 }
             }
         }
@@ -862,10 +976,13 @@ impl Io {
             if (*io).nr_refs.fetch_sub(1, Full) > 1 {
                 return;
             }
-            let backing = (*io).backing;
+            let (backing, direction) = ((*io).backing, (*io).direction);
             helpers::mmap_pool_io_free((*backing).memory.0.as_ptr(), io.cast(), (*io).is_pooled);
+            if direction == Direction::Write {
+                helpers::mmap_pool_decrement_and_wake((*backing).nr_writing.as_ptr());
+            }
             // From here on the backing may be dropped.
-            (*backing).nr_running.fetch_sub(1, Release);
+            helpers::mmap_pool_decrement_and_wake((*backing).nr_running.as_ptr());
         }
     }
 }

@@ -185,7 +185,7 @@ where
     /// The operations on files of a backed inode, whose super block keeps the module loaded.
     pub(super) const BACKED: bindings::file_operations = bindings::file_operations {
         fsync: Some(backed::fsync::<T::Data>),
-        splice_read: Some(bindings::filemap_splice_read),
+        splice_read: Some(backed::splice_read::<T::Data>),
         ..Self::REGULAR
     };
 }

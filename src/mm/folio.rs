@@ -482,12 +482,13 @@ impl LockedFolio {
         unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
     }
 
-    /// Makes the next store to a mapping of the folio a page fault.
+    /// Makes the next store to a mapping of the folio a page fault. Returns false if the folio is
+    /// pinned, so that a store needs no mapping.
     ///
-    /// C: `folio_mkclean()`.
-    pub(crate) fn protect(&self) {
-        // SAFETY: By the type invariants the folio is locked.
-        unsafe { helpers::mmap_pool_folio_protect(self.as_ptr()) };
+    /// C: `folio_mkclean()`, `folio_maybe_dma_pinned()`.
+    pub(crate) fn protect(&self) -> bool {
+        // SAFETY: By the type invariants the folio is locked, and so it stays in its page cache.
+        unsafe { !helpers::mmap_pool_folio_protect(self.as_ptr()) }
     }
 
     /// Gives up ownership of the lock and of the reference without releasing them.

@@ -106,14 +106,14 @@ pub(crate) trait VmOperations {
 }
 
 /// The operations of a driver on its mappings of backed inodes. The kernel's own functions read the
-/// pages in; the driver learns which pages become writable.
+/// pages in.
 ///
 /// C: `struct vm_operations_struct`, `include/linux/mm.h`.
 pub(crate) trait BackedVmOperations {
     /// The object that the VMAs map.
     type Object: FileObject;
 
-    /// Called before `pages` of `object` become writable in a mapping. Their folio is locked and
+    /// Checks whether a page of `object` may become writable in a mapping. Its folio is locked and
     /// dirty, so the kernel writes it back.
     ///
     /// # Context
@@ -121,7 +121,7 @@ pub(crate) trait BackedVmOperations {
     /// Process context, may sleep. The core holds `mmap_lock` for read, or the VMA lock.
     ///
     /// C: `vm_operations_struct::page_mkwrite`.
-    fn page_mkwrite(object: &Self::Object, pages: Range<usize>) -> Result<(), FaultError>;
+    fn page_mkwrite(object: &Self::Object) -> Result<(), FaultError>;
 }
 
 /// Makes `T` handle the page faults of a VMA that is being set up.
@@ -345,23 +345,16 @@ impl<T: BackedVmOperations> BackedVTable<T> {
         if ret & bindings::vm_fault_reason_VM_FAULT_LOCKED == 0 {
             return ret;
         }
-        // SAFETY: The VMA is valid during the call, and it holds a reference to its file. The
-        // caller holds a reference to the page, and its folio was locked above.
-        let (file, pages, folio) = unsafe {
-            let folio = helpers::mmap_pool_page_folio((*vmf).page);
-            let start = helpers::mmap_pool_folio_index(folio);
-            let end = start + helpers::mmap_pool_folio_nr_pages(folio);
-            let file = File::from_raw_file((*(*vmf).__bindgen_anon_1.vma).vm_file);
-            (file, start..end, folio)
-        };
+        // SAFETY: The VMA is valid during the call, and it holds a reference to its file.
+        let file = unsafe { File::from_raw_file((*(*vmf).__bindgen_anon_1.vma).vm_file) };
         let result = T::Object::of_file(file)
             .ok_or(FaultError::Sigbus)
-            .and_then(|object| T::page_mkwrite(object, pages));
+            .and_then(T::page_mkwrite);
         match result {
             Ok(()) => ret,
             Err(error) => {
-                // SAFETY: The folio was locked above.
-                unsafe { bindings::folio_unlock(folio) };
+                // SAFETY: The caller holds a reference to the page. Its folio was locked above.
+                unsafe { bindings::folio_unlock(helpers::mmap_pool_page_folio((*vmf).page)) };
                 error.into_vm_fault()
             }
         }

@@ -4,14 +4,15 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use mmap_pool::{Errno, Pool};
+use mmap_pool::{Advice, Errno, Pool};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
+use rustix::fs::{fallocate, statvfs, FallocateFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
 use crate::store::{backed, builder, map, page, Store, PAGE};
@@ -116,10 +117,10 @@ fn a_full_file_system_is_told_late_and_not_with_storage() {
     Store::ext4(|store| {
         let fill = |free: u64| {
             let path = store.path().with_file_name("fill");
-            let stat = rustix::fs::statvfs(store.path().parent().unwrap()).unwrap();
+            let stat = statvfs(store.path().parent().unwrap()).unwrap();
             let len = (stat.f_bavail * stat.f_frsize).checked_sub(free).unwrap();
             let file = File::create(&path).unwrap();
-            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len).unwrap();
+            fallocate(&file, FallocateFlags::empty(), 0, len).unwrap();
         };
         let object = store.object(64 << 20);
         {
@@ -238,5 +239,145 @@ fn a_task_that_waits_for_itself_can_be_killed() {
         mapping.write_at(&page(1, 1), PAGE).unwrap();
         mapping.flush().unwrap();
         assert_eq!(store.stored(PAGE, PAGE), page(1, 1));
+    });
+}
+
+/// Fills the file system of `store`, and returns the file that does.
+fn filler(store: &Store) -> File {
+    let file = File::create(store.path().with_file_name("fill")).unwrap();
+    let mut offset = 0;
+    for len in [64 << 20, 1 << 20, 64 << 10, 4 << 10] {
+        while fallocate(&file, FallocateFlags::empty(), offset, len).is_ok() {
+            offset += len;
+        }
+    }
+    file.sync_all().unwrap();
+    file
+}
+
+#[test]
+fn a_page_that_cannot_be_written_takes_no_other_with_it() {
+    Store::ext4(|store| {
+        let object = store.object(64 * PAGE);
+        for number in (0..64).filter(|number| *number != 5) {
+            let offset = number * PAGE as u64;
+            object.write_all_at(&[1; PAGE], offset).unwrap();
+        }
+        object.sync_all().unwrap();
+        let _filler = filler(store);
+        let pool = backed(&object);
+        let mapping = map(&pool, 64 * PAGE);
+        for number in 0..64 {
+            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+        }
+        assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
+        let lost: Vec<_> = (0..64)
+            .filter(|&number| store.stored(number * PAGE, PAGE) != page(number, 1))
+            .collect();
+        // The folio that has page 5 may be large.
+        assert!(lost.contains(&5) && lost.len() <= 32, "{lost:?}");
+    });
+}
+
+/// `sync(2)` of another process flushes the object as well.
+#[test]
+fn no_sync_of_all_hides_an_error() {
+    Store::ext4(|store| {
+        // The last part of a page is written through the page cache of the loop device, so only a
+        // flush can fail.
+        let lower = store.object((8 << 20) + 512);
+        let _filler = filler(store);
+        let device = losetup(&["-f"]);
+        let device = device.trim();
+        losetup(&[device, store.path().to_str().unwrap()]);
+        drop(lower);
+        {
+            let node = File::options().read(true).write(true).open(device).unwrap();
+            let pool = backed(&node);
+            drop(node);
+            let mapping = map(&pool, (8 << 20) + PAGE);
+            for is_all in [false, true, false] {
+                mapping.write_at(b"new", 8 << 20).unwrap();
+                // SAFETY: The arguments are valid.
+                unsafe { libc::sync_file_range(pool.as_raw_fd(), 0, 0, 7) };
+                if is_all {
+                    rustix::fs::sync();
+                }
+                assert!(pool.sync().is_err(), "{is_all}");
+            }
+        }
+        losetup(&["-d", device]);
+        // A worker of the loop device closes the file.
+        while unmount(store.path().parent().unwrap(), UnmountFlags::empty()) == Err(Errno::BUSY) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        mount("/dev/scratch", store.path().parent().unwrap(), "ext4", MountFlags::empty(), None)
+            .unwrap();
+    });
+}
+
+/// Blocks that ext4 keeps for root.
+#[test]
+fn a_user_gets_no_block_of_root_through_a_pool() {
+    Store::ext4(|store| {
+        drop(store.object(16 << 20));
+        let all = fs::Permissions::from_mode(0o666);
+        fs::set_permissions(store.path(), all.clone()).unwrap();
+        fs::set_permissions("/dev/mmap_pool", all).unwrap();
+        let folder = store.path().parent().unwrap().to_owned();
+        let stat = statvfs(&folder).unwrap();
+        let file = File::create(folder.join("fill")).unwrap();
+        let len = (stat.f_bavail - 8) * stat.f_frsize;
+        fallocate(&file, FallocateFlags::empty(), 0, len).unwrap();
+        let path = store.path();
+        let synced = thread::spawn(move || {
+            // SAFETY: Of this thread alone.
+            let set = unsafe { libc::syscall(libc::SYS_setresuid, 1000, 1000, 1000) };
+            assert_eq!(set, 0);
+            let object = File::options().read(true).write(true).open(path).unwrap();
+            let pool = backed(&object);
+            let mapping = map(&pool, 16 << 20);
+            for number in 0..1024 {
+                mapping.write_at(b"new", number * PAGE).unwrap();
+            }
+            pool.sync()
+        });
+        let synced = synced.join().unwrap();
+        assert_eq!(synced.unwrap_err().errno(), Errno::NOSPC);
+    });
+}
+
+#[test]
+fn a_frozen_file_system_delays_a_bounded_number_of_writes() {
+    const FREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
+    const THAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
+    Store::ext4(|store| {
+        let nr = 4096;
+        let object = store.object(2 * nr * PAGE);
+        object.sync_all().unwrap();
+        let pool = backed(&object);
+        let mapping = map(&pool, 2 * nr * PAGE);
+        mapping.advise(Advice::Random).unwrap();
+        for number in 0..nr {
+            mapping.write_at(b"new", 2 * number * PAGE).unwrap();
+        }
+        let folder = File::open(store.path().parent().unwrap()).unwrap();
+        // SAFETY: The request has no argument.
+        assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), FREEZE, 0) }, 0);
+        thread::scope(|scope| {
+            let sync = scope.spawn(|| pool.sync());
+            // Until the writes wait.
+            while pool.backing().unwrap().nr_writeback_pages < 16 {
+                thread::sleep(Duration::from_millis(10));
+            }
+            thread::sleep(Duration::from_millis(500));
+            let waiting = pool.backing().unwrap().nr_writeback_pages;
+            assert!(waiting <= 80, "{waiting} pages");
+            // Reads go on, because they need no write access.
+            mapping.read_at(&mut [0; 8], PAGE).unwrap();
+            // SAFETY: As above.
+            assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
+            assert_eq!(sync.join().unwrap(), Ok(()));
+        });
     });
 }

@@ -8,6 +8,8 @@ use std::thread;
 
 use mmap_pool::{Errno, MappingBuilder, Pool};
 
+use mmap_pool_tests::slow_page::SlowPage;
+
 use crate::on_each;
 use crate::store::{backed, builder, map, Store, PAGE};
 
@@ -17,6 +19,7 @@ on_each! {
     what_was_written_back_is_told_still;
     ranges_are_checked;
     no_store_is_missed_by_a_reader_beside_it;
+    a_pinned_page_is_told_until_it_is_released;
 }
 
 const NR_PAGES: usize = 1000;
@@ -149,4 +152,73 @@ fn no_store_is_missed_by_a_reader_beside_it(store: &Store) {
         .map(|index| index / PAGE)
         .collect();
     assert!(differ.is_empty(), "{differ:?}");
+}
+
+/// A system call has asked for write access to a page, and waits for the bytes.
+fn a_pinned_page_is_told_until_it_is_released(store: &Store) {
+    let pool = tracked(store);
+    let mapping = map(&pool, NR_PAGES * PAGE);
+    let slow = SlowPage::new().unwrap();
+    let source = slow.as_ptr() as usize;
+    let target = mapping.as_ptr() as usize + 5 * PAGE;
+    thread::scope(|scope| {
+        let call = scope.spawn(move || {
+            let vector = |address| libc::iovec {
+                iov_base: address as *mut _,
+                iov_len: 64,
+            };
+            let (from, to) = (vector(source), vector(target));
+            // SAFETY: The kernel checks both ranges.
+            unsafe { libc::process_vm_writev(libc::getpid(), &from, 1, &to, 1, 0) }
+        });
+        slow.wait_until_touched().unwrap();
+        assert_eq!(take(&pool), [5]);
+        assert_eq!(take(&pool), [5]);
+        slow.let_come().unwrap();
+        assert_eq!(call.join().unwrap(), 64);
+    });
+    assert_eq!(take(&pool), [5]);
+    assert_eq!(take(&pool), []);
+}
+
+#[test]
+fn a_large_object_can_be_tracked() {
+    Store::ext4(|store| {
+        let object = store.object(PAGE);
+        object.set_len(1 << 40).unwrap();
+        let pool = builder(&object).track_writes().create().unwrap();
+        pool.write_all_at(b"new", (1 << 40) - 3).unwrap();
+        let last = (1 << 40) / PAGE as u64 - 1;
+        let len = 1024 * PAGE as u64;
+        assert_eq!(pool.take_written((1 << 40) - len, len).unwrap(), [last]);
+    });
+}
+
+/// The size of the pool is that of one moment.
+#[test]
+fn an_object_that_changes_its_size_is_tracked() {
+    Store::ext4(|store| {
+        let object = store.object(PAGE);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for len in [1024 * PAGE, PAGE].into_iter().cycle() {
+                    object.set_len(len as u64).unwrap();
+                    if is_over.load(Ordering::Acquire) {
+                        break;
+                    }
+                }
+            });
+            for _ in 0..50 {
+                let pool = builder(&object).track_writes().create().unwrap();
+                let nr_pages = pool.info().unwrap().size_bytes as usize / PAGE;
+                let mapping = map(&pool, nr_pages * PAGE);
+                mapping.write_at(b"new", (nr_pages - 1) * PAGE).unwrap();
+                let len = (nr_pages * PAGE) as u64;
+                let written = pool.take_written(0, len).unwrap();
+                assert_eq!(written, [nr_pages as u64 - 1]);
+            }
+            is_over.store(true, Ordering::Release);
+        });
+    });
 }
