@@ -7,8 +7,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use mmap_pool::{Mapping, MappingBuilder, Pool, PoolBuilder};
+use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, PoolBuilder};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
@@ -93,8 +95,16 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(folder) = &self.folder {
-            let done = unmount(folder, UnmountFlags::empty());
-            assert!(done.is_ok() || std::thread::panicking(), "{done:?}");
+            let mut done = Ok(());
+            // A worker of a loop device may still close a file of it.
+            for _ in 0..500 {
+                done = unmount(folder, UnmountFlags::empty());
+                if done != Err(Errno::BUSY) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            assert!(done.is_ok() || thread::panicking(), "{done:?}");
         }
     }
 }
