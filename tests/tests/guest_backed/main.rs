@@ -7,6 +7,7 @@
 mod access;
 mod bytes;
 mod errors;
+mod ioctl;
 mod large;
 mod store;
 mod written;
