@@ -78,10 +78,10 @@
  * The object must not be written in another way while the pool exists: the pool
  * does not notice, and may write older bytes over it.
  */
-#define MMAP_POOL_CREATE_BACKED		0x1	/* the pool is a cache of a regular file or a block device */
-#define MMAP_POOL_CREATE_PREALLOCATE	0x2	/* storage for the whole pool is allocated when it is created */
-#define MMAP_POOL_CREATE_TRACK		0x4	/* MMAP_POOL_DIRTY tells which pages were written */
-#define MMAP_POOL_CREATE_READ_ONLY	0x8	/* the pool cannot be written to: it has MMAP_POOL_SEAL_WRITE from the start */
+#define MMAP_POOL_CREATE_BACKED		0x1	/* a cache of a file or a block device */
+#define MMAP_POOL_CREATE_PREALLOCATE	0x2	/* allocate storage for the whole pool */
+#define MMAP_POOL_CREATE_TRACK		0x4	/* MMAP_POOL_DIRTY tells what was written */
+#define MMAP_POOL_CREATE_READ_ONLY	0x8	/* MMAP_POOL_SEAL_WRITE from the start */
 
 /**
  * struct mmap_pool_info - size and statistics of a pool
