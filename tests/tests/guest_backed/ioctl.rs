@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::ptr;
 
 use mmap_pool::{uapi, Errno, Pool};
