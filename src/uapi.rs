@@ -433,7 +433,7 @@ constants! {
     /// - `EPERM`: the task does not own the pool and does not have `CAP_FOWNER`, the pool is the
     ///   default pool and the task does not have `CAP_SYS_ADMIN`, or the pool has
     ///   [`Strategy::Eager`].
-    /// - `ENODEV`: a pool with a backing object was revoked before.
+    /// - `ENODEV`: the pool was revoked before.
     /// - `EIO`, `ENOSPC`: the dirty pages could not be written back, and the pool is revoked all the
     ///   same.
     ///

@@ -377,9 +377,8 @@ struct mmap_pool_stat {
  *
  * EPERM: the task does not own the pool and does not have CAP_FOWNER, the pool
  * is the default pool and the task does not have CAP_SYS_ADMIN, or the pool has
- * MMAP_POOL_STRATEGY_EAGER. ENODEV: a pool with a backing object was revoked
- * before. EIO, ENOSPC: the dirty pages could not be written back, and the pool is
- * revoked all the same.
+ * MMAP_POOL_STRATEGY_EAGER. ENODEV: the pool was revoked before. EIO, ENOSPC: the
+ * dirty pages could not be written back, and the pool is revoked all the same.
  */
 #define MMAP_POOL_REVOKE	_IO(MMAP_POOL_IOC_MAGIC, 0x06)
 
