@@ -6,13 +6,15 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use mmap_pool::{uapi, Errno, Pool};
+use mmap_pool::{uapi, Errno, MappingBuilder, Pool};
 
 use crate::on_each;
-use crate::store::{backed, builder, Store, PAGE};
+use crate::store::{backed, builder, map, Store, PAGE};
 
 on_each! {
     bad_pointers_are_efault_and_take_nothing;
+    an_argument_that_is_half_there_is_efault;
+    the_answer_can_lie_in_the_pool_itself;
     reserved_fields_are_einval;
     ioctls_of_other_pools_are_enotty;
     bad_descriptors_are_refused;
@@ -57,6 +59,50 @@ fn bad_pointers_are_efault_and_take_nothing(store: &Store) {
     }
     let written = pool.take_written(0, (NR_PAGES * PAGE) as u64).unwrap();
     assert_eq!(written, [1]);
+}
+
+fn an_argument_that_is_half_there_is_efault(store: &Store) {
+    let pool = tracked(store);
+    // A page of the pool, and a page past its end.
+    let end = pool.info().unwrap().size_bytes - PAGE as u64;
+    let mapping = MappingBuilder::shared()
+        .offset(end)
+        .len(2 * PAGE)
+        .map(&pool)
+        .unwrap();
+    for number in [
+        uapi::INFO,
+        uapi::BACKING,
+        uapi::DIRTY,
+        uapi::RESIZE,
+        uapi::SEAL,
+    ] {
+        let len = usize::try_from((number >> 16) & 0x3fff).unwrap();
+        let start = mapping.as_ptr().wrapping_add(PAGE - len / 2);
+        assert_eq!(
+            ioctl(&pool, number, start),
+            Err(Errno::FAULT),
+            "{number:#x}"
+        );
+    }
+}
+
+/// Each word of the answer is a store to the pool, which is told as well.
+fn the_answer_can_lie_in_the_pool_itself(store: &Store) {
+    let pool = tracked(store);
+    let mapping = map(&pool, NR_PAGES * PAGE);
+    mapping.write_at(b"new", PAGE).unwrap();
+    let address = mapping.as_ptr().wrapping_add(100 * PAGE);
+    let dirty = question(address.expose_provenance() as u64);
+    assert_eq!(set(&pool, uapi::DIRTY, dirty), Ok(()));
+    let words = [0, 1, 2, 3].map(|word| {
+        let mut bytes = [0; 8];
+        mapping.read_at(&mut bytes, 100 * PAGE + 8 * word).unwrap();
+        u64::from_ne_bytes(bytes)
+    });
+    assert_eq!(words, [1 << 1, 1 << (100 - 64), 0, 0]);
+    let written = pool.take_written(0, (NR_PAGES * PAGE) as u64).unwrap();
+    assert_eq!(written, [100]);
 }
 
 fn reserved_fields_are_einval(store: &Store) {
