@@ -397,7 +397,8 @@ struct mmap_pool_stat {
  * Tells which pages of a range were written, by any mapping or call of any
  * process, and forgets it. Needs a descriptor that is open for reading, of a pool
  * with MMAP_POOL_CREATE_TRACK. A page that is written during the request is in
- * this answer, in the next, or in both.
+ * this answer, in the next, or in both; so is a page that is pinned, for example
+ * by direct I/O. After an error, what the words before the error say is forgotten.
  *
  * ENOTTY: the pool has no MMAP_POOL_CREATE_TRACK. EBADF: the descriptor is not
  * open for reading. EINVAL: the range is empty, not inside the pool, or does not

@@ -318,8 +318,14 @@ fn no_sync_of_all_hides_an_error() {
         while unmount(store.path().parent().unwrap(), UnmountFlags::empty()) == Err(Errno::BUSY) {
             thread::sleep(Duration::from_millis(10));
         }
-        mount("/dev/scratch", store.path().parent().unwrap(), "ext4", MountFlags::empty(), None)
-            .unwrap();
+        mount(
+            "/dev/scratch",
+            store.path().parent().unwrap(),
+            "ext4",
+            MountFlags::empty(),
+            None,
+        )
+        .unwrap();
     });
 }
 

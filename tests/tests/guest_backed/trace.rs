@@ -47,7 +47,7 @@ const FIRST_READ_CHAIN: &[&str] = &[
     "page_cache_ra_order",
     "filemap_add_folio",
     "mmap_pool_readahead_folio",
-    "mmap_pool_io_alloc",
+    "mmap_pool_io_alloc_read",
     "mmap_pool_init_kiocb",
     "vfs_iocb_iter_read",
     "handle_mm_fault",
@@ -58,7 +58,7 @@ const FIRST_WRITE_CHAIN: &[&str] = &[
     "handle_mm_fault",
     "filemap_fault",
     "filemap_page_mkwrite",
-    "mmap_pool_page_folio",
+    "mmap_pool_folio_index",
     "finish_fault",
     "folio_unlock",
     "balance_dirty_pages_ratelimited",
@@ -74,7 +74,7 @@ const MSYNC_CHAIN: &[&str] = &[
     "folio_clear_dirty_for_io",
     "mmap_pool_folio_start_writeback",
     "folio_unlock",
-    "mmap_pool_io_alloc",
+    "mmap_pool_io_alloc_write",
     "mmap_pool_queue_work",
     "vfs_fsync_range",
 ];
@@ -155,6 +155,7 @@ fn msync_unlocks_then_queues_then_flushes(store: &Store) {
 fn the_page_on_call_chains_names_backed_functions_where_they_are() {
     for (file, function) in [
         ("mm/vm_ops.rs", "BackedVTable::page_mkwrite"),
+        ("fs/backed.rs", "BackedOperations::dirty_folio"),
         ("fs/backed.rs", "BackedOperations::readahead"),
         ("fs/backed.rs", "BackedOperations::writepages"),
         ("fs/backed.rs", "fsync"),
