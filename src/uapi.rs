@@ -320,7 +320,8 @@ constants! {
     /// size. Its pages are read in when they are touched. The kernel writes them back when they are
     /// dirty for a while, when memory is short, and for `msync` and `fsync`. The pool has
     /// [`SEAL_SHRINK`] and [`SEAL_GROW`] from the start. The object must not be written in another
-    /// way while the pool exists.
+    /// way while the pool exists. The pool opens the object again for itself, so `backing_fd` can be
+    /// closed. With [`CREATE_READ_ONLY`] the new descriptor is open for reading only.
     ///
     /// # Errors
     ///
@@ -331,14 +332,14 @@ constants! {
     ///   is neither a regular file nor a block device.
     /// - `EACCES`: `backing_fd` is not open for reading, or without [`CREATE_READ_ONLY`] not for
     ///   writing, or the file can only be appended to.
-    /// - `EBUSY`: the object backs a pool already, or the device is mounted.
-    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or it has
-    ///   [`CREATE_PREALLOCATE`] and its file system cannot allocate in advance.
-    /// - `EPERM`, `ETXTBSY`, `EROFS`: the file is immutable, used for swapping or being executed, or
-    ///   on a read-only file system.
+    /// - `EBUSY`: the object backs a pool already, or the device is in use, for example mounted.
+    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or it is to be
+    ///   preallocated, and its file system cannot do that.
+    /// - `EPERM`, `ETXTBSY`, `EROFS`: the file is immutable, used for swapping, or on a read-only
+    ///   file system.
     /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.
     /// - `ENOSPC`: the pool has [`Strategy::Eager`], and all pools together have reached their
-    ///   limit.
+    ///   limit; or no storage is left to preallocate.
     /// - `EINTR`: a signal kills the task.
     /// - `EMFILE`, `ENFILE`: too many open files.
     /// - `ENOMEM`: out of memory.
@@ -377,6 +378,7 @@ constants! {
     /// - `EBADF`: the descriptor is not open for writing.
     /// - `EPERM`: the pool is sealed against writing, or has [`Strategy::Eager`].
     /// - `EINVAL`: the range is empty, or ends past the largest size of a file.
+    /// - `ENOTTY`: the pool has a backing object.
     ///
     /// C: `MMAP_POOL_PUNCH`.
     pub const PUNCH: u32 = ioc::<Range>(DIR_WRITE, 0x03);
@@ -394,13 +396,15 @@ constants! {
     /// - `ENOSPC`: all pools together have reached their limit.
     /// - `ENOMEM`: out of memory.
     /// - `EINTR`: a signal kills the task.
+    /// - `ENOTTY`: the pool has a backing object.
     ///
     /// C: `MMAP_POOL_PREFAULT`.
     pub const PREFAULT: u32 = ioc::<Range>(DIR_WRITE, 0x04);
 
     /// Adds seals permanently.
     ///
-    /// Needs a descriptor that is open for writing.
+    /// Needs a descriptor that is open for writing. Before a pool with a backing object is sealed
+    /// against writing, its dirty pages are written back.
     ///
     /// # Errors
     ///
@@ -409,6 +413,7 @@ constants! {
     ///   `CAP_SYS_ADMIN`.
     /// - `EBUSY`: [`SEAL_WRITE`] was asked for, and a writable shared mapping exists.
     /// - `EINVAL`: a seal is unknown.
+    /// - `EIO`, `ENOSPC`: the dirty pages could not be written back, and no seal was added.
     ///
     /// C: `MMAP_POOL_SEAL`.
     pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
@@ -420,11 +425,17 @@ constants! {
     /// `SIGBUS`, and reading, writing and mapping the pool fail with `ENODEV`. The request does not
     /// wait for other calls on the pool.
     ///
+    /// For a pool with a backing object, the request first writes back the dirty pages, and waits for
+    /// that.
+    ///
     /// # Errors
     ///
     /// - `EPERM`: the task does not own the pool and does not have `CAP_FOWNER`, the pool is the
     ///   default pool and the task does not have `CAP_SYS_ADMIN`, or the pool has
     ///   [`Strategy::Eager`].
+    /// - `ENODEV`: the pool was revoked before.
+    /// - `EIO`, `ENOSPC`: the dirty pages could not be written back, and the pool is revoked all the
+    ///   same.
     ///
     /// C: `MMAP_POOL_REVOKE`.
     pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);

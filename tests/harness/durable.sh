@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
 # SPDX-License-Identifier: GPL-2.0
 #
 # What a backed pool has acknowledged survives a crash. The command writes numbers, makes each

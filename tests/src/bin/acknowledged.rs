@@ -20,11 +20,11 @@ use mmap_pool_tests::{fail, Failure};
 use rustix::io::{pwritev2, ReadWriteFlags};
 
 const PAGE: usize = 4096;
-const NR_PAGES: u64 = 256;
+const NR_PAGES: usize = 256;
 
 /// The page of a number.
-fn page_of(number: u64) -> u64 {
-    number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56
+fn page_of(number: u64) -> usize {
+    usize::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0])
 }
 
 fn main() -> ExitCode {
@@ -53,22 +53,20 @@ fn main() -> ExitCode {
 fn write(object: &Path) -> Result<(), Failure> {
     let object = File::options().read(true).write(true).open(object)?;
     let pool = Pool::create().backing(&object).create()?;
-    let mapping = MappingBuilder::shared()
-        .len(NR_PAGES as usize * PAGE)
-        .map(&pool)?;
+    let mapping = MappingBuilder::shared().len(NR_PAGES * PAGE).map(&pool)?;
     let mut output = std::io::stdout().lock();
     for number in 1_u64.. {
-        let offset = page_of(number) * PAGE as u64;
+        let offset = page_of(number) * PAGE;
         let bytes = number.to_le_bytes().repeat(PAGE / 8);
         if number % 4 == 3 {
             let slices = [IoSlice::new(&bytes)];
-            if pwritev2(&pool, &slices, offset, ReadWriteFlags::DSYNC)? != PAGE {
+            if pwritev2(&pool, &slices, offset as u64, ReadWriteFlags::DSYNC)? != PAGE {
                 fail!("a short write");
             }
         } else {
-            mapping.write_at(&bytes, offset as usize)?;
+            mapping.write_at(&bytes, offset)?;
             match number % 4 {
-                0 => mapping.flush_range(offset as usize, PAGE)?,
+                0 => mapping.flush_range(offset, PAGE)?,
                 1 => pool.sync()?,
                 _ => pool.as_file().sync_data()?,
             }
@@ -81,13 +79,13 @@ fn write(object: &Path) -> Result<(), Failure> {
 
 fn check(object: &Path, last: u64) -> Result<(), Failure> {
     let object = File::open(object)?;
-    let mut expected = [0; NR_PAGES as usize];
+    let mut expected = [0; NR_PAGES];
     for number in 1..=last {
-        expected[page_of(number) as usize] = number;
+        expected[page_of(number)] = number;
     }
     for (page, &least) in (0..).zip(&expected) {
         let mut bytes = [0; PAGE];
-        object.read_exact_at(&mut bytes, page * PAGE as u64)?;
+        object.read_exact_at(&mut bytes, (page * PAGE) as u64)?;
         for word in bytes.chunks_exact(8) {
             let mut number = [0; 8];
             number.copy_from_slice(word);

@@ -88,7 +88,10 @@ fn main() -> ExitCode {
 }
 
 fn measure(object: &Path, len: usize) -> Result<(), Failure> {
-    println!("| instructions per page | {} | pool | ratio |", object.display());
+    println!(
+        "| instructions per page | {} | pool | ratio |",
+        object.display()
+    );
     println!("|---|---|---|---|");
     for row in &ROWS {
         let file = File::options().read(true).write(true).open(object)?;
@@ -99,10 +102,12 @@ fn measure(object: &Path, len: usize) -> Result<(), Failure> {
         drop(file);
         let mapping = MappingBuilder::shared().len(len).map(&pool)?;
         let ours = row.cost(mapping, &pool, len)?;
+        let hundredths = 100 * ours / theirs.max(1);
         println!(
-            "| {} | {theirs} | {ours} | {:.2} |",
+            "| {} | {theirs} | {ours} | {}.{:02} |",
             row.name,
-            ours as f64 / theirs as f64
+            hundredths / 100,
+            hundredths % 100
         );
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use mmap_pool::{Error, Errno, MappingBuilder, Pool, Protection, Seals};
+use mmap_pool::{Errno, Error, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
 
 use crate::on_each;

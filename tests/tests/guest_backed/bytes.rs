@@ -106,7 +106,7 @@ fn parts_of_pages_are_written(store: &Store) {
     let mut offset = 1;
     let mut len = 1;
     while offset + len < 16 * PAGE {
-        let part = vec![offset as u8; len];
+        let part = vec![(offset % 251).to_le_bytes()[0]; len];
         pool.write_all_at(&part, offset as u64).unwrap();
         expected[offset..offset + len].copy_from_slice(&part);
         offset += len + 97;

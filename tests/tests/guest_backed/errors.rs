@@ -29,7 +29,14 @@ const LEN: usize = 4 << 20;
 impl Small {
     fn new() -> Self {
         fs::create_dir_all(FOLDER).unwrap();
-        mount("small", FOLDER, "tmpfs", MountFlags::empty(), Some(c"size=1m")).unwrap();
+        mount(
+            "small",
+            FOLDER,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(c"size=1m"),
+        )
+        .unwrap();
         let file = File::create(format!("{FOLDER}/file")).unwrap();
         file.set_len(LEN as u64).unwrap();
         let output = losetup(&["-f"]);
@@ -154,7 +161,7 @@ fn a_full_file_system_is_told_late_and_not_with_storage() {
 fn a_smaller_file_reads_as_zeroes_and_grows_again() {
     Store::ext4(|store| {
         let object = store.object(64 * PAGE);
-        object.write_all_at(&[1; 64 * PAGE], 0).unwrap();
+        object.write_all_at(&vec![1; 64 * PAGE], 0).unwrap();
         object.sync_all().unwrap();
         let pool = backed(&object);
         object.set_len(10 * PAGE as u64 + 100).unwrap();
@@ -223,7 +230,7 @@ fn a_task_that_waits_for_itself_can_be_killed() {
                     direct.as_raw_fd(),
                     mapping.as_ptr().cast(),
                     8 * PAGE,
-                    64 * PAGE as i64,
+                    libc::off_t::try_from(64 * PAGE).unwrap(),
                 );
                 libc::_exit(0);
             }

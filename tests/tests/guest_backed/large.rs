@@ -78,7 +78,10 @@ fn keeps_all(store: &Store, advice: Advice, pages: impl Iterator<Item = usize> +
         assert_eq!((counts.nr_dirty_pages, counts.nr_errors), (0, 0));
         if advice == Advice::Normal {
             let average = counts.nr_written_bytes / counts.nr_writes;
-            assert!(average >= 1 << 20, "the writes have {average} bytes on average");
+            assert!(
+                average >= 1 << 20,
+                "the writes have {average} bytes on average"
+            );
         }
     }
     for number in pages.clone() {

@@ -7,8 +7,10 @@
 mod access;
 mod bytes;
 mod errors;
+mod ioctl;
 mod large;
 mod store;
+mod trace;
 mod written;
 
 /// Makes a test of each function for each kind of object: `device::…`, `ext4::…`.

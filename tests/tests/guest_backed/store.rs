@@ -35,7 +35,14 @@ impl Store {
 
     /// Runs a test on a new ext4.
     pub fn ext4(test: fn(&Self)) {
-        let options = ["-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
+        let options = [
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
+            "-E",
+            "lazy_itable_init=0,lazy_journal_init=0",
+        ];
         let mke2fs = Command::new("chroot")
             .args(["/disk", "/usr/sbin/mke2fs"])
             .args(options)
@@ -143,7 +150,7 @@ pub fn map(pool: &Pool, len: usize) -> Mapping {
 /// The content of page `number` in pattern `pattern`.
 pub fn page(number: usize, pattern: u64) -> [u8; PAGE] {
     let mut page = [0; PAGE];
-    let mut state = pattern << 40 | number as u64 + 1;
+    let mut state = (pattern << 40) | (number as u64 + 1);
     for word in page.chunks_exact_mut(8) {
         state ^= state << 13;
         state ^= state >> 7;

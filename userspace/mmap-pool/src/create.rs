@@ -165,8 +165,8 @@ impl<'a> PoolBuilder<'a> {
             size_bytes: self.size_bytes,
             strategy: self.strategy as u32,
             flags: self.flags,
-            // CAST: A descriptor is never negative.
-            backing_fd: self.backing.map_or(0, |fd| fd.as_raw_fd() as u32),
+            // A descriptor is never negative.
+            backing_fd: self.backing.map_or(0, |fd| fd.as_raw_fd().unsigned_abs()),
             name: self.padded_name()?,
             ..uapi::Create::default()
         });

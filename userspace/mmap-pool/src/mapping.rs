@@ -408,12 +408,13 @@ impl Mapping {
             .map_err(Error::system(Operation::Unlock))
     }
 
-    /// Writes dirty pages back and waits until that is done. A pool has no place to write to, so there
-    /// it does nothing.
+    /// Writes the dirty pages of a backed pool back to its backing object, and waits until they are
+    /// durable. A pool in memory has no place to write to, so there it does nothing.
     ///
     /// # Errors
     ///
-    /// `EIO`: the pages could not be written.
+    /// `EIO`, `ENOSPC` and others: the pages could not be written. Each descriptor reports an error
+    /// once.
     pub fn flush(&self) -> Result<()> {
         self.flush_range(0, self.len)
     }

@@ -364,10 +364,13 @@ impl Pool {
         let nr_words = len.div_ceil(page_size_bytes).div_ceil(64);
         // A range that is longer than the pool is refused anyway.
         let nr_words = nr_words.min(self.info()?.size_bytes.div_ceil(64 * page_size_bytes));
-        let mut words = vec![0_u64; nr_words.try_into().map_err(|_| Error::System {
-            operation: Operation::Dirty,
-            errno: Errno::NOMEM,
-        })?];
+        let mut words = vec![
+            0_u64;
+            nr_words.try_into().map_err(|_| Error::System {
+                operation: Operation::Dirty,
+                errno: Errno::NOMEM,
+            })?
+        ];
         let argument = uapi::Dirty {
             offset_bytes: offset,
             len_bytes: len,
@@ -380,7 +383,7 @@ impl Pool {
             .zip(words)
             .flat_map(|(index, word)| {
                 (0..64)
-                    .filter(move |bit| word >> bit & 1 != 0)
+                    .filter(move |bit| (word >> bit) & 1 != 0)
                     .map(move |bit| first + 64 * index + bit)
             })
             .collect())
