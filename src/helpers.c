@@ -472,6 +472,8 @@ void mmap_pool_follow_backing(struct super_block *sb,
 	sb->s_bdi->io_pages = bdi->io_pages;
 	if (mapping_stable_writes(backing->f_mapping))
 		mapping_set_stable_writes(mapping);
+	/* A task may hold a lock of the object while it reclaims memory. */
+	mapping_set_writeback_may_deadlock_on_reclaim(mapping);
 }
 
 void *mmap_pool_mempool_create(size_t size)

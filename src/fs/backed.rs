@@ -608,7 +608,7 @@ impl<T: BackedData> Inode<T> {
     }
 
     /// Adds a folio to `run`. If it does not fit, submits the run and begins another. Without memory
-    /// for for a read, unlocks the folio.
+    /// for a read, unlocks the folio.
     ///
     /// # Safety
     ///

@@ -519,6 +519,7 @@ struct Io {
     /// The folios that know the result, and their bytes.
     nr_ended: usize,
     ended_bytes: usize,
+    failed_bytes: usize,
     /// The one who submits a read, and its completion.
     nr_refs: Atomic<u64>,
     pos: bindings::loff_t,
@@ -603,6 +604,7 @@ impl<'a> Run<'a> {
                 is_pooled,
                 nr_ended: 0,
                 ended_bytes: 0,
+                failed_bytes: 0,
                 nr_refs: Atomic::new(1),
                 pos: 0,
                 len_bytes: 0,
@@ -892,8 +894,10 @@ impl Io {
         unsafe {
             (*(*io).backing).nr_errors.add(1, Relaxed);
             Self::end_before(io, (*io).done_bytes);
+            let start = (*io).ended_bytes;
             Self::end_folio(io, Err(error));
             (*io).done_bytes = (*io).ended_bytes;
+            (*io).failed_bytes += (*io).ended_bytes - start;
         }
     }
 
@@ -906,7 +910,7 @@ impl Io {
         // SAFETY: The caller's promise. The backing exists until the last reference is put.
         unsafe {
             let backing = &*(*io).backing;
-            let len_bytes = (*io).len_bytes as u64;
+            let len_bytes = ((*io).len_bytes - (*io).failed_bytes) as u64;
             match (*io).direction {
                 Direction::Read => backing.nr_read_bytes.add(len_bytes, Relaxed),
                 Direction::Write => {
@@ -926,9 +930,9 @@ impl Io {
     unsafe fn end_before(io: *mut Self, end: usize) {
         // SAFETY: The caller's promise.
         unsafe {
-            while (*io).nr_ended < (*io).nr_vecs {
-                let len_bytes = (*Self::vec(io, (*io).nr_ended)).bv_len as usize;
-                if (*io).ended_bytes + len_bytes > end {
+            loop {
+                let (index, start) = ((*io).nr_ended, (*io).ended_bytes);
+                if index == (*io).nr_vecs || start + (*Self::vec(io, index)).bv_len as usize > end {
                     break;
                 }
                 Self::end_folio(io, Ok(()));
