@@ -18,7 +18,7 @@ test_acknowledged_bytes_survive_two_hundred_crashes() {
 	local program disk=$tmp/disk crash last=0 nr=0 pid
 	acknowledged
 	truncate -s 1M "$disk"
-	"$top/qemu/run" --kernel "$kernel_name" --scratch "$disk" --timeout 60 --copy "$program:/bin/acknowledged" -- \
+	"$top/qemu/run" --kernel "$kernel_name" --scratch "$disk" --timeout 900 --copy "$program:/bin/acknowledged" -- \
 		acknowledged write /dev/scratch </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	while ((nr < 200)); do
@@ -44,8 +44,12 @@ test_acknowledged_bytes_survive_a_panic() {
 	local program disk=$tmp/disk last
 	acknowledged
 	truncate -s 1M "$disk"
+	# shellcheck disable=SC2016 # the guest's variable
 	guest --scratch "$disk" --copy "$program:/bin/acknowledged" -- \
-		sh -c '(sleep 3; echo c >/proc/sysrq-trigger) & acknowledged write /dev/scratch'
+		sh -c 'acknowledged write /dev/scratch | while read -r number; do
+			echo "$number"
+			[ "$number" != 100 ] || echo c >/proc/sysrq-trigger
+		done'
 	expect_status 122
 	last=$(last_number "$tmp/out")
 	((last > 0)) || fail 'nothing was acknowledged'

@@ -353,7 +353,7 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes() {
     const FREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
     const THAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
     Store::ext4(|store| {
-        let nr = 4096;
+        let nr = 512;
         let object = store.object(2 * nr * PAGE);
         object.sync_all().unwrap();
         let pool = backed(&object);
