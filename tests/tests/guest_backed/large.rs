@@ -12,6 +12,7 @@ use crate::store::{backed, map, page, Store, PAGE};
 on_each! {
     four_times_memory_in_order;
     four_times_memory_at_random;
+    two_processes_fill_nearly_all_memory_each;
 }
 
 /// What the process may use.
@@ -28,6 +29,42 @@ fn four_times_memory_at_random(store: &Store) {
     let nr = NR_PAGES / 16;
     let pages = (0..nr).map(|number| number.wrapping_mul(0x9e37_79b1) % nr * 16);
     keeps_all(store, Advice::Random, pages);
+}
+
+/// With private memory, one of the two is killed (`memory::` in `guest`).
+fn two_processes_fill_nearly_all_memory_each(store: &Store) {
+    let nr_pages = MEMORY / PAGE * 15 / 16;
+    let object = store.object(2 * nr_pages * PAGE);
+    let pool = backed(&object);
+    let mapping = map(&pool, 2 * nr_pages * PAGE);
+    {
+        let _group = Group::new();
+        let children = [0, nr_pages].map(|first| {
+            // SAFETY: The child stores to the mapping and ends.
+            match unsafe { libc::fork() } {
+                0 => {
+                    let is_done = (first..first + nr_pages)
+                        .all(|number| mapping.write_at(&page(number, 1), number * PAGE).is_ok());
+                    // SAFETY: It ends.
+                    unsafe { libc::_exit(i32::from(!is_done)) }
+                }
+                child => child,
+            }
+        });
+        for child in children {
+            let mut status = -1;
+            // SAFETY: The child is ours.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!(status, 0);
+        }
+        let events = fs::read_to_string(Group::file("memory.events")).unwrap();
+        assert!(events.contains("oom_kill 0"), "{events}");
+    }
+    mapping.flush().unwrap();
+    for number in 0..2 * nr_pages {
+        let stored = store.stored(number * PAGE, PAGE);
+        assert!(stored == page(number, 1), "page {number}");
+    }
 }
 
 /// The memory cgroup of this process, until it is dropped.

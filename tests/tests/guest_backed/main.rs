@@ -9,6 +9,7 @@ mod bytes;
 mod errors;
 mod ioctl;
 mod large;
+mod programs;
 mod store;
 mod trace;
 mod written;
