@@ -10,6 +10,7 @@ mod errors;
 mod ioctl;
 mod large;
 mod programs;
+mod reclaim;
 mod store;
 mod trace;
 mod written;
