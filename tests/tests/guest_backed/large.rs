@@ -96,9 +96,9 @@ impl Drop for Group {
 /// Writes pages of an object through a mapping, and compares the object and the pool with what was
 /// written.
 fn keeps_all(store: &Store, advice: Advice, pages: impl Iterator<Item = usize> + Clone) {
-    let _group = Group::new();
     let len = NR_PAGES * PAGE;
     let object = store.object(len);
+    let _group = Group::new();
     let whole = |pool: &Pool| -> Mapping {
         let mapping = map(pool, len);
         mapping.advise(advice).unwrap();

@@ -4,11 +4,14 @@
 //!
 //! Only the calls of the task are recorded, not those of the workers that read and write.
 
+use std::fs::File;
+
+use mmap_pool::Mapping;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::trace::Trace;
 use mmap_pool_tests::Failure;
 
-use crate::on_each;
-use crate::store::{backed, map, Store, PAGE};
+use crate::store::{backed, map, DEVICE, PAGE};
 
 const PAGE_ON_IT: &str = include_str!("../../../docs/call-chains.md");
 /// The files of the module that the page names.
@@ -79,14 +82,15 @@ const MSYNC_CHAIN: &[&str] = &[
     "vfs_fsync_range",
 ];
 
-on_each! {
-    a_first_read_asks_the_object_and_tries_again;
-    a_first_write_is_announced_before_it_is_mapped;
-    msync_unlocks_then_queues_then_flushes;
-}
-
 /// Pages of the pool. Read-ahead of one of the two pages that are touched does not reach the other.
 const LEN: usize = 32 << 20;
+
+/// Maps a pool on the device, of which nothing is in memory.
+fn mapping_of_the_device() -> (FreshModule, Mapping) {
+    let module = fresh_module();
+    let device = File::options().read(true).write(true).open(DEVICE).unwrap();
+    (module, map(&backed(&device), LEN))
+}
 
 /// The offset of the page that an action touches.
 fn offset(turn: usize) -> usize {
@@ -103,9 +107,9 @@ fn assert_order(trace: &Trace, names: &[&str]) {
     }
 }
 
-fn a_first_read_asks_the_object_and_tries_again(store: &Store) {
-    let pool = backed(&store.object(LEN));
-    let mapping = map(&pool, LEN);
+#[test]
+fn a_first_read_asks_the_object_and_tries_again() {
+    let (_module, mapping) = mapping_of_the_device();
     let trace = record(|turn| {
         mapping.read_at(&mut [0; 8], offset(turn))?;
         Ok(())
@@ -115,9 +119,9 @@ fn a_first_read_asks_the_object_and_tries_again(store: &Store) {
     assert_eq!(trace.count("vfs_iocb_iter_write"), 0, "{trace}");
 }
 
-fn a_first_write_is_announced_before_it_is_mapped(store: &Store) {
-    let pool = backed(&store.object(LEN));
-    let mapping = map(&pool, LEN);
+#[test]
+fn a_first_write_is_announced_before_it_is_mapped() {
+    let (_module, mapping) = mapping_of_the_device();
     for turn in [0, 1] {
         mapping.read_at(&mut [0; 8], offset(turn)).unwrap();
     }
@@ -131,9 +135,9 @@ fn a_first_write_is_announced_before_it_is_mapped(store: &Store) {
     assert_eq!(trace.count("filemap_page_mkwrite"), 1, "{trace}");
 }
 
-fn msync_unlocks_then_queues_then_flushes(store: &Store) {
-    let pool = backed(&store.object(LEN));
-    let mapping = map(&pool, LEN);
+#[test]
+fn msync_unlocks_then_queues_then_flushes() {
+    let (_module, mapping) = mapping_of_the_device();
     for turn in [0, 1] {
         mapping.read_at(&mut [0; 8], offset(turn)).unwrap();
     }
