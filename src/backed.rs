@@ -241,6 +241,9 @@ impl Inode<BackedPool> {
         // From here on no page becomes dirty. Pages that are writable in a mapping are dirty, and
         // the write-back makes them read-only.
         let written = self.write_back();
+        // Nor does a read begin. Wait for those that have begun before the invalidate lock is taken:
+        // they may wait for a task that holds a lock of the object and faults on a page of the pool.
+        self.page_cache().wait_for_folios();
         self.revoke();
         written
     }

@@ -445,7 +445,7 @@ struct file *mmap_pool_bdev_open(const struct file *file, bool writable,
 
 void mmap_pool_file_set_unwatched(struct file *file)
 {
-	file->f_mode |= FMODE_NONOTIFY;
+	file_set_fsnotify_mode(file, FMODE_NONOTIFY);
 }
 
 /* At once, so that the object can be opened again when this returns. */

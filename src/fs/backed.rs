@@ -70,9 +70,9 @@ pub(crate) trait BackedData: InodeData {
 
     /// Checks whether the page cache may be read and written.
     ///
-    /// The kernel calls this with a folio locked before it writes to the folio, and, after it marked
-    /// the folio as dirty, before it makes the folio writable in a mapping. So a driver that first
-    /// lets this fail, and then writes back, finds all that was written.
+    /// The kernel calls this before it reads a folio, with the folio locked before it writes to it,
+    /// and, after it marked the folio as dirty, before it makes the folio writable in a mapping. So a
+    /// driver that first lets this fail, and then writes back, finds all that was written.
     fn check_alive(inode: &Inode<Self>) -> Result;
 
     /// Called when `pages` become dirty.
@@ -410,6 +410,10 @@ impl<T: BackedData> BackedOperations<T> {
             // SAFETY: The caller's promise. The lock keeps the folio in its page cache.
             unsafe {
                 let mapping = (*folio.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.mapping;
+                if let Err(error) = T::check_alive(Self::inode(mapping)) {
+                    bindings::folio_unlock(folio.as_ptr());
+                    return error.to_errno();
+                }
                 let Some(mut run) = Self::inode(mapping).run(Direction::Read, 1) else {
                     bindings::folio_unlock(folio.as_ptr());
                     return ENOMEM.to_errno();
@@ -432,9 +436,14 @@ impl<T: BackedData> BackedOperations<T> {
         // SAFETY: The caller's promise. The folios are locked and in the page cache.
         unsafe {
             let inode = Self::inode((*ractl).mapping);
+            let is_alive = T::check_alive(inode).is_ok();
             let mut nr_left = (*ractl)._nr_pages as usize;
             let mut run: Option<Run<'_>> = None;
             while let Some(folio) = NonNull::new(helpers::mmap_pool_readahead_folio(ractl)) {
+                if !is_alive {
+                    bindings::folio_unlock(folio.as_ptr());
+                    continue;
+                }
                 let pos = helpers::mmap_pool_folio_pos(folio.as_ptr());
                 let len_bytes = helpers::mmap_pool_folio_size(folio.as_ptr());
                 inode.add_to_run(&mut run, Direction::Read, nr_left, folio, pos, len_bytes);

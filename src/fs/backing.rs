@@ -794,10 +794,10 @@ impl Io {
         // SAFETY: No other function uses the I/O now, but for the end of `read()`, which uses its
         // `kiocb`, iterator and reference only.
         unsafe {
-            let mut flags = 0;
+            let (mut flags, mut nr_retries) = (0, 0);
             let file = (*(*io).backing).file.as_ptr();
             let credentials = helpers::mmap_pool_begin_io(file, &mut flags);
-            while let Err(error) = Self::transfer(io) {
+            while let Err(error) = Self::transfer(io, &mut nr_retries) {
                 // One folio has failed. Others may not.
                 Self::fail(io, error);
             }
@@ -816,12 +816,11 @@ impl Io {
     /// # Safety
     ///
     /// As in [`Self::work`].
-    unsafe fn transfer(io: *mut Self) -> Result {
+    unsafe fn transfer(io: *mut Self, nr_retries: &mut u32) -> Result {
         let mut kiocb: bindings::kiocb = pin_init::zeroed();
         // SAFETY: The caller's promise. The backing exists until the I/O has ended.
         unsafe {
             let file = (*(*io).backing).file.as_ptr();
-            let mut nr_retries = 0;
             while (*io).done_bytes < (*io).len_bytes {
                 // The rest of a transfer may begin within a block.
                 let is_direct = (*io).is_direct
@@ -851,8 +850,10 @@ impl Io {
                 match Error::from_errno(ret as c_int) {
                     // The block size of the device is larger than a page, or the like.
                     error if error == EINVAL && is_direct => (*io).is_direct = false,
-                    error if [ENOMEM, EAGAIN].contains(&error) && nr_retries < Self::NR_RETRIES => {
-                        nr_retries += 1;
+                    error
+                        if [ENOMEM, EAGAIN].contains(&error) && *nr_retries < Self::NR_RETRIES =>
+                    {
+                        *nr_retries += 1;
                         bindings::msleep(Self::RETRY_MS);
                     }
                     error => return Err(error),

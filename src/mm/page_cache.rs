@@ -175,6 +175,15 @@ impl PageCache {
         });
     }
 
+    /// Waits for each folio until its lock is free: until it was read in.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn wait_for_folios(&self) {
+        self.for_each_folio(0..usize::MAX, |_| ());
+    }
+
     /// Calls `what` for each folio of `pages`, locked.
     fn for_each_folio(&self, pages: Range<usize>, what: impl Fn(&LockedFolio)) {
         let mut pgoff = pages.start;

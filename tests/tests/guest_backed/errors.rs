@@ -14,6 +14,7 @@ use mmap_pool::{Advice, Errno, Pool};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::fs::{fallocate, statvfs, FallocateFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
+use rustix::pipe::{pipe_with, PipeFlags};
 
 use crate::store::{backed, builder, map, page, Store, PAGE};
 
@@ -380,5 +381,50 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes() {
             assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
             assert_eq!(sync.join().unwrap(), Ok(()));
         });
+    });
+}
+
+/// One thread writes to the object from pages of the pool, another waits for pages that need the
+/// lock that the first one holds. Revoking waits for neither while it keeps them from going on.
+#[test]
+fn revoking_beside_a_write_to_the_object_ends() {
+    const LOCKED: usize = 64;
+    Store::ext4(|store| {
+        for _ in 0..10 {
+            let object = store.object(4096 * PAGE);
+            object.write_all_at(&vec![1; 4096 * PAGE], 0).unwrap();
+            object.sync_all().unwrap();
+            let pool = backed(&object);
+            let source = map(&pool, LOCKED * PAGE);
+            source.lock().unwrap();
+            let others = map(&pool, 4096 * PAGE);
+            others.advise(Advice::Random).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| loop {
+                    let address = source.as_ptr().cast();
+                    let (fd, len) = (object.as_raw_fd(), LOCKED * PAGE);
+                    // SAFETY: The kernel checks the address.
+                    if unsafe { libc::pwrite(fd, address, len, 0) } != len as isize {
+                        break;
+                    }
+                });
+                scope.spawn(|| {
+                    let (_from, to) = pipe_with(PipeFlags::NONBLOCK).unwrap();
+                    for number in LOCKED.. {
+                        let number = number.wrapping_mul(0x9e37_79b1) % (4096 - LOCKED) + LOCKED;
+                        let address = others.as_ptr().wrapping_add(number * PAGE).cast();
+                        // SAFETY: The kernel checks the address.
+                        if unsafe { libc::write(to.as_raw_fd(), address, 1) } != 1 {
+                            break;
+                        }
+                        if number % 64 == 0 {
+                            fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+                        }
+                    }
+                });
+                thread::sleep(Duration::from_millis(50));
+                pool.revoke().unwrap();
+            });
+        }
     });
 }
