@@ -404,7 +404,8 @@ fn revoking_beside_a_write_to_the_object_ends() {
                     let address = source.as_ptr().cast();
                     let (fd, len) = (object.as_raw_fd(), LOCKED * PAGE);
                     // SAFETY: The kernel checks the address.
-                    if unsafe { libc::pwrite(fd, address, len, 0) } != len as isize {
+                    let written = unsafe { libc::pwrite(fd, address, len, 0) };
+                    if usize::try_from(written) != Ok(len) {
                         break;
                     }
                 });
