@@ -42,10 +42,11 @@ test_acknowledged_bytes_survive_two_hundred_crashes() {
 
 test_acknowledged_bytes_survive_a_panic() {
 	local program disk=$tmp/disk last
+	want CONFIG_MAGIC_SYSRQ
 	acknowledged
 	truncate -s 1M "$disk"
 	# shellcheck disable=SC2016 # the guest's variable
-	guest --scratch "$disk" --copy "$program:/bin/acknowledged" -- \
+	guest --scratch "$disk" --timeout 60 --copy "$program:/bin/acknowledged" -- \
 		sh -c 'acknowledged write /dev/scratch | while read -r number; do
 			echo "$number"
 			[ "$number" != 100 ] || echo c >/proc/sysrq-trigger
