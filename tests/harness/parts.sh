@@ -307,6 +307,8 @@ test_ordinary_lines_are_no_complaints() {
 		Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible via Spectre v2 BHB attacks!
 		Memory failure: 0x1234: recovery action for dirty LRU page: Recovered
 		INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.234 msecs
+		failed to isolate pfn 611f8
+		page dumped because: isolation failed
 	END
 	! complaints "$tmp/log" || fail 'an ordinary line is a complaint'
 }
