@@ -6,7 +6,9 @@ use super::{
     answer,
     argument,
     check_reserved,
-    check_writable, //
+    check_writable,
+    deny_writes,
+    path, //
 };
 use crate::{
     backed::{
@@ -55,17 +57,11 @@ use kernel::{
         MiscDevice,
         MiscDeviceRegistration, //
     },
-    mm::virt::{
-        flags as vm_flags,
-        VmaNew, //
-    },
+    mm::virt::VmaNew,
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    str::{
-        BStr,
-        CString, //
-    },
+    str::BStr,
     sync::Arc,
     uaccess::{
         UserPtr,
@@ -122,9 +118,8 @@ impl MiscDevice for BackedFile {
     fn mmap((): (), file: &File, vma: &VmaNew) -> Result {
         let pool = Self::pool(file)?;
         pool.check_alive()?;
-        if pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
-            // Refuses a writable mapping, and a later `mprotect()` to one.
-            vma.try_clear_maywrite().map_err(|_| EPERM)?;
+        if pool.is_write_sealed() {
+            deny_writes(vma)?;
         }
         file::accessed(file);
         vm_ops::install_backed::<BackedPoolVmOps>(vma)
@@ -215,8 +210,7 @@ pub(super) fn create(claims: &Arc<Claims>, create: &uapi::Create) -> Result<isiz
     let has = |flag| create.flags & flag != 0;
     check_reserved(create.flags & !ALL == 0 && create.size_bytes == 0 && create.strategy == 0)?;
     check_reserved(!has(uapi::CREATE_READ_ONLY) || !has(uapi::CREATE_PREALLOCATE))?;
-    let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
-    let path = CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))?;
+    let path = path(create)?;
 
     let backing = {
         let file = LocalFile::fget(create.backing_fd)?;

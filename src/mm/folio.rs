@@ -448,14 +448,12 @@ impl LockedFolio {
 
     /// Marks the folio as used.
     pub(super) fn set_used(&self) {
-        // SAFETY: By the type invariants the folio is locked.
-        unsafe { helpers::mmap_pool_folio_set_uptodate(self.as_ptr()) };
+        self.set_uptodate();
     }
 
     /// Returns whether the folio is marked as unused.
     pub(super) fn is_unused(&self) -> bool {
-        // SAFETY: By the type invariants the folio is locked.
-        unsafe { !helpers::mmap_pool_folio_test_uptodate(self.as_ptr()) }
+        !self.is_uptodate()
     }
 
     /// Returns whether all bytes have their content.

@@ -229,8 +229,7 @@ impl PageCache {
         let folio = unsafe { folio.assume_added() };
         // The page cache holds the only copy of the data, so the folio is dirty. The kernel may
         // drop a clean folio, for example for `MADV_SOFT_OFFLINE`.
-        // SAFETY: The lock keeps the folio in this page cache.
-        unsafe { bindings::folio_mark_dirty(folio.as_ptr()) };
+        folio.mark_dirty();
         Ok(folio)
     }
 
