@@ -222,7 +222,7 @@ test_every_verb_of_make_is_run_and_listed() {
 	done
 	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
 	[[ $(sed -nE 's/^make ([a-z-]*) .*/\1/p' "$tmp/out" | xargs) == \
-		'run test fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		'run test list fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
 		fail "make help has another order: $(grep '^make' "$tmp/out")"
 }
 
@@ -337,6 +337,48 @@ test_one_test_builds_only_its_programs() {
 	grep -qx 'test harness::ordinary_lines_are_no_complaints ... ok' "$tmp/out" || fail 'the test did not run'
 	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed, 0 skipped' ]] || fail "$(tail -n 1 "$tmp/out")"
 	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
+}
+
+# selection SETTING…: what `make test` would run with these settings, in order.
+selection() { env "$@" "$top/qemu/verbs/list" 2>"$tmp/said" || fail "$*: $(cat "$tmp/said")"; }
+
+test_shards_are_disjoint_and_complete() {
+	local whole k
+	whole=$(selection)
+	(($(wc -l <<<"$whole") > 800)) || fail 'the list is short'
+	for k in 1 2; do selection "SHARD=$k/2" >"$tmp/$k"; done
+	(($(wc -l <"$tmp/1") - $(wc -l <"$tmp/2") < 2)) || fail 'the shards have different sizes'
+	cmp <(sort <<<"$whole") <(sort "$tmp/1" "$tmp/2") || fail 'the shards are not the whole'
+	[[ ! $(sort "$tmp/1" "$tmp/2" | uniq -d) ]] || fail 'a test is in two shards'
+	for k in 0/2 3/2 2 1/0 a/b; do
+		SHARD=$k answer "$top/qemu/verbs/list"
+		refused 2 "SHARD=$k is not a part of the tests"
+	done
+}
+
+# Each selected test runs exactly once, in order, and the others do not.
+test_shard_runs_what_the_list_says() {
+	local name=_in_one_line k
+	for k in 1 2; do
+		T=$name SHARD=$k/2 answer "$top/qemu/verbs/test"
+		expect_status 0
+		sed -n 's/^test \(.*\) \.\.\. ok$/\1/p' "$tmp/out" | sort >"$tmp/ran"
+		cmp "$tmp/ran" <(selection "T=$name" "SHARD=$k/2" | cut -f 2 | sort) || fail "shard $k ran $(xargs <"$tmp/ran")"
+		[[ -s $tmp/ran ]] || fail "shard $k ran nothing"
+	done
+}
+
+test_glob_compares_the_whole_name() {
+	local list
+	list=$(selection 'T=harness::glob_*')
+	[[ $list == $'harness\tharness::glob_compares_the_whole_name\thost' ]] || fail "$list"
+	[[ ! $(selection 'T=glob_*') ]] || fail 'a part of a name'
+}
+
+test_list_says_what_a_test_needs() {
+	local list
+	list=$(selection T=gup_test_pins_pages)
+	grep -qx $'guest_programs\t.*gup_test_pins_pages\tguest disk programs .* config=CONFIG_GUP_TEST' <<<"$list" || fail "$list"
 }
 
 # Unit tests are in modules of this name, in several packages.
