@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # SPDX-License-Identifier: GPL-2.0
 #
 # Selects tests for `make list` and `make test`, in an order that never changes: the tests that run
@@ -10,8 +10,13 @@ filter=${T-} shard=${SHARD-}
 [[ ! $shard ]] || { [[ $shard =~ ^([1-9][0-9]{0,3})/([1-9][0-9]{0,3})$ ]] && ((BASH_REMATCH[1] <= BASH_REMATCH[2])); } ||
 	die "SHARD=$shard is not a part of the tests: use for example SHARD=2/5 for the second of five" 2
 
-# build_tests OPTION…: builds the tests that cargo's options name. Their programs are in $programs.
+# The program that makes KTAP of the results.
+ktap=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
+
+# build_tests OPTION…: builds $ktap and the tests that cargo's options name: all, or some targets.
+# Their programs are in $programs.
 build_tests() {
+	(($# == 1)) || set -- "$@" --test=ktap
 	step 'userspace and its tests' "$build/log/userspace.log" \
 		"$here/enter" cargo test --locked "$@" --no-run || exit "$NOT_SET_UP"
 	# `make check` runs the test public_api.
@@ -44,6 +49,7 @@ likely() {
 		tests/coverage --bin=mmap-pool-coverage
 		tests/fuzz --lib --test=guest_fuzz --test=syzkaller
 		tests/loom --lib
+		tests/ktap --bin=mmap-pool-ktap --test=ktap
 	END
 }
 
