@@ -30,7 +30,7 @@ as_root_of_mounts() {
 # checkout FOLDER: copies this checkout to FOLDER, without the build folder.
 checkout() {
 	mkdir -p "$1"
-	tar -c -C "$top" --exclude=./build --exclude=./.git . | tar -x -C "$1"
+	tar -c -C "$top" --exclude=./build --exclude=./.git --exclude=./.cache . | tar -x -C "$1"
 }
 
 test_module_is_built_where_paths_have_spaces() {
@@ -222,22 +222,64 @@ test_every_verb_of_make_is_run_and_listed() {
 	done
 	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
 	[[ $(sed -nE 's/^make ([a-z-]*) .*/\1/p' "$tmp/out" | xargs) == \
-		'run test list report matrix fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		'run test list report matrix test-all fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
 		fail "make help has another order: $(grep '^make' "$tmp/out")"
 }
 
-# Runs the weekly list with a fake make, which prints its arguments and fails for coverage.
-test_weekly_list_continues_after_a_failure() {
+# Runs the long list with a fake make, which prints its arguments and fails for the words in $WRONG.
+test_long_list_continues_after_a_failure_and_an_interruption() {
+	local list
 	mkdir "$tmp/bin"
+	checkout "$tmp/copy"
 	# shellcheck disable=SC2016 # the variables of the fake make
-	printf '#!/bin/sh\necho "make $*"\n[ "$1" != coverage ]\n' >"$tmp/bin/make"
+	printf '#!/bin/sh\necho "make $*"\ncase "$*" in *$WRONG*) exit 1 ;; *$KILL*) kill $PPID ;; esac\n' >"$tmp/bin/make"
 	chmod +x "$tmp/bin/make"
-	PATH=$tmp/bin:$PATH answer "$top/.ci/weekly"
+	list() { PATH=$tmp/bin:$PATH WRONG=${1:-none} KILL=${2:-none} answer "$tmp/copy/qemu/verbs/test-all"; }
+	list coverage
 	expect_status 1
-	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'the first command is not make coverage'
 	[[ $(tail -n 1 "$tmp/out") == 'failed: make coverage' ]] || fail "$(tail -n 1 "$tmp/out")"
+	grep -q '^make test KERNEL=generic ' "$tmp/out" || fail 'a kernel is missing'
 	(($(grep -c '^make fuzz ' "$tmp/out") > 1)) || fail 'the list ended after the failure'
 	! grep -q SEED "$tmp/out" || fail 'the list sets a fixed seed'
+	# Only what failed runs again, and what was interrupted is not done.
+	list none bench
+	expect_status 0
+	expect_out $'make coverage\n'
+	rm -r "$tmp/copy/build/test-all"
+	list none coverage
+	expect_status 143
+	[[ $(tail -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it goes on after its end'
+	list
+	expect_status 0
+	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it begins elsewhere'
+	# Another commit begins again.
+	sed -i 1s/^/x/ "$tmp/copy/build/test-all/passed"
+	list
+	[[ $(head -n 1 "$tmp/out") == 'make check' ]] || fail 'what passed on another commit is not run'
+}
+
+test_workflow_lint_finds_each_mistake() {
+	broken_workflow() {
+		rm -rf "$tmp/files"
+		mkdir -p "$tmp/files"
+		cp -r "$top"/{.github,.gitlab-ci.yml,.ci,Containerfile} "$tmp/files/"
+		(cd "$tmp/files" && "$@")
+		run=$(mktemp -d "$build/log/lint.XXXXXX")
+		cp -r "$tmp/files/." "$run/"
+		status=0
+		"$top/qemu/enter" "$top/tests/lint/workflows" "$run" >"$tmp/said" 2>&1 || status=1
+		rm -rf "$run"
+		((status))
+	}
+	! broken_workflow true || fail 'the lint fails on correct files'
+	broken_workflow sed -i 's/make check/make chekc/' .gitlab-ci.yml || fail 'not found: a verb that does not exist'
+	expect_said 'there is no verb chekc of make'
+	broken_workflow sed -i s/matrix.shard/matrix.shrad/ .github/workflows/ci.yml || fail 'not found: a wrong expression'
+	expect_said 'shrad'
+	broken_workflow sed -i 's/^check:/check: {scrpt: x}\nother:/; s/git make/curl | sh/; s/timeout: 1h/timeout: [1]/' .gitlab-ci.yml Containerfile ||
+		fail 'not found: two mistakes'
+	expect_said 'Containerfile: not a package'
+	expect_said 'Schema validation errors'
 }
 
 # README.md names the files that an own driver needs.
