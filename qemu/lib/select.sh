@@ -11,14 +11,16 @@ filter=${T-} shard=${SHARD-}
 	die "SHARD=$shard is not a part of the tests: use for example SHARD=2/5 for the second of five" 2
 
 # The program that makes KTAP of the results.
-ktap=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
+ktap=$build/mmap-pool-ktap
 
-# build_tests OPTION…: builds $ktap and the tests that cargo's options name: all, or some targets.
-# Their programs are in $programs.
+# build_tests OPTION…: builds the tests that cargo's options name: all, or some targets. Their programs
+# are in $programs. Builds $ktap, too, without debugging information because guests load it.
 build_tests() {
 	(($# == 1)) || set -- "$@" --test=ktap
 	step 'userspace and its tests' "$build/log/userspace.log" \
 		"$here/enter" cargo test --locked "$@" --no-run || exit "$NOT_SET_UP"
+	local built=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
+	[[ $ktap -nt $built ]] || { "$here/enter" strip -o "$ktap.$$" "$built" && mv "$ktap.$$" "$ktap"; }
 	# `make check` runs the test public_api.
 	mapfile -t programs < <(sed -n 's/.*Executable .* (\(.*\)).*/\1/p' "$build/log/userspace.log" |
 		grep -v '/public_api-' | LC_ALL=C sort)
