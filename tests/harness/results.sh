@@ -126,6 +126,36 @@ failed: some: 2 tests did not run
 	expect_out $'failed: some: 1 tests did not run\n1 passed, 1 failed, 0 skipped\n'
 }
 
+# The console of a guest that prints 1000 lines in 20 s and complains in line 500.
+test_excerpt_has_the_complaint_or_the_time_of_the_test() {
+	in_build
+	awk 'BEGIN { for (i = 1; i <= 1000; i++) printf "[%12.6f] line %d\n", i / 50, i }' >"$run/console.log"
+	suite 1 some 123 <<-END
+		# began 2.000000 a
+		not ok 1 a # took 0.010000
+		mmap_pool: the kernel complained; console log: $run/console.log
+	END
+	collected
+	[[ $(field a console | sed -n '1p; $p' | xargs) == '[ 1.500000] line 75 [ 2.500000] line 125' ]] || fail "$(field a console)"
+	# Many lines.
+	sed -i '2s/.*/not ok 1 a # took 30.000000/' "$run/1-some.log"
+	collected
+	[[ $(field a console | tail -n 1) == *'line 1000' ]] || fail 'not the last lines'
+	printf '%s\n' 'a heading' '500:[   10.000000] line 500' >"$run/complaints"
+	collected
+	[[ $(field a console | head -n 1) == *'line 500' ]] || fail 'not from the complaint'
+	# A test without a result.
+	sed -i 2d "$run/1-some.log"
+	printf 'some\ta\tguest\n' >"$run/list"
+	collected
+	[[ $(field a console | head -n 1) == *'line 500' ]] || fail 'not from the complaint'
+	# The guest itself.
+	sed -i 1d "$run/1-some.log"
+	echo 'ok 1 a # took 1.000000' >>"$run/1-some.log"
+	collected
+	[[ $(field 'exit status 123' console | head -n 1) == *'line 500' ]] || fail 'not from the complaint'
+}
+
 test_schema_refuses_other_results() {
 	in_build
 	suite 1 some 0 <<<'ok 1 a # SKIP no luck'
