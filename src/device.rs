@@ -3,6 +3,8 @@
 //! File operations and ioctls of pools, with their permission checks. A file is opened through
 //! `/dev/mmap_pool`, or returned by `MMAP_POOL_CREATE`.
 
+mod backed;
+
 use crate::{
     fs::{
         chardev,
@@ -163,7 +165,12 @@ impl MiscDevice for PoolFile {
                 check_node(pool)?;
                 let create: uapi::Create = argument(arg)?;
                 check_writable(file)?;
-                create_beside(pool, &create)
+                check_reserved(create.reserved == 0)?;
+                if create.flags & uapi::CREATE_BACKED != 0 {
+                    backed::create(pool.claims().ok_or(ENOTTY)?, &create)
+                } else {
+                    create_beside(pool, &create)
+                }
             }
             uapi::RESIZE => {
                 let resize: uapi::Resize = argument(arg)?;
@@ -232,7 +239,7 @@ impl MiscDevice for PoolFile {
 
 /// Creates a pool that shares the reserve of `node`, and returns a new descriptor for it.
 fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
-    check_reserved(create.flags == 0)?;
+    check_reserved(create.flags == 0 && create.backing_fd == 0)?;
     let strategy = uapi::Strategy::from_number(create.strategy).ok_or(EINVAL)?;
     let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
     let path = CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))?;

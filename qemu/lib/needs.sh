@@ -9,6 +9,8 @@
 #	config=OPTION		a kernel with OPTION built in; others do not run the tests
 #	mem=M smp=N nodes=N timeout=S append=WORD failures
 #				the options of qemu/run with these names
+#	scratch=SIZE		an empty disk, /dev/scratch
+#	insmod=NAME		a module of the kernel, if it is not built in
 #	disk			the disk of qemu/programs/disk, on /disk
 #	programs		what qemu/programs/compile makes, in /programs
 #
@@ -60,7 +62,7 @@ guest_for() {
 	for word in $(needs_of "$1"); do
 		case $word in
 		config=*) ;;
-		mem=* | smp=* | nodes=* | timeout=* | append=*) options+=("--${word%%=*}" "${word#*=}") ;;
+		mem=* | smp=* | nodes=* | timeout=* | append=* | scratch=* | insmod=*) options+=("--${word%%=*}" "${word#*=}") ;;
 		failures) options+=(--failures) ;;
 		disk) path=$("$top/qemu/programs/disk") && options+=(--disk "$path") || return ;;
 		programs) path=$("$top/qemu/programs/compile") && options+=(--copy "$path:/programs") || return ;;
