@@ -33,6 +33,28 @@ needs_of_tests() {
 # sources PROGRAM: the files that cargo built it from, the first one first.
 sources() { sed -n "s|^\([^ ]*\.rs\):\$|$top/\1|p" "$1.d"; }
 
+# list_needs: for each input line, a program, a tab and a test, prints the program's suite, the test
+# and what it needs.
+list_needs() {
+	local program test last='' files needs function word
+	local -A words
+	while IFS=$'\t' read -r program test; do
+		[[ $program ]] || continue
+		if [[ $program != "$last" ]]; then
+			last=$program needs=host words=()
+			if [[ $program == */guest[-_]* ]]; then
+				mapfile -t files < <(sources "$program")
+				needs="guest $(needs_of "${files[0]}" | xargs)"
+				while read -r function word; do
+					words[$function]+=" $word"
+				done < <(needs_of_tests "${files[@]}")
+			fi
+		fi
+		function=${test##*::}
+		printf '%s\t%s\t%s\n' "$(suite "$program")" "$test" "${needs% }${words[$function]-}"
+	done
+}
+
 # guest_for FILE: sets $options to the options of qemu/run for this target.
 guest_for() {
 	local word path
