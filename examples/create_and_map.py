@@ -16,6 +16,8 @@ class Create(ctypes.Structure):
         ("size_bytes", ctypes.c_uint64),
         ("flags", ctypes.c_uint32),
         ("strategy", ctypes.c_uint32),
+        ("backing_fd", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
         ("name", ctypes.c_char * 64),
     ]
 

@@ -3,6 +3,8 @@
 //! File operations and ioctls of pools, with their permission checks. A file is opened through
 //! `/dev/mmap_pool`, or returned by `MMAP_POOL_CREATE`.
 
+mod backed;
+
 use crate::{
     fs::{
         chardev,
@@ -127,9 +129,8 @@ impl MiscDevice for PoolFile {
     fn mmap((): (), file: &File, vma: &VmaNew) -> Result {
         let pool = Self::pool(file)?;
         pool.check_alive()?;
-        if pool.is_write_sealed() && vma.flags() & vm_flags::SHARED != 0 {
-            // Refuses a writable mapping, and a later `mprotect()` to one.
-            vma.try_clear_maywrite().map_err(|_| EPERM)?;
+        if pool.is_write_sealed() {
+            deny_writes(vma)?;
         }
         file::accessed(file);
         vm_ops::install::<PoolVmOps>(vma)
@@ -163,7 +164,12 @@ impl MiscDevice for PoolFile {
                 check_node(pool)?;
                 let create: uapi::Create = argument(arg)?;
                 check_writable(file)?;
-                create_beside(pool, &create)
+                check_reserved(create.reserved == 0)?;
+                if create.flags & uapi::CREATE_BACKED != 0 {
+                    backed::create(pool.claims().ok_or(ENOTTY)?, &create)
+                } else {
+                    create_beside(pool, &create)
+                }
             }
             uapi::RESIZE => {
                 let resize: uapi::Resize = argument(arg)?;
@@ -232,10 +238,9 @@ impl MiscDevice for PoolFile {
 
 /// Creates a pool that shares the reserve of `node`, and returns a new descriptor for it.
 fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
-    check_reserved(create.flags == 0)?;
+    check_reserved(create.flags == 0 && create.backing_fd == 0)?;
     let strategy = uapi::Strategy::from_number(create.strategy).ok_or(EINVAL)?;
-    let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
-    let path = CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))?;
+    let path = path(create)?;
     let pool = Pool::created(create.name, strategy, node.reserve().clone());
 
     let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
@@ -244,6 +249,20 @@ fn create_beside(node: &Inode<Pool>, create: &uapi::Create) -> Result<isize> {
     let number = fd.reserved_fd();
     fd.fd_install(file);
     Ok(number as isize)
+}
+
+/// Returns the name of the pool's file in `/proc`.
+fn path(create: &uapi::Create) -> Result<CString> {
+    let name = CStr::from_bytes_until_nul(&create.name).map_err(|_| EINVAL)?;
+    CString::try_from_fmt(fmt!("mmap_pool:{}", BStr::from_bytes(name.to_bytes())))
+}
+
+/// Refuses a shared mapping that is writable, and a later `mprotect()` to one.
+fn deny_writes(vma: &VmaNew) -> Result {
+    if vma.flags() & vm_flags::SHARED != 0 {
+        vma.try_clear_maywrite().map_err(|_| EPERM)?;
+    }
+    Ok(())
 }
 
 /// Runs `what` on `pool`, as the system call does that the ioctl stands for: takes the inode's

@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod address_space;
+pub(crate) mod backed;
+pub(crate) mod backing;
 pub(crate) mod chardev;
 pub(crate) mod file;
 pub(crate) mod inode;

@@ -4,21 +4,36 @@
  * src/helpers.rs declares them for Rust.
  */
 
+#include <linux/backing-dev.h>
+#include <linux/blkdev.h>
 #include <linux/cpuset.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs_context.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/highmem.h>
+#include <linux/magic.h>
 #include <linux/mempolicy.h>
+#include <linux/mempool.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/pseudo_fs.h>
+#include <linux/rcupdate_wait.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/topology.h>
 #include <linux/uio.h>
 #include <linux/unroll.h>
 #include <linux/userfaultfd_k.h>
+#include <linux/wait_bit.h>
+#include <linux/workqueue.h>
+#include <linux/writeback.h>
 
 #include "helpers.h"
 
@@ -444,9 +459,10 @@ void mmap_pool_file_accessed(struct file *file)
 }
 
 /* As do_dentry_open() does for files that are opened by name. */
-void mmap_pool_file_set_seekable(struct file *file)
+void mmap_pool_file_set_up(struct file *file)
 {
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	file_ra_state_init(&file->f_ra, file->f_mapping);
 }
 
 int mmap_pool_setlease(struct file *file, int arg, struct file_lease **lease,
@@ -468,5 +484,313 @@ int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 	fc->s_iflags &= ~SB_I_NOEXEC;
 	/* There are no xattrs for a write to remove. */
 	fc->sb_flags |= SB_NOSEC;
+	return 0;
+}
+
+const struct cred *mmap_pool_current_cred(void)
+{
+	return current_cred();
+}
+
+/* More than a line: the bindings have none of the constants. */
+int mmap_pool_check_backing(const struct file *file, bool writable)
+{
+	const struct inode *inode = file_inode(file);
+	fmode_t mode = FMODE_READ | (writable ? FMODE_WRITE : 0);
+
+	if ((file->f_mode & mode) != mode)
+		return -EACCES;
+	if (S_ISBLK(inode->i_mode))
+		return 0;
+	if (!S_ISREG(inode->i_mode))
+		return -EINVAL;
+	if (!(inode->i_sb->s_type->fs_flags & FS_REQUIRES_DEV) ||
+	    inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
+		return -EOPNOTSUPP;
+	if (IS_APPEND(inode) && writable)
+		return -EACCES;
+	if (IS_IMMUTABLE(inode) && writable)
+		return -EPERM;
+	if (IS_SWAPFILE(inode))
+		return -ETXTBSY;
+	return 0;
+}
+
+/* Another device may have the number of one that was removed. */
+struct file *mmap_pool_bdev_open(const struct file *file, bool writable,
+				 const void *holder)
+{
+	blk_mode_t mode = BLK_OPEN_READ | (writable ? BLK_OPEN_WRITE : 0);
+	struct file *again = bdev_file_open_by_dev(file_inode(file)->i_rdev, mode,
+						   (void *)holder, NULL);
+
+	if (!IS_ERR(again) && again->f_mapping != file->f_mapping) {
+		bdev_fput(again);
+		again = ERR_PTR(-ENXIO);
+	}
+	return again;
+}
+
+void mmap_pool_file_set_unwatched(struct file *file)
+{
+	file_set_fsnotify_mode(file, FMODE_NONOTIFY);
+}
+
+/* At once, so that the object can be opened again when this returns. */
+void mmap_pool_close_backing(struct file *file)
+{
+	if (S_ISBLK(file_inode(file)->i_mode))
+		bdev_fput(file);
+	else
+		__fput_sync(file);
+}
+
+bool mmap_pool_file_has_nowait(const struct file *file)
+{
+	return file->f_mode & FMODE_NOWAIT;
+}
+
+void mmap_pool_follow_backing(struct super_block *sb,
+			      struct address_space *mapping,
+			      const struct file *backing)
+{
+	const struct backing_dev_info *bdi = inode_to_bdi(backing->f_mapping->host);
+
+	sb->s_bdi->ra_pages = bdi->ra_pages;
+	sb->s_bdi->io_pages = bdi->io_pages;
+	if (mapping_stable_writes(backing->f_mapping))
+		mapping_set_stable_writes(mapping);
+	/* A task may hold a lock of the object while it reclaims memory. */
+	mapping_set_writeback_may_deadlock_on_reclaim(mapping);
+}
+
+void *mmap_pool_mempool_create(size_t size)
+{
+	return mempool_create_kmalloc_pool(2, size);
+}
+
+void mmap_pool_mempool_destroy(void *pool)
+{
+	mempool_destroy(pool);
+}
+
+void *mmap_pool_io_alloc_read(size_t size)
+{
+	return kmalloc(size, GFP_NOFS | __GFP_NOWARN);
+}
+
+/* If there is no memory for @size bytes, an element of @pool. */
+void *mmap_pool_io_alloc_write(void *pool, size_t size, bool *pooled)
+{
+	void *io = kmalloc(size, GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
+
+	*pooled = !io;
+	return io ?: mempool_alloc(pool, GFP_NOFS);
+}
+
+void mmap_pool_io_free(void *pool, void *io, bool pooled)
+{
+	if (pooled)
+		mempool_free(io, pool);
+	else
+		kfree(io);
+}
+
+struct workqueue_struct *mmap_pool_alloc_workqueue(int max_active)
+{
+	return alloc_workqueue("mmap_pool", WQ_MEM_RECLAIM | WQ_UNBOUND,
+			       max_active);
+}
+
+void mmap_pool_wait_below(const u64 *count, u64 end)
+{
+	wait_var_event((void *)count,
+		       atomic64_read_acquire((const atomic64_t *)count) < end);
+}
+
+/* The last use of @count: the waiter may free it. The address is only compared. */
+void mmap_pool_decrement_and_wake(u64 *count)
+{
+	atomic64_dec_return((atomic64_t *)count);
+	wake_up_var(count);
+}
+
+void mmap_pool_init_work(struct work_struct *work, work_func_t func)
+{
+	INIT_WORK(work, func);
+}
+
+void mmap_pool_queue_work(struct workqueue_struct *queue,
+			  struct work_struct *work)
+{
+	queue_work(queue, work);
+}
+
+/*
+ * I/O on a backing object must not wait for writeback of pools, as in
+ * drivers/block/loop.c. It has the rights of the task that opened @file.
+ */
+const struct cred *mmap_pool_begin_io(const struct file *file,
+				      unsigned int *flags)
+{
+	*flags = current->flags & PF_LOCAL_THROTTLE;
+	current->flags |= PF_LOCAL_THROTTLE;
+	*flags |= memalloc_noio_save();
+	return override_creds(file->f_cred);
+}
+
+void mmap_pool_end_io(const struct cred *cred, unsigned int flags)
+{
+	revert_creds(cred);
+	memalloc_noio_restore(flags & ~PF_LOCAL_THROTTLE);
+	if (!(flags & PF_LOCAL_THROTTLE))
+		current->flags &= ~PF_LOCAL_THROTTLE;
+}
+
+/* With a completion, the I/O does not wait. */
+void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
+			  bool direct, mmap_pool_complete_t complete)
+{
+	*kiocb = (struct kiocb) {
+		.ki_filp = file,
+		.ki_pos = pos,
+		.ki_complete = complete,
+		.ki_flags = (direct ? IOCB_DIRECT : 0) |
+			    (complete ? IOCB_NOWAIT : 0),
+	};
+}
+
+void mmap_pool_folio_zero(struct folio *folio, size_t start, size_t length)
+{
+	folio_zero_range(folio, start, length);
+}
+
+void mmap_pool_mapping_set_error(struct address_space *mapping, int error)
+{
+	mapping_set_error(mapping, error);
+}
+
+void mmap_pool_insert_inode_hash(struct inode *inode)
+{
+	insert_inode_hash(inode);
+}
+
+void mmap_pool_mapping_set_large_folios(struct address_space *mapping)
+{
+	mapping_set_large_folios(mapping);
+}
+
+struct folio *mmap_pool_readahead_folio(struct readahead_control *ractl)
+{
+	return readahead_folio(ractl);
+}
+
+loff_t mmap_pool_folio_pos(const struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
+size_t mmap_pool_folio_size(const struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+void mmap_pool_folio_start_writeback(struct folio *folio)
+{
+	folio_start_writeback(folio);
+}
+
+/* A folio to write @len bytes from @pos to, new if need be. */
+struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
+					    loff_t pos, size_t len)
+{
+	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
+				   FGP_WRITEBEGIN | fgf_set_order(len),
+				   mapping_gfp_mask(mapping));
+}
+
+struct folio *mmap_pool_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
+unsigned long mmap_pool_folio_index(const struct folio *folio)
+{
+	return folio->index;
+}
+
+/*
+ * Called with the folio locked. The next store to a mapping of it faults. Returns
+ * whether stores that need no mapping may come: into a pinned page.
+ */
+bool mmap_pool_folio_protect(struct folio *folio)
+{
+	if (folio_mkclean(folio))
+		filemap_dirty_folio(folio->mapping, folio);
+	/* As in the other users of folio_maybe_dma_pinned(). */
+	smp_mb();
+	return folio_maybe_dma_pinned(folio);
+}
+
+size_t mmap_pool_count_tagged(struct address_space *mapping, bool writeback)
+{
+	xa_mark_t mark = writeback ? PAGECACHE_TAG_WRITEBACK : PAGECACHE_TAG_DIRTY;
+	XA_STATE(xas, &mapping->i_pages, 0);
+	struct folio *folio;
+	size_t count = 0;
+
+	rcu_read_lock();
+	xas_for_each_marked(&xas, folio, ULONG_MAX, mark) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		count += 1UL << xas_get_order(&xas);
+		if (need_resched()) {
+			xas_pause(&xas);
+			cond_resched_rcu();
+		}
+	}
+	rcu_read_unlock();
+	return count;
+}
+
+ssize_t mmap_pool_write_sync(struct kiocb *kiocb, ssize_t count)
+{
+	return generic_write_sync(kiocb, count);
+}
+
+/*
+ * The caller alone owns the mount, so the last reference unmounts it. The
+ * super block gets @info; *@taken says whether it did.
+ */
+struct vfsmount *mmap_pool_mount_with(struct file_system_type *type, void *info,
+				      bool *taken)
+{
+	struct fs_context *fc = fs_context_for_mount(type, SB_KERNMOUNT);
+	struct vfsmount *mnt;
+
+	*taken = false;
+	if (IS_ERR(fc))
+		return ERR_CAST(fc);
+	fc->s_fs_info = info;
+	mnt = fc_mount(fc);
+	*taken = !fc->s_fs_info;
+	fc->s_fs_info = NULL;
+	put_fs_context(fc);
+	return mnt;
+}
+
+/* sync() looks at the super block at the same time. */
+int mmap_pool_set_up_bdi(struct super_block *sb)
+{
+	int ret;
+
+	down_write(&sb->s_umount);
+	ret = super_setup_bdi(sb);
+	up_write(&sb->s_umount);
+	return ret;
+}
+
+int mmap_pool_nothing_to_freeze(struct super_block *sb)
+{
 	return 0;
 }

@@ -5,20 +5,31 @@
 #include <linux/mm_types.h>
 #include <linux/nodemask_types.h>
 #include <linux/types.h>
+#include <linux/workqueue_types.h>
 
 struct address_space;
+struct cred;
 struct dentry;
 struct file;
 struct file_lease;
+struct file_system_type;
 struct folio;
 struct fs_context;
 struct inode;
 struct iov_iter;
+struct kiocb;
 struct mempolicy;
 struct page;
+struct readahead_control;
 struct shrinker;
+struct super_block;
 struct super_operations;
+struct vfsmount;
 struct vm_fault;
+struct work_struct;
+struct workqueue_struct;
+
+typedef void (*mmap_pool_complete_t)(struct kiocb *kiocb, long ret);
 
 unsigned long mmap_pool_totalram_pages(void);
 bool mmap_pool_fatal_signal_pending(void);
@@ -93,11 +104,57 @@ struct shrinker *mmap_pool_shrinker_alloc(const char *name);
 void mmap_pool_fsnotify_modify(struct file *file);
 void mmap_pool_fsnotify_resize(struct file *file);
 void mmap_pool_file_accessed(struct file *file);
-void mmap_pool_file_set_seekable(struct file *file);
+void mmap_pool_file_set_up(struct file *file);
 int mmap_pool_setlease(struct file *file, int arg, struct file_lease **lease,
 		       void **priv);
 
 int mmap_pool_init_pseudo(struct fs_context *fc, unsigned long magic,
 			  const struct super_operations *ops);
+
+const struct cred *mmap_pool_current_cred(void);
+int mmap_pool_check_backing(const struct file *file, bool writable);
+struct file *mmap_pool_bdev_open(const struct file *file, bool writable,
+				 const void *holder);
+void mmap_pool_file_set_unwatched(struct file *file);
+void mmap_pool_close_backing(struct file *file);
+bool mmap_pool_file_has_nowait(const struct file *file);
+void mmap_pool_follow_backing(struct super_block *sb,
+			      struct address_space *mapping,
+			      const struct file *backing);
+void *mmap_pool_mempool_create(size_t size);
+void mmap_pool_mempool_destroy(void *pool);
+void *mmap_pool_io_alloc_read(size_t size);
+void *mmap_pool_io_alloc_write(void *pool, size_t size, bool *pooled);
+void mmap_pool_io_free(void *pool, void *io, bool pooled);
+struct workqueue_struct *mmap_pool_alloc_workqueue(int max_active);
+void mmap_pool_wait_below(const u64 *count, u64 end);
+void mmap_pool_decrement_and_wake(u64 *count);
+void mmap_pool_init_work(struct work_struct *work, work_func_t func);
+void mmap_pool_queue_work(struct workqueue_struct *queue,
+			  struct work_struct *work);
+const struct cred *mmap_pool_begin_io(const struct file *file,
+				      unsigned int *flags);
+void mmap_pool_end_io(const struct cred *cred, unsigned int flags);
+void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
+			  bool direct, mmap_pool_complete_t complete);
+void mmap_pool_folio_zero(struct folio *folio, size_t start, size_t length);
+void mmap_pool_mapping_set_error(struct address_space *mapping, int error);
+void mmap_pool_insert_inode_hash(struct inode *inode);
+void mmap_pool_mapping_set_large_folios(struct address_space *mapping);
+struct folio *mmap_pool_readahead_folio(struct readahead_control *ractl);
+loff_t mmap_pool_folio_pos(const struct folio *folio);
+size_t mmap_pool_folio_size(const struct folio *folio);
+void mmap_pool_folio_start_writeback(struct folio *folio);
+struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
+					    loff_t pos, size_t len);
+struct folio *mmap_pool_page_folio(struct page *page);
+unsigned long mmap_pool_folio_index(const struct folio *folio);
+bool mmap_pool_folio_protect(struct folio *folio);
+size_t mmap_pool_count_tagged(struct address_space *mapping, bool writeback);
+ssize_t mmap_pool_write_sync(struct kiocb *kiocb, ssize_t count);
+struct vfsmount *mmap_pool_mount_with(struct file_system_type *type, void *info,
+				      bool *taken);
+int mmap_pool_set_up_bdi(struct super_block *sb);
+int mmap_pool_nothing_to_freeze(struct super_block *sb);
 
 #endif /* _MMAP_POOL_HELPERS_H */

@@ -10,32 +10,46 @@
 use kernel::{
     bindings::{
         address_space,
+        cred,
         dentry,
         file,
         file_lease,
+        file_system_type,
         folio,
         fs_context,
         gfp_t,
         inode,
         iov_iter,
+        kiocb,
         loff_t,
         mempolicy,
         nodemask_t,
         page,
+        readahead_control,
         shrinker,
+        super_block,
         super_operations,
+        vfsmount,
         vm_fault,
-        vm_fault_t, //
+        vm_fault_t,
+        work_func_t,
+        work_struct,
+        workqueue_struct, //
     },
     ffi::{
         c_char,
         c_int,
+        c_long,
         c_uint,
         c_ulong,
         c_ushort,
         c_void, //
     }, //
 };
+
+/// C: `mmap_pool_complete_t`, `src/helpers.h`.
+#[allow(non_camel_case_types)]
+pub(crate) type mmap_pool_complete_t = Option<unsafe extern "C" fn(kiocb: *mut kiocb, ret: c_long)>;
 
 extern "C" {
     pub(crate) fn mmap_pool_totalram_pages() -> c_ulong;
@@ -126,7 +140,7 @@ extern "C" {
     pub(crate) fn mmap_pool_fsnotify_modify(file: *mut file);
     pub(crate) fn mmap_pool_fsnotify_resize(file: *mut file);
     pub(crate) fn mmap_pool_file_accessed(file: *mut file);
-    pub(crate) fn mmap_pool_file_set_seekable(file: *mut file);
+    pub(crate) fn mmap_pool_file_set_up(file: *mut file);
     pub(crate) fn mmap_pool_setlease(
         file: *mut file,
         arg: c_int,
@@ -139,4 +153,68 @@ extern "C" {
         magic: c_ulong,
         ops: *const super_operations,
     ) -> c_int;
+
+    pub(crate) fn mmap_pool_current_cred() -> *const cred;
+    pub(crate) fn mmap_pool_check_backing(file: *const file, writable: bool) -> c_int;
+    pub(crate) fn mmap_pool_bdev_open(
+        file: *const file,
+        writable: bool,
+        holder: *const c_void,
+    ) -> *mut file;
+    pub(crate) fn mmap_pool_file_set_unwatched(file: *mut file);
+    pub(crate) fn mmap_pool_close_backing(file: *mut file);
+    pub(crate) fn mmap_pool_file_has_nowait(file: *const file) -> bool;
+    pub(crate) fn mmap_pool_follow_backing(
+        sb: *mut super_block,
+        mapping: *mut address_space,
+        backing: *const file,
+    );
+    pub(crate) fn mmap_pool_mempool_create(size: usize) -> *mut c_void;
+    pub(crate) fn mmap_pool_mempool_destroy(pool: *mut c_void);
+    pub(crate) fn mmap_pool_io_alloc_read(size: usize) -> *mut c_void;
+    pub(crate) fn mmap_pool_io_alloc_write(
+        pool: *mut c_void,
+        size: usize,
+        pooled: *mut bool,
+    ) -> *mut c_void;
+    pub(crate) fn mmap_pool_io_free(pool: *mut c_void, io: *mut c_void, pooled: bool);
+    pub(crate) fn mmap_pool_alloc_workqueue(max_active: c_int) -> *mut workqueue_struct;
+    pub(crate) fn mmap_pool_wait_below(count: *const u64, end: u64);
+    pub(crate) fn mmap_pool_decrement_and_wake(count: *mut u64);
+    pub(crate) fn mmap_pool_init_work(work: *mut work_struct, func: work_func_t);
+    pub(crate) fn mmap_pool_queue_work(queue: *mut workqueue_struct, work: *mut work_struct);
+    pub(crate) fn mmap_pool_begin_io(file: *const file, flags: *mut c_uint) -> *const cred;
+    pub(crate) fn mmap_pool_end_io(cred: *const cred, flags: c_uint);
+    pub(crate) fn mmap_pool_init_kiocb(
+        kiocb: *mut kiocb,
+        file: *mut file,
+        pos: loff_t,
+        direct: bool,
+        complete: mmap_pool_complete_t,
+    );
+    pub(crate) fn mmap_pool_folio_zero(folio: *mut folio, start: usize, length: usize);
+    pub(crate) fn mmap_pool_mapping_set_error(mapping: *mut address_space, error: c_int);
+    pub(crate) fn mmap_pool_insert_inode_hash(inode: *mut inode);
+    pub(crate) fn mmap_pool_mapping_set_large_folios(mapping: *mut address_space);
+    pub(crate) fn mmap_pool_readahead_folio(ractl: *mut readahead_control) -> *mut folio;
+    pub(crate) fn mmap_pool_folio_pos(folio: *const folio) -> loff_t;
+    pub(crate) fn mmap_pool_folio_size(folio: *const folio) -> usize;
+    pub(crate) fn mmap_pool_folio_start_writeback(folio: *mut folio);
+    pub(crate) fn mmap_pool_filemap_write_folio(
+        mapping: *mut address_space,
+        pos: loff_t,
+        len: usize,
+    ) -> *mut folio;
+    pub(crate) fn mmap_pool_page_folio(page: *mut page) -> *mut folio;
+    pub(crate) fn mmap_pool_folio_index(folio: *const folio) -> c_ulong;
+    pub(crate) fn mmap_pool_folio_protect(folio: *mut folio) -> bool;
+    pub(crate) fn mmap_pool_count_tagged(mapping: *mut address_space, writeback: bool) -> usize;
+    pub(crate) fn mmap_pool_write_sync(kiocb: *mut kiocb, count: isize) -> isize;
+    pub(crate) fn mmap_pool_mount_with(
+        fs_type: *mut file_system_type,
+        info: *mut c_void,
+        taken: *mut bool,
+    ) -> *mut vfsmount;
+    pub(crate) fn mmap_pool_set_up_bdi(sb: *mut super_block) -> c_int;
+    pub(crate) fn mmap_pool_nothing_to_freeze(sb: *mut super_block) -> c_int;
 }

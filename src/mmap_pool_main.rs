@@ -5,11 +5,13 @@
 //! The layers, from policy to mechanism. A layer uses the layers below it only:
 //!
 //! - [`device`]: file operations and ioctls, and their permission checks.
+//! - [`backed`]: pools that a file or a block device backs: seals, which pages were written.
 //! - [`pool`]: page faults (`pool/fault.rs`), reads and writes (`pool/io.rs`), memory policies.
 //!   [`strategy`]: how large the folios of a pool are. [`totals`]: the limit for all pools.
 //!   [`reserve`]: folios that are zeroed in advance.
 //! - [`fs`]: safe wrappers of the inodes of a pseudo file system, of their files, and of character
-//!   devices backed by an inode.
+//!   devices backed by an inode. `fs/backed.rs`: inodes whose page cache holds parts of an object,
+//!   `fs/backing.rs`.
 //! - [`mm`]: safe wrappers of `vm_operations_struct`, of folios and of the page cache.
 //!
 //! Only [`mm`] and [`fs`] contain `unsafe`. A page fault enters at `mm/vm_ops.rs`; `pool/fault.rs`
@@ -19,6 +21,8 @@
 // that they cannot allow it again. `tests/lint/unsafe` checks both.
 #![deny(unsafe_code)]
 
+#[forbid(unsafe_code)]
+mod backed;
 #[forbid(unsafe_code)]
 mod device;
 mod fs;
@@ -113,7 +117,14 @@ impl kernel::InPlaceModule for MmapPool {
                     limit => limit,
                 };
                 pool::TOTALS.set_limit(limit >> PAGE_SHIFT);
-                device::register(pool::Pool::new_default(mount, size, strategy, reserve.clone())?)
+                let claims = fs::backing::Claims::new()?;
+                device::register(pool::Pool::new_default(
+                    mount,
+                    size,
+                    strategy,
+                    reserve.clone(),
+                    claims,
+                )?)
             },
         })
     }

@@ -33,10 +33,12 @@ use self::{
 };
 use crate::{
     fs::{
+        backing::Claims,
         inode::{
             Inode,
             InodeData,
-            InodeGuard, //
+            InodeGuard,
+            MemoryData, //
         },
         pseudo::{
             FileSystemType,
@@ -108,7 +110,7 @@ pub(crate) struct Pool {
 
 enum Kind {
     /// The pool of the device node. A write past its end fails with `ENOSPC`, as on a block device.
-    Default,
+    Default { claims: Arc<Claims> },
     /// A pool with files of its own. A write past its end grows it, as with any file.
     Created { name: [u8; uapi::NAME_LEN] },
 }
@@ -121,10 +123,6 @@ impl InodeData for Pool {
         &FILE_SYSTEM_TYPE
     }
 
-    fn max_order(&self) -> u32 {
-        self.strategy.max_order()
-    }
-
     fn resize(pool: &InodeGuard<'_, Self>, len_bytes: u64) -> Result {
         pool.resize(len_bytes)
     }
@@ -133,6 +131,16 @@ impl InodeData for Pool {
     #[inline(always)]
     fn check_write(pool: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize> {
         pool.check_write(pos, len)
+    }
+
+    fn nr_blocks(pool: &Inode<Self>) -> u64 {
+        (pool.page_cache().nr_pages() as u64) << (PAGE_SHIFT - 9)
+    }
+}
+
+impl MemoryData for Pool {
+    fn max_order(&self) -> u32 {
+        self.strategy.max_order()
     }
 
     #[inline]
@@ -188,8 +196,12 @@ impl Pool {
         len_bytes: u64,
         strategy: Strategy,
         reserve: Arc<Reserve>,
+        claims: Arc<Claims>,
     ) -> Result<ARef<Inode<Self>>> {
-        let pool = Inode::new(mount, Self::new(Kind::Default, strategy, reserve))?;
+        let pool = Inode::new(
+            mount,
+            Self::new(Kind::Default { claims }, strategy, reserve),
+        )?;
         pool.lock()?.resize(len_bytes)?;
         Ok(pool)
     }
@@ -211,13 +223,13 @@ impl Pool {
 impl Inode<Pool> {
     /// Returns whether this is the pool of the device node.
     pub(crate) fn is_default(&self) -> bool {
-        matches!(self.data().kind, Kind::Default)
+        matches!(self.data().kind, Kind::Default { .. })
     }
 
     /// Returns the name given to `CREATE`.
     pub(crate) fn name(&self) -> &CStr {
         match &self.data().kind {
-            Kind::Default => c"",
+            Kind::Default { .. } => c"",
             Kind::Created { name } => CStr::from_bytes_until_nul(name).unwrap_or(c""),
         }
     }
@@ -238,6 +250,14 @@ impl Inode<Pool> {
     /// Returns the reserve that the pool takes folios from.
     pub(crate) fn reserve(&self) -> &Arc<Reserve> {
         &self.data().reserve
+    }
+
+    /// Returns the claims on files that back pools, if this is the pool of the device node.
+    pub(crate) fn claims(&self) -> Option<&Arc<Claims>> {
+        match &self.data().kind {
+            Kind::Default { claims } => Some(claims),
+            Kind::Created { .. } => None,
+        }
     }
 
     /// Returns whether the pool is sealed against writing.

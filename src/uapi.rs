@@ -99,12 +99,16 @@ structures! {
     ///
     /// C: `struct mmap_pool_create`.
     pub struct Create {
-        /// Size of the pool, any number of bytes.
+        /// Size of the pool, any number of bytes. Zero with [`CREATE_BACKED`].
         pub size_bytes: u64,
-        /// Zero.
+        /// `CREATE_` bits.
         pub flags: u32,
-        /// A [`Strategy`], as its number.
+        /// A [`Strategy`], as its number. Zero with [`CREATE_BACKED`].
         pub strategy: u32,
+        /// Descriptor of the backing object with [`CREATE_BACKED`], else zero.
+        pub backing_fd: u32,
+        /// Zero.
+        pub reserved: u32,
         /// Name of the pool in `/proc`; ends with a zero byte.
         pub name: [u8; NAME_LEN],
     }
@@ -129,6 +133,43 @@ structures! {
         pub offset_bytes: u64,
         /// Number of bytes, not zero.
         pub len_bytes: u64,
+    }
+
+    /// Question of [`DIRTY`].
+    ///
+    /// C: `struct mmap_pool_dirty`.
+    #[derive(Default)]
+    pub struct Dirty {
+        /// First byte, a multiple of the page size.
+        pub offset_bytes: u64,
+        /// Number of bytes, not zero. The last page may be a part.
+        pub len_bytes: u64,
+        /// Address of the answer, 8 bytes for each 64 pages: bit `i` of word `w` says whether page
+        /// `64 * w + i` of the range was written.
+        pub words_address: u64,
+        /// Zero.
+        pub reserved: u64,
+    }
+
+    /// State of a backed pool, the answer to [`BACKING`].
+    ///
+    /// C: `struct mmap_pool_backing`.
+    #[derive(Default)]
+    pub struct Backing {
+        /// Pages that must be written back.
+        pub nr_dirty_pages: u64,
+        /// Pages that are being written back.
+        pub nr_writeback_pages: u64,
+        /// Bytes read from the backing object since the pool was created.
+        pub nr_read_bytes: u64,
+        /// Bytes written to the backing object since the pool was created.
+        pub nr_written_bytes: u64,
+        /// Writes to the backing object since the pool was created.
+        pub nr_writes: u64,
+        /// Reads and writes of the backing object that failed since the pool was created.
+        pub nr_errors: u64,
+        /// Zero.
+        pub reserved: [u64; 2],
     }
 
     /// Seals that [`SEAL`] adds.
@@ -173,6 +214,8 @@ impl Default for Create {
             size_bytes: 0,
             flags: 0,
             strategy: Strategy::Auto as u32,
+            backing_fd: 0,
+            reserved: 0,
             name: [0; NAME_LEN],
         }
     }
@@ -254,10 +297,21 @@ constants! {
     /// The pool cannot be written to. It has no writable shared mappings.
     pub const SEAL_WRITE: u32 = 0x8;
 
+    /// The pool is a cache of a regular file or a block device.
+    pub const CREATE_BACKED: u32 = 0x1;
+    /// Storage for the whole pool is allocated when it is created.
+    pub const CREATE_PREALLOCATE: u32 = 0x2;
+    /// [`DIRTY`] tells which pages were written.
+    pub const CREATE_TRACK: u32 = 0x4;
+    /// The pool cannot be written to. It has [`SEAL_WRITE`] from the start.
+    pub const CREATE_READ_ONLY: u32 = 0x8;
+
     /// The pool of the device node.
     pub const FLAG_DEFAULT: u32 = 0x1;
     /// The pool was revoked.
     pub const FLAG_REVOKED: u32 = 0x2;
+    /// The pool has a backing object.
+    pub const FLAG_BACKED: u32 = 0x4;
 
     /// Describes the pool behind a descriptor.
     ///
@@ -275,15 +329,30 @@ constants! {
     /// `/proc/self/fd/N` opens it again. The pool exists as long as a descriptor or a mapping of it
     /// exists.
     ///
+    /// With [`CREATE_BACKED`] the pool is a cache of the object behind `backing_fd`, and has its
+    /// size. Its pages are read in when they are touched. The kernel writes them back when they are
+    /// dirty for a while, when memory is short, and for `msync` and `fsync`. The pool has
+    /// [`SEAL_SHRINK`] and [`SEAL_GROW`] from the start. The object must not be written in another
+    /// way while the pool exists. The pool opens the object again for itself, so `backing_fd` can be
+    /// closed. With [`CREATE_READ_ONLY`] the new descriptor is open for reading only.
+    ///
     /// # Errors
     ///
-    /// - `EBADF`: the node is not open for writing.
+    /// - `EBADF`: the node is not open for writing, or `backing_fd` is not open.
     /// - `ENOTTY`: the descriptor is one of a created pool.
-    /// - `EINVAL`: `flags` is not zero, the strategy is unknown, the name has no zero byte, or the
-    ///   size is larger than a file can be.
+    /// - `EINVAL`: a flag is unknown or does not fit the others, the strategy is unknown, the name
+    ///   has no zero byte, or the size is larger than a file can be; the backing object is empty, or
+    ///   is neither a regular file nor a block device.
+    /// - `EACCES`: `backing_fd` is not open for reading, or without [`CREATE_READ_ONLY`] not for
+    ///   writing, or the file can only be appended to.
+    /// - `EBUSY`: the object backs a pool already, or the device is in use, for example mounted.
+    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or it is to be
+    ///   preallocated, and its file system cannot do that.
+    /// - `EPERM`, `ETXTBSY`, `EROFS`: the file is immutable, used for swapping, or on a read-only
+    ///   file system.
     /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.
     /// - `ENOSPC`: the pool has [`Strategy::Eager`], and all pools together have reached their
-    ///   limit.
+    ///   limit; or no storage is left to preallocate.
     /// - `EINTR`: a signal kills the task.
     /// - `EMFILE`, `ENFILE`: too many open files.
     /// - `ENOMEM`: out of memory.
@@ -322,6 +391,7 @@ constants! {
     /// - `EBADF`: the descriptor is not open for writing.
     /// - `EPERM`: the pool is sealed against writing, or has [`Strategy::Eager`].
     /// - `EINVAL`: the range is empty, or ends past the largest size of a file.
+    /// - `ENOTTY`: the pool has a backing object.
     ///
     /// C: `MMAP_POOL_PUNCH`.
     pub const PUNCH: u32 = ioc::<Range>(DIR_WRITE, 0x03);
@@ -339,13 +409,15 @@ constants! {
     /// - `ENOSPC`: all pools together have reached their limit.
     /// - `ENOMEM`: out of memory.
     /// - `EINTR`: a signal kills the task.
+    /// - `ENOTTY`: the pool has a backing object.
     ///
     /// C: `MMAP_POOL_PREFAULT`.
     pub const PREFAULT: u32 = ioc::<Range>(DIR_WRITE, 0x04);
 
     /// Adds seals permanently.
     ///
-    /// Needs a descriptor that is open for writing.
+    /// Needs a descriptor that is open for writing. Before a pool with a backing object is sealed
+    /// against writing, its dirty pages are written back.
     ///
     /// # Errors
     ///
@@ -354,6 +426,7 @@ constants! {
     ///   `CAP_SYS_ADMIN`.
     /// - `EBUSY`: [`SEAL_WRITE`] was asked for, and a writable shared mapping exists.
     /// - `EINVAL`: a seal is unknown.
+    /// - `EIO`, `ENOSPC`: the dirty pages could not be written back, and no seal was added.
     ///
     /// C: `MMAP_POOL_SEAL`.
     pub const SEAL: u32 = ioc::<Seal>(DIR_WRITE, 0x05);
@@ -365,11 +438,17 @@ constants! {
     /// `SIGBUS`, and reading, writing and mapping the pool fail with `ENODEV`. The request does not
     /// wait for other calls on the pool.
     ///
+    /// For a pool with a backing object, the request first writes back the dirty pages, and waits for
+    /// that.
+    ///
     /// # Errors
     ///
     /// - `EPERM`: the task does not own the pool and does not have `CAP_FOWNER`, the pool is the
     ///   default pool and the task does not have `CAP_SYS_ADMIN`, or the pool has
     ///   [`Strategy::Eager`].
+    /// - `ENODEV`: the pool was revoked before.
+    /// - `EIO`, `ENOSPC`: the dirty pages could not be written back, and the pool is revoked all the
+    ///   same.
     ///
     /// C: `MMAP_POOL_REVOKE`.
     pub const REVOKE: u32 = ioc::<()>(DIR_NONE, 0x06);
@@ -384,6 +463,35 @@ constants! {
     ///
     /// C: `MMAP_POOL_STAT`.
     pub const STAT: u32 = ioc::<Stat>(DIR_READ, 0x07);
+
+    /// Tells which pages of a range were written since the last question, by any mapping or call of
+    /// any process, and forgets it.
+    ///
+    /// Needs a descriptor that is open for reading, of a pool with [`CREATE_TRACK`]. A page that is
+    /// written during the request is in this answer, in the next, or in both; so is a page that is
+    /// pinned, for example by direct I/O. After an error, what the words before the error say is
+    /// forgotten.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOTTY`: the pool has no [`CREATE_TRACK`].
+    /// - `EBADF`: the descriptor is not open for reading.
+    /// - `EINVAL`: the range is empty, not inside the pool, or does not begin at a page.
+    /// - `EINTR`: a signal kills the task.
+    ///
+    /// C: `MMAP_POOL_DIRTY`.
+    pub const DIRTY: u32 = ioc::<Dirty>(DIR_WRITE, 0x08);
+
+    /// Describes the backing object of a pool and what waits to be written to it.
+    ///
+    /// The descriptor may be open for reading, for writing, or for both.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOTTY`: the pool has no backing object.
+    ///
+    /// C: `MMAP_POOL_BACKING`.
+    pub const BACKING: u32 = ioc::<Backing>(DIR_READ, 0x09);
 }
 
 const DIR_NONE: u32 = 0;

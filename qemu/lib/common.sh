@@ -14,7 +14,6 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mmap_pool
 build=${BUILD:+$(realpath -m -- "$BUILD")}
 build=${build:-$top/build}
 [[ ! ${BUILD-} ]] || export BUILD=$build
-kernel_name=${KERNEL:-stock}
 
 # say TEXT: prints a message. A message that cannot be written does not end the script.
 say() { printf 'mmap_pool: %s\n' "$*" >&2 || true; }
@@ -24,6 +23,19 @@ die() {
 	say "$1"
 	exit "${2:-$NOT_SET_UP}"
 }
+
+# kernel_named NAME: sets $kernel_name. A path is the kernel `tree`, whose build tree is there.
+kernel_named() {
+	kernel_name=$1
+	[[ $1 == */* ]] || return 0
+	MMAP_POOL_TREE=$(realpath -e -- "$1" 2>/dev/null) || die "KERNEL=$1: there is no such folder; name a kernel build tree"
+	export MMAP_POOL_TREE KERNEL=tree
+	kernel_name=tree
+}
+kernel_named "${KERNEL:-stock}"
+
+# description: prints the path of the kernel's description.
+description() { printf '%s\n' "$top/qemu/kernels/${kernel_name%%@*}"; }
 
 [[ $cache == /* ]] || die "XDG_CACHE_HOME=${cache%/mmap_pool} is not an absolute path: set one that begins with /"
 

@@ -63,12 +63,12 @@ rcu: .*(detected (expedited )?stalls|kthread starved|wakeup didn't happen)
 need_resched set for > 
 CSD lock \(#
 psi: (task underflow|inconsistent task state)
-# Memory.
+# Memory. Offlining dumps a page that is in use: "isolation failed" (do_migrate_range()).
 Bad (page (state|map|cache)|rss-counter|swap (file|offset) entry)
 : bad (pte|pmd|pud|p4d|pgd) 
 Corrupted page table at 
 unrecognized swap entry
-page dumped because
+page dumped because: ([^i]|i[^s])
 failed to unmap page
 Reserved count may go negative
 slabs counted but counter

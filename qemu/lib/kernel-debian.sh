@@ -16,15 +16,16 @@ apt=("$here/enter" "$here/lib/apt")
 
 # resolve: prints the version, then the packages to download.
 #
-# The meta-package depends on linux-image-RELEASE. The other names follow from RELEASE.
+# The packages of a kernel are linux-…-RELEASE. A version without linux-headers-RELEASE cannot be used.
+# Only kernels of backports are new enough.
 resolve() {
 	step "package lists" "$build/log/apt.log" "${apt[@]}" update || return
-	local version release series
-	version=$("${apt[@]}" newest "$package") || return
-	[[ $version ]] || die "Debian's package lists have no $package"
-	release=$("${apt[@]}" depends "$package=$version" |
-		sed -n 's/.*Depends: linux-image-\([0-9][^ ]*\).*/\1/p' | head -n 1)
-	[[ $release ]] || die "package $package $version depends on no linux-image-RELEASE"
+	local found version release series
+	found=$("${apt[@]}" versions "linux-headers-[0-9.]+\\+deb[0-9.]+-${package#linux-image-}" |
+		awk '$2 ~ /bpo/' | pick) || return
+	[[ $found ]] || die "Debian's package lists have no headers of $package"
+	release=${found% *} version=${found#* }
+	release=${release#linux-headers-}
 	series=$(cut -d . -f 1,2 <<<"$release")
 	printf '%s\n' "$version" "linux-source-$series=$version" \
 		"linux-headers-$release=$version" "linux-binary-$release=$version" \

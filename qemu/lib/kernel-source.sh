@@ -16,11 +16,10 @@ apt=("$here/enter" "$here/lib/apt")
 # resolve: prints the version, then the packages to download.
 resolve() {
 	step "package lists" "$build/log/apt.log" "${apt[@]}" update || return
-	local package version
-	package=$("${apt[@]}" sources) || return
-	[[ $package ]] || die "Debian's package lists have no kernel source"
-	version=$("${apt[@]}" newest "$package") || return
-	printf '%s\n' "$version" "$package=$version"
+	local found
+	found=$("${apt[@]}" versions 'linux-source-[0-9]+\.[0-9]+' | pick) || return
+	[[ $found ]] || die "Debian's package lists have no kernel source"
+	printf '%s\n' "${found#* }" "${found% *}=${found#* }"
 }
 
 # prepare FOUND FOLDER: builds a kernel folder from the packages that the file FOUND lists.

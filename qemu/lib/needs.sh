@@ -9,6 +9,8 @@
 #	config=OPTION		a kernel with OPTION built in; others do not run the tests
 #	mem=M smp=N nodes=N timeout=S append=WORD failures
 #				the options of qemu/run with these names
+#	scratch=SIZE		an empty disk, /dev/scratch
+#	insmod=NAME		a module of the kernel, if it is not built in
 #	disk			the disk of qemu/programs/disk, on /disk
 #	programs		what qemu/programs/compile makes, in /programs
 #
@@ -31,6 +33,28 @@ needs_of_tests() {
 # sources PROGRAM: the files that cargo built it from, the first one first.
 sources() { sed -n "s|^\([^ ]*\.rs\):\$|$top/\1|p" "$1.d"; }
 
+# list_needs: for each input line, a program, a tab and a test, prints the program's suite, the test
+# and what it needs.
+list_needs() {
+	local program test last='' files needs function word
+	local -A words
+	while IFS=$'\t' read -r program test; do
+		[[ $program ]] || continue
+		if [[ $program != "$last" ]]; then
+			last=$program needs=host words=()
+			if [[ $program == */guest[-_]* ]]; then
+				mapfile -t files < <(sources "$program")
+				needs="guest $(needs_of "${files[0]}" | xargs)"
+				while read -r function word; do
+					words[$function]+=" $word"
+				done < <(needs_of_tests "${files[@]}")
+			fi
+		fi
+		function=${test##*::}
+		printf '%s\t%s\t%s\n' "$(suite "$program")" "$test" "${needs% }${words[$function]-}"
+	done
+}
+
 # guest_for FILE: sets $options to the options of qemu/run for this target.
 guest_for() {
 	local word path
@@ -38,7 +62,7 @@ guest_for() {
 	for word in $(needs_of "$1"); do
 		case $word in
 		config=*) ;;
-		mem=* | smp=* | nodes=* | timeout=* | append=*) options+=("--${word%%=*}" "${word#*=}") ;;
+		mem=* | smp=* | nodes=* | timeout=* | append=* | scratch=* | insmod=*) options+=("--${word%%=*}" "${word#*=}") ;;
 		failures) options+=(--failures) ;;
 		disk) path=$("$top/qemu/programs/disk") && options+=(--disk "$path") || return ;;
 		programs) path=$("$top/qemu/programs/compile") && options+=(--copy "$path:/programs") || return ;;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations on the page cache of an inode.
+//! The operations on the page cache of an inode in memory. `backed.rs` has those of other inodes.
 //!
 //! C header: `struct address_space_operations`, `include/linux/fs.h`.
 
 use super::inode::{
     Inode,
-    InodeData,
-    InodeGuard, //
+    InodeGuard,
+    MemoryData, //
 };
 use crate::{
     helpers,
@@ -32,10 +32,10 @@ use kernel::{
     prelude::*, //
 };
 
-/// The `struct address_space_operations` of inodes with a `T`.
+/// The `struct address_space_operations` of inodes in memory, with a `T`.
 pub(super) struct AddressSpaceOperations<T>(PhantomData<T>);
 
-impl<T: InodeData> AddressSpaceOperations<T> {
+impl<T: MemoryData> AddressSpaceOperations<T> {
     /// The page cache has no backing storage: nothing is read in, nothing is written back.
     pub(super) const TABLE: bindings::address_space_operations =
         bindings::address_space_operations {
@@ -145,7 +145,7 @@ impl<T: InodeData> AddressSpaceOperations<T> {
 ///
 /// # Safety
 ///
-/// Both pointers are valid. The page cache of the file has [`AddressSpaceOperations`], and its
+/// Both pointers are valid. The page cache of the file has `write_begin` and `write_end`, and its
 /// inode is locked.
 ///
 /// C: `generic_perform_write()`, `mm/filemap.c`.

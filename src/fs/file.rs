@@ -9,10 +9,15 @@
 
 use super::{
     address_space::perform_write,
+    backed::{
+        self,
+        BackedData, //
+    },
     inode::{
         Inode,
         InodeData,
-        InodeGuard, //
+        InodeGuard,
+        MemoryData, //
     },
     pseudo::Mount,
     this_module, //
@@ -37,7 +42,10 @@ use kernel::{
         Kiocb,
         LocalFile, //
     },
-    iov::IovIterSource,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
     miscdevice::{
         MiscDevice,
         MiscDeviceOptions, //
@@ -170,6 +178,18 @@ impl<T: InodeFile> FileOperations<T> {
     }
 }
 
+impl<T: InodeFile> FileOperations<T>
+where
+    T::Data: BackedData,
+{
+    /// The operations on files of a backed inode, whose super block keeps the module loaded.
+    pub(super) const BACKED: bindings::file_operations = bindings::file_operations {
+        fsync: Some(backed::fsync::<T::Data>),
+        splice_read: Some(backed::splice_read::<T::Data>),
+        ..Self::REGULAR
+    };
+}
+
 /// Creates an empty inode, and returns a file of it that is open for reading and writing. `/proc`
 /// shows the file as `name`.
 ///
@@ -179,29 +199,49 @@ impl<T: InodeFile> FileOperations<T> {
 /// - `ENODEV`: the module is being unloaded.
 /// - `ENOMEM`: no memory.
 /// - Otherwise the errors of `data`.
-///
-/// C: `alloc_file_pseudo()`, `include/linux/file.h`.
 pub(crate) fn create<T: InodeFile>(
     mount: &Mount<T::Data>,
     data: impl PinInit<T::Data, Error>,
     name: &CStr,
-) -> Result<ARef<File>> {
+) -> Result<ARef<File>>
+where
+    T::Data: MemoryData,
+{
     let inode = Inode::new_for_files(mount, data)?;
+    open(
+        inode,
+        mount,
+        name,
+        bindings::O_RDWR,
+        &FileOperations::<T>::REGULAR,
+    )
+}
+
+/// Returns the first file of a new inode, open with `access`.
+///
+/// C: `alloc_file_pseudo()`, `include/linux/file.h`.
+pub(super) fn open<T: InodeData>(
+    inode: ARef<Inode<T>>,
+    mount: &Mount<T>,
+    name: &CStr,
+    access: u32,
+    operations: &'static bindings::file_operations,
+) -> Result<ARef<File>> {
     // SAFETY: The inode is not shared yet. The table is static and fits it.
-    unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = &FileOperations::<T>::REGULAR };
+    unsafe { (*inode.as_ptr()).__bindgen_anon_3.i_fop = operations };
     // SAFETY: The inode and its mount are valid. The name is copied.
     let file = unsafe {
         bindings::alloc_file_pseudo(
             inode.as_ptr(),
             mount.as_ptr(),
             name.as_char_ptr(),
-            (bindings::O_RDWR | bindings::O_LARGEFILE) as c_int,
-            &FileOperations::<T>::REGULAR,
+            (access | bindings::O_LARGEFILE) as c_int,
+            operations,
         )
     };
     let file = NonNull::new(from_err_ptr(file)?).ok_or(ENOMEM)?;
     // SAFETY: The file is not shared yet.
-    unsafe { helpers::mmap_pool_file_set_seekable(file.as_ptr()) };
+    unsafe { helpers::mmap_pool_file_set_up(file.as_ptr()) };
     // The file takes over the reference to the inode. It has its own reference to the mount.
     let _ = ARef::into_raw(inode);
     // SAFETY: The reference to the inode came with one to the mount. The file keeps the mount.
@@ -212,11 +252,18 @@ pub(crate) fn create<T: InodeFile>(
 
 /// The open mode of a file.
 pub(crate) trait FileExt {
+    /// Returns whether the file was opened for reading.
+    fn is_readable(&self) -> bool;
+
     /// Returns whether the file was opened for writing.
     fn is_writable(&self) -> bool;
 }
 
 impl FileExt for LocalFile {
+    fn is_readable(&self) -> bool {
+        self.flags() & bindings::O_ACCMODE != kernel::fs::file::flags::O_WRONLY
+    }
+
     fn is_writable(&self) -> bool {
         self.flags() & bindings::O_ACCMODE != kernel::fs::file::flags::O_RDONLY
     }
@@ -240,27 +287,23 @@ impl FileExt for LocalFile {
 /// - `EFBIG`: the position is past `RLIMIT_FSIZE` or past the limit of the file system.
 /// - `EFAULT`: `iov` cannot be read.
 /// - `EINTR`: the task is being killed.
-/// - Otherwise the errors of [`InodeData::check_write`] and [`InodeData::write_begin`].
+/// - Otherwise the errors of [`InodeData::check_write`] and [`MemoryData::write_begin`].
 ///
 /// C: `generic_file_write_iter()`, `mm/filemap.c`.
 #[inline]
 pub(crate) fn write<T: InodeFile>(
     kiocb: &mut Kiocb<'_, ()>,
     iov: &mut IovIterSource<'_>,
-) -> Result<usize> {
-    let file = of_kiocb(kiocb);
-    let guard = Inode::<T::Data>::of_file(file).ok_or(ENODEV)?.lock()?;
-    // SAFETY: Both pointers are valid, and the inode of the file is locked.
-    let len = unsafe { bindings::generic_write_checks(kiocb.as_raw(), iov.as_raw()) };
-    let len = usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))?;
-    if len == 0 {
+) -> Result<usize>
+where
+    T::Data: MemoryData,
+{
+    let guard = Inode::<T::Data>::of_file(of_kiocb(kiocb))
+        .ok_or(ENODEV)?
+        .lock()?;
+    let allowed = check_write(kiocb, iov, &guard)?;
+    if allowed == 0 {
         return Ok(0);
-    }
-    written(file, &guard)?;
-    let allowed = T::Data::check_write(&guard, kiocb.ki_pos().try_into()?, len)?;
-    if allowed < len {
-        // SAFETY: `iov` is valid.
-        unsafe { helpers::mmap_pool_iov_iter_truncate(iov.as_raw(), allowed as u64) };
     }
     // SAFETY: Both pointers are valid. Every inode with a `T::Data` has the required operations,
     // and this one is locked.
@@ -272,6 +315,75 @@ pub(crate) fn write<T: InodeFile>(
         let _ = guard.set_len(guard.len_bytes());
     }
     written
+}
+
+/// As [`write`], for a backed inode. With `O_DSYNC` the bytes are durable when it returns.
+///
+/// # Errors
+///
+/// As [`write`], and those of a write to the backing object.
+///
+/// C: `generic_file_write_iter()`, `mm/filemap.c`.
+pub(crate) fn write_backed<T: InodeFile>(
+    kiocb: &mut Kiocb<'_, ()>,
+    iov: &mut IovIterSource<'_>,
+) -> Result<usize>
+where
+    T::Data: BackedData,
+{
+    let guard = Inode::<T::Data>::of_file(of_kiocb(kiocb))
+        .ok_or(ENODEV)?
+        .lock()?;
+    if check_write(kiocb, iov, &guard)? == 0 {
+        return Ok(0);
+    }
+    // SAFETY: Both pointers are valid. Every inode with a `T::Data` has the required operations,
+    // and this one is locked.
+    let written = unsafe { perform_write(kiocb.as_raw(), iov.as_raw()) }?;
+    drop(guard);
+    // SAFETY: The `kiocb` is valid, and its position is after the bytes that were written.
+    let ret = unsafe { helpers::mmap_pool_write_sync(kiocb.as_raw(), written as isize) };
+    usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
+}
+
+/// Reads from the file of `kiocb`, a backed inode, at its position, and advances the position.
+///
+/// # Context
+///
+/// May sleep and may fault.
+///
+/// # Errors
+///
+/// - `EIO`: the backing object cannot be read.
+/// - `EFAULT`: `iov` cannot be written.
+///
+/// C: `filemap_read()`.
+pub(crate) fn read_backed(kiocb: &mut Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+    // SAFETY: Both pointers are valid. Each page cache can be read.
+    let ret = unsafe { bindings::filemap_read(kiocb.as_raw(), iov.as_raw(), 0) };
+    usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
+}
+
+/// Checks a write to a locked inode, and clips it. Returns how many bytes may be written.
+#[inline]
+fn check_write<T: InodeData>(
+    kiocb: &mut Kiocb<'_, ()>,
+    iov: &mut IovIterSource<'_>,
+    guard: &InodeGuard<'_, T>,
+) -> Result<usize> {
+    // SAFETY: Both pointers are valid, and the inode of the file is locked.
+    let len = unsafe { bindings::generic_write_checks(kiocb.as_raw(), iov.as_raw()) };
+    let len = usize::try_from(len).map_err(|_| Error::from_errno(len as c_int))?;
+    if len == 0 {
+        return Ok(0);
+    }
+    written(of_kiocb(kiocb), guard)?;
+    let allowed = T::check_write(guard, kiocb.ki_pos().try_into()?, len)?;
+    if allowed < len {
+        // SAFETY: `iov` is valid.
+        unsafe { helpers::mmap_pool_iov_iter_truncate(iov.as_raw(), allowed as u64) };
+    }
+    Ok(allowed)
 }
 
 /// Updates the times of `file` for a write, and removes the set-user-ID and set-group-ID bits of

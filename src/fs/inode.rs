@@ -73,14 +73,22 @@ pub(crate) trait InodeData: Send + Sync + Sized + 'static {
     /// Returns the type of the file system whose inodes have a `Self`.
     fn file_system_type() -> &'static FileSystemType<Self>;
 
-    /// Returns the order of the largest folio that the page cache may hold.
-    fn max_order(&self) -> u32;
-
     /// Changes the size to `len_bytes`, for `ftruncate`.
     fn resize(inode: &InodeGuard<'_, Self>, len_bytes: u64) -> Result;
 
     /// Returns how many of `len` bytes from byte `pos` may be written: at least one.
     fn check_write(inode: &InodeGuard<'_, Self>, pos: u64, len: usize) -> Result<usize>;
+
+    /// Returns the storage that the inode uses, in units of 512 bytes.
+    ///
+    /// C: `struct kstat`, `blocks`.
+    fn nr_blocks(inode: &Inode<Self>) -> u64;
+}
+
+/// The driver's data in an inode whose page cache holds the only copy of the content.
+pub(crate) trait MemoryData: InodeData {
+    /// Returns the order of the largest folio that the page cache may hold.
+    fn max_order(&self) -> u32;
 
     /// Returns the folio that holds byte `pos`, locked, for a write of `len` bytes.
     ///
@@ -114,7 +122,7 @@ struct Private<T> {
 /// # Invariants
 ///
 /// The inode belongs to the file system of `T`. `i_private` points to a `Private<T>`.
-/// [`PageCache::init`] was called for its page cache. Each reference to the inode comes with a
+/// Its page cache is set up. Each reference to the inode comes with a
 /// reference to its mount.
 #[repr(transparent)]
 pub(crate) struct Inode<T: InodeData>(Opaque<bindings::inode>, PhantomData<T>);
@@ -151,33 +159,17 @@ impl<T: InodeData> Inode<T> {
         ..pin_init::zeroed()
     };
 
-    /// Creates an empty inode: a regular file that is owned by the running task, with access for
-    /// its owner only.
-    ///
-    /// It does not keep the module loaded, so the module has to drop it at unload.
+    /// Creates an inode with `data`. `make` makes the C structure, whose page cache it sets up.
     ///
     /// # Errors
     ///
     /// - `ENOMEM`: no memory.
-    /// - Otherwise the errors of `data`.
-    ///
-    /// C: `alloc_anon_inode()`.
-    pub(crate) fn new(mount: &Mount<T>, data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
-        Self::with_module(mount, data, None)
-    }
-
-    /// As [`Self::new`], for an inode with files of its own. It keeps the module loaded.
-    pub(super) fn new_for_files(
-        mount: &Mount<T>,
-        data: impl PinInit<T, Error>,
-    ) -> Result<ARef<Self>> {
-        Self::with_module(mount, data, Some(ModuleRef::new()?))
-    }
-
-    fn with_module(
+    /// - Otherwise the errors of `data` and `make`.
+    pub(super) fn with_inode(
         mount: &Mount<T>,
         data: impl PinInit<T, Error>,
         module: Option<ModuleRef>,
+        make: impl FnOnce(*mut bindings::super_block, &T) -> Result<NonNull<bindings::inode>>,
     ) -> Result<ARef<Self>> {
         let mnt = NonNull::new(mount.as_ptr()).ok_or(EINVAL)?;
         let private = try_pin_init!(Private {
@@ -187,30 +179,16 @@ impl<T: InodeData> Inode<T> {
             _module: module,
         });
         let private = KBox::try_pin_init(private, GFP_KERNEL_ACCOUNT)?;
-        let max_order = private.data.max_order();
         // SAFETY: The mount is valid, and so is its super block.
-        let inode = unsafe { bindings::alloc_anon_inode((*mnt.as_ptr()).mnt_sb) };
-        let inode = NonNull::new(from_err_ptr(inode)?).ok_or(ENOMEM)?;
+        let inode = make(unsafe { (*mnt.as_ptr()).mnt_sb }, &private.data)?;
         // SAFETY: The inode is not shared yet.
         unsafe {
-            let inode = inode.as_ptr();
-            (*inode).i_private = private.into_foreign().cast();
-            (*inode).i_op = &Self::OPERATIONS;
-            (*inode).i_mode |= bindings::S_IFREG as bindings::umode_t;
-            // An ordinary file without a name: security modules check it, and it can be executed.
-            // They do not see its creation, because `security_inode_init_security_anon()` is not
-            // exported.
-            (*inode).i_flags &= !(bindings::S_PRIVATE | bindings::S_ANON_INODE);
-            bindings::clear_nlink(inode);
+            (*inode.as_ptr()).i_private = private.into_foreign().cast();
+            (*inode.as_ptr()).i_op = &Self::OPERATIONS;
         }
-        // SAFETY: The inode is not shared yet. Its page cache is part of it.
-        unsafe {
-            let mapping = (*inode.as_ptr()).i_mapping;
-            PageCache::init(mapping, &AddressSpaceOperations::<T>::TABLE, max_order)
-        };
         // SAFETY: The mount is valid. The reference made below includes one to the mount.
         unsafe { bindings::mntget(mnt.as_ptr()) };
-        // INVARIANT: `i_private` and the page cache were set up above.
+        // INVARIANT: `i_private` was set above, the page cache by `make`.
         // SAFETY: A new inode has one reference.
         Ok(unsafe { ARef::from_raw(inode.cast()) })
     }
@@ -390,10 +368,59 @@ impl<T: InodeData> Inode<T> {
         // SAFETY: As above.
         unsafe {
             bindings::generic_fillattr(idmap, request_mask, inode.as_ptr(), stat);
-            // In units of 512 bytes.
-            (*stat).blocks = (inode.page_cache().nr_pages() << (PAGE_SHIFT - 9)) as u64;
+            (*stat).blocks = T::nr_blocks(inode);
         }
         0
+    }
+}
+
+impl<T: MemoryData> Inode<T> {
+    /// Creates an empty inode: a regular file that is owned by the running task, with access for
+    /// its owner only.
+    ///
+    /// It does not keep the module loaded, so the module has to drop it at unload.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`: no memory.
+    /// - Otherwise the errors of `data`.
+    ///
+    /// C: `alloc_anon_inode()`.
+    pub(crate) fn new(mount: &Mount<T>, data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
+        Self::with_module(mount, data, None)
+    }
+
+    /// As [`Self::new`], for an inode with files of its own. It keeps the module loaded.
+    pub(super) fn new_for_files(
+        mount: &Mount<T>,
+        data: impl PinInit<T, Error>,
+    ) -> Result<ARef<Self>> {
+        Self::with_module(mount, data, Some(ModuleRef::new()?))
+    }
+
+    fn with_module(
+        mount: &Mount<T>,
+        data: impl PinInit<T, Error>,
+        module: Option<ModuleRef>,
+    ) -> Result<ARef<Self>> {
+        Self::with_inode(mount, data, module, |sb, data| {
+            // SAFETY: The super block is valid.
+            let inode = unsafe { bindings::alloc_anon_inode(sb) };
+            let inode = NonNull::new(from_err_ptr(inode)?).ok_or(ENOMEM)?;
+            // SAFETY: The inode is not shared yet. Its page cache is part of it.
+            unsafe {
+                let inode = inode.as_ptr();
+                (*inode).i_mode |= bindings::S_IFREG as bindings::umode_t;
+                // An ordinary file without a name: security modules check it, and it can be
+                // executed. They do not see its creation, because
+                // `security_inode_init_security_anon()` is not exported.
+                (*inode).i_flags &= !(bindings::S_PRIVATE | bindings::S_ANON_INODE);
+                bindings::clear_nlink(inode);
+                let operations = &AddressSpaceOperations::<T>::TABLE;
+                PageCache::init((*inode).i_mapping, operations, data.max_order());
+            }
+            Ok(inode)
+        })
     }
 }
 

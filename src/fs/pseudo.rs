@@ -8,7 +8,17 @@
 //!
 //! C header: `include/linux/pseudo_fs.h`.
 
-use super::inode::InodeData;
+use super::{
+    backed::{
+        BackedData,
+        SuperOperations, //
+    },
+    inode::{
+        InodeData,
+        MemoryData, //
+    },
+    this_module, //
+};
 use crate::helpers;
 use core::{
     marker::PhantomData,
@@ -29,7 +39,10 @@ use kernel::{
 
 /// A type of pseudo file system whose inodes carry a `T`.
 ///
-/// It has no owner: the module owns the only mount, so the mount must not keep the module loaded.
+/// A type for inodes in memory has no owner: the module owns the only mount, so the mount must not
+/// keep the module loaded. With backed inodes, a file owns its mount, and the type has an owner: the
+/// kernel drops its reference to the module after `kill_sb()` (`deactivate_locked_super()`,
+/// `fs/super.c`).
 ///
 /// C: `struct file_system_type`, `include/linux/fs.h`.
 pub(crate) struct FileSystemType<T>(Opaque<bindings::file_system_type>, PhantomData<fn() -> T>);
@@ -45,14 +58,38 @@ impl<T: InodeData> FileSystemType<T> {
     };
 
     /// Creates the type, for a `static`.
-    pub(crate) const fn new(name: &'static CStr) -> Self {
-        let fs_type = bindings::file_system_type {
+    pub(crate) const fn new(name: &'static CStr) -> Self
+    where
+        T: MemoryData,
+    {
+        Self::with(bindings::file_system_type {
             name: as_char_ptr_in_const_context(name),
             init_fs_context: Some(Self::init_fs_context),
             kill_sb: Some(bindings::kill_anon_super),
             ..pin_init::zeroed()
-        };
+        })
+    }
+
+    /// Creates the type of backed inodes, for a `static`.
+    pub(crate) const fn new_backed(name: &'static CStr) -> Self
+    where
+        T: BackedData,
+    {
+        Self::with(bindings::file_system_type {
+            owner: this_module(),
+            name: as_char_ptr_in_const_context(name),
+            init_fs_context: Some(Self::init_backed_fs_context),
+            kill_sb: Some(SuperOperations::<T>::kill_sb),
+            ..pin_init::zeroed()
+        })
+    }
+
+    const fn with(fs_type: bindings::file_system_type) -> Self {
         Self(Opaque::new(fs_type), PhantomData)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::file_system_type {
+        self.0.get()
     }
 
     /// Returns whether `s_type` is this type.
@@ -66,6 +103,18 @@ impl<T: InodeData> FileSystemType<T> {
     unsafe extern "C" fn init_fs_context(fc: *mut bindings::fs_context) -> c_int {
         // SAFETY: `fc` is valid and new. The operations are static.
         unsafe { helpers::mmap_pool_init_pseudo(fc, T::MAGIC as c_ulong, &Self::SUPER_OPERATIONS) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::init_fs_context`].
+    unsafe extern "C" fn init_backed_fs_context(fc: *mut bindings::fs_context) -> c_int
+    where
+        T: BackedData,
+    {
+        let operations = &SuperOperations::<T>::TABLE;
+        // SAFETY: `fc` is valid and new. The operations are static.
+        unsafe { helpers::mmap_pool_init_pseudo(fc, T::MAGIC as c_ulong, operations) }
     }
 }
 

@@ -107,6 +107,22 @@ impl Folio {
         unsafe { helpers::mmap_pool_folio_nr_pages(self.as_ptr()) }
     }
 
+    /// Returns the first byte of the page cache that the folio holds.
+    ///
+    /// C: `folio_pos()`.
+    pub(crate) fn pos(&self) -> i64 {
+        // SAFETY: By the type invariants the folio is valid.
+        unsafe { helpers::mmap_pool_folio_pos(self.as_ptr()) }
+    }
+
+    /// Returns the number of bytes.
+    ///
+    /// C: `folio_size()`.
+    pub(crate) fn len_bytes(&self) -> usize {
+        // SAFETY: By the type invariants the folio is valid.
+        unsafe { helpers::mmap_pool_folio_size(self.as_ptr()) }
+    }
+
     /// Checks for a hardware memory error.
     ///
     /// # Errors
@@ -432,14 +448,45 @@ impl LockedFolio {
 
     /// Marks the folio as used.
     pub(super) fn set_used(&self) {
-        // SAFETY: By the type invariants the folio is locked.
-        unsafe { helpers::mmap_pool_folio_set_uptodate(self.as_ptr()) };
+        self.set_uptodate();
     }
 
     /// Returns whether the folio is marked as unused.
     pub(super) fn is_unused(&self) -> bool {
+        !self.is_uptodate()
+    }
+
+    /// Returns whether all bytes have their content.
+    ///
+    /// C: `folio_test_uptodate()`.
+    pub(crate) fn is_uptodate(&self) -> bool {
         // SAFETY: By the type invariants the folio is locked.
-        unsafe { !helpers::mmap_pool_folio_test_uptodate(self.as_ptr()) }
+        unsafe { helpers::mmap_pool_folio_test_uptodate(self.as_ptr()) }
+    }
+
+    /// Says that all bytes have their content.
+    ///
+    /// C: `folio_mark_uptodate()`.
+    pub(crate) fn set_uptodate(&self) {
+        // SAFETY: By the type invariants the folio is locked.
+        unsafe { helpers::mmap_pool_folio_set_uptodate(self.as_ptr()) };
+    }
+
+    /// Says that the bytes have to be written back.
+    ///
+    /// C: `folio_mark_dirty()`.
+    pub(crate) fn mark_dirty(&self) {
+        // SAFETY: By the type invariants the folio is locked, and so it stays in its page cache.
+        unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+    }
+
+    /// Makes the next store to a mapping of the folio a page fault. Returns false if the folio is
+    /// pinned, so that a store needs no mapping.
+    ///
+    /// C: `folio_mkclean()`, `folio_maybe_dma_pinned()`.
+    pub(crate) fn protect(&self) -> bool {
+        // SAFETY: By the type invariants the folio is locked, and so it stays in its page cache.
+        unsafe { !helpers::mmap_pool_folio_protect(self.as_ptr()) }
     }
 
     /// Gives up ownership of the lock and of the reference without releasing them.

@@ -175,6 +175,15 @@ impl PageCache {
         });
     }
 
+    /// Waits for each folio until its lock is free: until it was read in.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn wait_for_folios(&self) {
+        self.for_each_folio(0..usize::MAX, |_| ());
+    }
+
     /// Calls `what` for each folio of `pages`, locked.
     fn for_each_folio(&self, pages: Range<usize>, what: impl Fn(&LockedFolio)) {
         let mut pgoff = pages.start;
@@ -220,8 +229,7 @@ impl PageCache {
         let folio = unsafe { folio.assume_added() };
         // The page cache holds the only copy of the data, so the folio is dirty. The kernel may
         // drop a clean folio, for example for `MADV_SOFT_OFFLINE`.
-        // SAFETY: The lock keeps the folio in this page cache.
-        unsafe { bindings::folio_mark_dirty(folio.as_ptr()) };
+        folio.mark_dirty();
         Ok(folio)
     }
 

@@ -19,6 +19,17 @@ use {
     kernel::bindings, //
 };
 
+/// The modes of a policy, `include/uapi/linux/mempolicy.h`. Their enum has no name in Linux 7.2, so
+/// its bindings have other names than those of Linux 7.3.
+#[cfg(CONFIG_NUMA)]
+mod mode {
+    pub(super) const MPOL_PREFERRED: u32 = 1;
+    pub(super) const MPOL_BIND: u32 = 2;
+    pub(super) const MPOL_INTERLEAVE: u32 = 3;
+    pub(super) const MPOL_PREFERRED_MANY: u32 = 5;
+    pub(super) const MPOL_WEIGHTED_INTERLEAVE: u32 = 6;
+}
+
 /// A memory policy.
 #[derive(Clone, PartialEq)]
 pub(crate) struct MemPolicy {
@@ -70,11 +81,10 @@ impl MemPolicy {
             )
         };
         let mode = match u32::from(mode) {
-            bindings::mempolicy_mode_MPOL_PREFERRED => Mode::Preferred,
-            bindings::mempolicy_mode_MPOL_PREFERRED_MANY => Mode::PreferredMany,
-            bindings::mempolicy_mode_MPOL_BIND => Mode::Bind,
-            bindings::mempolicy_mode_MPOL_INTERLEAVE
-            | bindings::mempolicy_mode_MPOL_WEIGHTED_INTERLEAVE => Mode::Interleave,
+            mode::MPOL_PREFERRED => Mode::Preferred,
+            mode::MPOL_PREFERRED_MANY => Mode::PreferredMany,
+            mode::MPOL_BIND => Mode::Bind,
+            mode::MPOL_INTERLEAVE | mode::MPOL_WEIGHTED_INTERLEAVE => Mode::Interleave,
             _ => Mode::Local,
         };
         Self {

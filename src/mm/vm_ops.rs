@@ -144,6 +144,25 @@ pub(crate) trait VmOperations {
     fn set_policy(object: &Self::Object, pages: Range<usize>, policy: Option<MemPolicy>) -> Result;
 }
 
+/// The operations of a driver on its mappings of backed inodes. The kernel's own functions read the
+/// pages in.
+///
+/// C: `struct vm_operations_struct`, `include/linux/mm.h`.
+pub(crate) trait BackedVmOperations {
+    /// The object that the VMAs map.
+    type Object: FileObject;
+
+    /// Checks whether a page of `object` may become writable in a mapping. Its folio is locked and
+    /// dirty, so the kernel writes it back.
+    ///
+    /// # Context
+    ///
+    /// Process context, may sleep. The core holds `mmap_lock` for read, or the VMA lock.
+    ///
+    /// C: `vm_operations_struct::page_mkwrite`.
+    fn page_mkwrite(object: &Self::Object) -> Result<(), FaultError>;
+}
+
 /// Makes `T` handle the page faults of a VMA that is being set up.
 ///
 /// # Errors
@@ -153,21 +172,37 @@ pub(crate) trait VmOperations {
 /// - `EOVERFLOW`: the end of the VMA is not a valid file offset. The core checks this for regular
 ///   files only (`file_mmap_ok()`, `mm/mmap.c`).
 pub(crate) fn install<T: VmOperations>(vma: &VmaNew) -> Result {
+    // SAFETY: The functions of the table fit every VMA whose file has a `T::Object`.
+    unsafe { install_table::<T::Object>(vma, &VmOperationsVTable::<T>::TABLE) }
+}
+
+/// As [`install`], for a mapping of a backed inode.
+pub(crate) fn install_backed<T: BackedVmOperations>(vma: &VmaNew) -> Result {
+    // SAFETY: As above.
+    unsafe { install_table::<T::Object>(vma, &BackedVTable::<T>::TABLE) }
+}
+
+/// # Safety
+///
+/// The functions of `table` fit every VMA whose file has an `O`.
+unsafe fn install_table<O: FileObject>(
+    vma: &VmaNew,
+    table: &'static bindings::vm_operations_struct,
+) -> Result {
     if vma.flags() & (flags::PFNMAP | flags::MIXEDMAP) != 0 {
         return Err(EINVAL);
     }
     // SAFETY: In an `mmap` file operation `vm_file` is the mapped file, and the VMA holds a
     // reference to it. `mmap` is called outside of any `fdget_pos` section.
     let file = unsafe { File::from_raw_file((*vma.as_ptr()).vm_file) };
-    T::Object::of_file(file).ok_or(EINVAL)?;
+    O::of_file(file).ok_or(EINVAL)?;
     // SAFETY: The VMA is being set up and not shared yet.
     let pgoff = unsafe { (*vma.as_ptr()).vm_pgoff };
     if pgoff > (bindings::loff_t::MAX as usize - (vma.end() - vma.start())) >> PAGE_SHIFT {
         return Err(EOVERFLOW);
     }
-    // SAFETY: The VMA is being set up and not shared yet. The table is static. Its functions fit
-    // every VMA whose file has a `T::Object`, which was checked above.
-    unsafe { (*vma.as_ptr()).vm_ops = &VmOperationsVTable::<T>::TABLE };
+    // SAFETY: The VMA is being set up and not shared yet. Its file has an `O`, so the table fits.
+    unsafe { (*vma.as_ptr()).vm_ops = table };
     Ok(())
 }
 
@@ -381,5 +416,48 @@ impl<T: VmOperations> VmOperationsVTable<T> {
             }
         }
         bindings::vm_fault_reason_VM_FAULT_FALLBACK
+    }
+}
+
+/// The `struct vm_operations_struct` of a [`BackedVmOperations`].
+struct BackedVTable<T>(PhantomData<T>);
+
+impl<T: BackedVmOperations> BackedVTable<T> {
+    const TABLE: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        fault: Some(bindings::filemap_fault),
+        map_pages: Some(bindings::filemap_map_pages),
+        page_mkwrite: Some(Self::page_mkwrite),
+        ..pin_init::zeroed()
+    };
+
+    /// Marks a folio as dirty, and tells the driver.
+    ///
+    /// The core calls this before a page of a shared mapping becomes writable: at the first store,
+    /// and at the first store after the page was written back (`folio_clear_dirty_for_io()`,
+    /// `mm/page-writeback.c`, protects it again). If the driver refuses, the folio stays dirty with
+    /// its old content.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core for a VMA that was set up by [`install_backed`].
+    unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: The caller's promise.
+        let ret = unsafe { bindings::filemap_page_mkwrite(vmf) };
+        if ret & bindings::vm_fault_reason_VM_FAULT_LOCKED == 0 {
+            return ret;
+        }
+        // SAFETY: The VMA is valid during the call, and it holds a reference to its file.
+        let file = unsafe { File::from_raw_file((*(*vmf).__bindgen_anon_1.vma).vm_file) };
+        let result = T::Object::of_file(file)
+            .ok_or(FaultError::Sigbus)
+            .and_then(T::page_mkwrite);
+        match result {
+            Ok(()) => ret,
+            Err(error) => {
+                // SAFETY: The caller holds a reference to the page. Its folio was locked above.
+                unsafe { bindings::folio_unlock(helpers::mmap_pool_page_folio((*vmf).page)) };
+                error.into_vm_fault()
+            }
+        }
     }
 }

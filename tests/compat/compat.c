@@ -189,7 +189,7 @@ static void the_other_ioctls(int node)
 	struct mmap_pool_stat stat;
 	struct mmap_pool_seal seal = { .seals = MMAP_POOL_SEAL_GROW };
 	struct mmap_pool_resize larger = { .size_bytes = 2 * PAGE };
-	struct mmap_pool_create bad = { .size_bytes = PAGE, .flags = 1 };
+	struct mmap_pool_create bad = { .size_bytes = PAGE, .flags = 1 << 31 };
 	struct mmap_pool_seal unknown = { .seals = 0x100 };
 
 	check(pwrite(fd, "x", 1, 0) == 1);

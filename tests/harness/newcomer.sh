@@ -30,7 +30,7 @@ as_root_of_mounts() {
 # checkout FOLDER: copies this checkout to FOLDER, without the build folder.
 checkout() {
 	mkdir -p "$1"
-	tar -c -C "$top" --exclude=./build --exclude=./.git . | tar -x -C "$1"
+	tar -c -C "$top" --exclude=./build --exclude=./.git --exclude=./.cache . | tar -x -C "$1"
 }
 
 test_module_is_built_where_paths_have_spaces() {
@@ -221,23 +221,65 @@ test_every_verb_of_make_is_run_and_listed() {
 		(($(grep -cE "^make ${verb##*/}( |\$)" "$tmp/out") == 1)) || fail "make help does not list ${verb##*/} once"
 	done
 	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
-	[[ $(sed -nE 's/^make ([a-z-]*) .*/\1/p' "$tmp/out" | xargs) == \
-		'run test fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
+	[[ $(sed -nE 's/^make ([a-z-]+)( .*)?$/\1/p' "$tmp/out" | xargs) == \
+		'run test list report matrix test-all kselftest-package fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
 		fail "make help has another order: $(grep '^make' "$tmp/out")"
 }
 
-# Runs the weekly list with a fake make, which prints its arguments and fails for coverage.
-test_weekly_list_continues_after_a_failure() {
+# Runs the long list with a fake make, which prints its arguments and fails for the words in $WRONG.
+test_long_list_continues_after_a_failure_and_an_interruption() {
+	local list
 	mkdir "$tmp/bin"
+	checkout "$tmp/copy"
 	# shellcheck disable=SC2016 # the variables of the fake make
-	printf '#!/bin/sh\necho "make $*"\n[ "$1" != coverage ]\n' >"$tmp/bin/make"
+	printf '#!/bin/sh\necho "make $*"\ncase "$*" in *$WRONG*) exit 1 ;; *$KILL*) kill $PPID ;; esac\n' >"$tmp/bin/make"
 	chmod +x "$tmp/bin/make"
-	PATH=$tmp/bin:$PATH answer "$top/.ci/weekly"
+	list() { PATH=$tmp/bin:$PATH WRONG=${1:-none} KILL=${2:-none} answer "$tmp/copy/qemu/verbs/test-all"; }
+	list coverage
 	expect_status 1
-	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'the first command is not make coverage'
 	[[ $(tail -n 1 "$tmp/out") == 'failed: make coverage' ]] || fail "$(tail -n 1 "$tmp/out")"
+	grep -q '^make test KERNEL=generic ' "$tmp/out" || fail 'a kernel is missing'
 	(($(grep -c '^make fuzz ' "$tmp/out") > 1)) || fail 'the list ended after the failure'
 	! grep -q SEED "$tmp/out" || fail 'the list sets a fixed seed'
+	# Only what failed runs again, and what was interrupted is not done.
+	list none bench
+	expect_status 0
+	expect_out $'make coverage\n'
+	rm -r "$tmp/copy/build/test-all"
+	list none coverage
+	expect_status 143
+	[[ $(tail -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it goes on after its end'
+	list
+	expect_status 0
+	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it begins elsewhere'
+	# Another commit begins again.
+	sed -i 1s/^/x/ "$tmp/copy/build/test-all/passed"
+	list
+	[[ $(head -n 1 "$tmp/out") == 'make check' ]] || fail 'what passed on another commit is not run'
+}
+
+test_workflow_lint_finds_each_mistake() {
+	broken_workflow() {
+		rm -rf "$tmp/files"
+		mkdir -p "$tmp/files"
+		cp -r "$top"/{.github,.gitlab-ci.yml,.ci,Containerfile} "$tmp/files/"
+		(cd "$tmp/files" && "$@")
+		run=$(mktemp -d "$build/log/lint.XXXXXX")
+		cp -r "$tmp/files/." "$run/"
+		status=0
+		"$top/qemu/enter" "$top/tests/lint/workflows" "$run" >"$tmp/said" 2>&1 || status=1
+		rm -rf "$run"
+		((status))
+	}
+	! broken_workflow true || fail 'the lint fails on correct files'
+	broken_workflow sed -i 's/make check/make chekc/' .gitlab-ci.yml || fail 'not found: a verb that does not exist'
+	expect_said 'there is no verb chekc of make'
+	broken_workflow sed -i s/matrix.shard/matrix.shrad/ .github/workflows/ci.yml || fail 'not found: a wrong expression'
+	expect_said 'shrad'
+	broken_workflow sed -i 's/^check:/check: {scrpt: x}\nother:/; s/git make/curl | sh/; s/timeout: 1h/timeout: [1]/' .gitlab-ci.yml Containerfile ||
+		fail 'not found: two mistakes'
+	expect_said 'Containerfile: not a package'
+	expect_said 'Schema validation errors'
 }
 
 # README.md names the files that an own driver needs.
@@ -334,9 +376,39 @@ test_one_test_builds_only_its_programs() {
 	T=ordinary_lines_are_no_complaints answer "$top/qemu/verbs/test"
 	expect_status 0
 	expect_said 'T=ordinary_lines_are_no_complaints: 1 of the tests'
-	grep -qx 'test harness::ordinary_lines_are_no_complaints ... ok' "$tmp/out" || fail 'the test did not run'
+	grep -q '^ok 1 harness::ordinary_lines_are_no_complaints # took' "$tmp/out" || fail 'the test did not run'
 	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed, 0 skipped' ]] || fail "$(tail -n 1 "$tmp/out")"
 	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
+}
+
+# selection SETTING…: what `make test` would run with these settings, in order.
+selection() { env "$@" "$top/qemu/verbs/list" 2>"$tmp/said" || fail "$*: $(cat "$tmp/said")"; }
+
+test_shards_are_disjoint_and_complete() {
+	local whole k
+	whole=$(selection)
+	(($(wc -l <<<"$whole") > 800)) || fail 'the list is short'
+	for k in 1 2; do selection "SHARD=$k/2" >"$tmp/$k"; done
+	(($(wc -l <"$tmp/1") - $(wc -l <"$tmp/2") < 2)) || fail 'the shards have different sizes'
+	cmp <(sort <<<"$whole") <(sort "$tmp/1" "$tmp/2") || fail 'the shards are not the whole'
+	[[ ! $(sort "$tmp/1" "$tmp/2" | uniq -d) ]] || fail 'a test is in two shards'
+	for k in 0/2 3/2 2 1/0 a/b; do
+		SHARD=$k answer "$top/qemu/verbs/list"
+		refused 2 "SHARD=$k is not a part of the tests"
+	done
+}
+
+test_glob_compares_the_whole_name() {
+	local list
+	list=$(selection 'T=harness::glob_*')
+	[[ $list == $'harness\tharness::glob_compares_the_whole_name\thost' ]] || fail "$list"
+	[[ ! $(selection 'T=glob_*') ]] || fail 'a part of a name'
+}
+
+test_list_says_what_a_test_needs() {
+	local list
+	list=$(selection T=gup_test_pins_pages)
+	grep -qx $'guest_programs\t.*gup_test_pins_pages\tguest disk programs .* config=CONFIG_GUP_TEST' <<<"$list" || fail "$list"
 }
 
 # Unit tests are in modules of this name, in several packages.

@@ -107,6 +107,7 @@ test_wrong_options_are_no_verdict() {
 		--mem much -- true
 		--smp none -- true
 		--timeout 0 -- true
+		--retry some -- true
 		--copy /bin/sh -- true
 		--copy /no/such/file:/x -- true
 		--param a -b -- true
@@ -127,6 +128,9 @@ test_kernel_that_cannot_boot_is_booted_twice() {
 	expect_status 122
 	expect_said 'died during boot .*: booting once more'
 	expect_said "died in stage 'boot'"
+	ACCEL=tcg RETRY=0 guest --no-module --append rdinit=/nonexistent -- true
+	expect_status 122
+	! grep -q 'booting once more' "$tmp/said" || fail 'RETRY=0 boots twice'
 }
 
 test_console_that_ends_early_is_no_verdict() {

@@ -56,6 +56,34 @@
  */
 
 /**
+ * DOC: Backed pools
+ *
+ * A pool with MMAP_POOL_CREATE_BACKED is a cache of a regular file or a block
+ * device, its backing object. It has the object's size, which is fixed. Its
+ * pages are read in when they are touched. The kernel writes dirty pages back
+ * after a while, when memory is short, and for msync(), fsync() and
+ * sync_file_range(). Pages that are not dirty can leave memory at any time. So
+ * the pool can be larger than memory. The last close writes back what is dirty.
+ *
+ * Such a pool has MMAP_POOL_SEAL_SHRINK and MMAP_POOL_SEAL_GROW from the start.
+ * A size that differs fails with EPERM. write() at or past the end fails with
+ * ENOSPC. fallocate() allocates storage for the object; modes that make holes or
+ * zero a range fail with EOPNOTSUPP. MMAP_POOL_PUNCH and MMAP_POOL_PREFAULT fail
+ * with ENOTTY. The limit of all pools and the reserve do not concern such a pool.
+ *
+ * If the object cannot be read, touching the page is SIGBUS, and read() fails
+ * with EIO. If it cannot be written, msync() and fsync() fail with the error of
+ * the object, such as EIO or ENOSPC. Each open file reports an error once.
+ *
+ * The object must not be written in another way while the pool exists: the pool
+ * does not notice, and may write older bytes over it.
+ */
+#define MMAP_POOL_CREATE_BACKED		0x1	/* a cache of a file or a block device */
+#define MMAP_POOL_CREATE_PREALLOCATE	0x2	/* allocate storage for the whole pool */
+#define MMAP_POOL_CREATE_TRACK		0x4	/* MMAP_POOL_DIRTY tells what was written */
+#define MMAP_POOL_CREATE_READ_ONLY	0x8	/* MMAP_POOL_SEAL_WRITE from the start */
+
+/**
  * struct mmap_pool_info - size and statistics of a pool
  * @size_bytes: size of the pool: the bytes that can be mapped and read
  * @nr_resident_pages: pages that hold memory now
@@ -85,15 +113,21 @@ struct mmap_pool_info {
 
 /**
  * struct mmap_pool_create - description of the pool that MMAP_POOL_CREATE creates
- * @size_bytes: size of the pool, any number of bytes
- * @flags: zero
- * @strategy: one of MMAP_POOL_STRATEGY_
+ * @size_bytes: size of the pool, any number of bytes; zero with
+ *	MMAP_POOL_CREATE_BACKED
+ * @flags: MMAP_POOL_CREATE_ bits
+ * @strategy: one of MMAP_POOL_STRATEGY_; zero with MMAP_POOL_CREATE_BACKED
+ * @backing_fd: descriptor of the backing object with MMAP_POOL_CREATE_BACKED,
+ *	else zero
+ * @reserved: zero
  * @name: name of the pool in /proc; ends with a zero byte
  */
 struct mmap_pool_create {
 	__u64 size_bytes;
 	__u32 flags;
 	__u32 strategy;
+	__u32 backing_fd;
+	__u32 reserved;
 	__u8 name[MMAP_POOL_NAME_LEN];
 };
 
@@ -115,6 +149,43 @@ struct mmap_pool_resize {
 struct mmap_pool_range {
 	__u64 offset_bytes;
 	__u64 len_bytes;
+};
+
+/**
+ * struct mmap_pool_dirty - question of MMAP_POOL_DIRTY
+ * @offset_bytes: first byte, a multiple of the page size
+ * @len_bytes: number of bytes, not zero; the last page may be a part
+ * @words_address: address of the answer, 8 bytes for each 64 pages: bit i of word
+ *	w says whether page 64 * w + i of the range was written
+ * @reserved: zero
+ */
+struct mmap_pool_dirty {
+	__u64 offset_bytes;
+	__u64 len_bytes;
+	__u64 words_address;
+	__u64 reserved;
+};
+
+/**
+ * struct mmap_pool_backing - state of a backed pool
+ * @nr_dirty_pages: pages that must be written back
+ * @nr_writeback_pages: pages that are being written back
+ * @nr_read_bytes: bytes read from the backing object since the pool was created
+ * @nr_written_bytes: bytes written to the backing object since the pool was
+ *	created
+ * @nr_writes: writes to the backing object since the pool was created
+ * @nr_errors: reads and writes of the backing object that failed since the pool
+ *	was created
+ * @reserved: zero
+ */
+struct mmap_pool_backing {
+	__u64 nr_dirty_pages;
+	__u64 nr_writeback_pages;
+	__u64 nr_read_bytes;
+	__u64 nr_written_bytes;
+	__u64 nr_writes;
+	__u64 nr_errors;
+	__u64 reserved[2];
 };
 
 /**
@@ -198,6 +269,7 @@ struct mmap_pool_stat {
 
 #define MMAP_POOL_FLAG_DEFAULT	0x1	/* the pool of the device node */
 #define MMAP_POOL_FLAG_REVOKED	0x2	/* the pool was revoked */
+#define MMAP_POOL_FLAG_BACKED	0x4	/* the pool has a backing object */
 
 /**
  * MMAP_POOL_INFO - describe the pool behind a descriptor
@@ -216,13 +288,26 @@ struct mmap_pool_stat {
  * ftruncate() and fallocate() work on it, and /proc/self/fd/N opens it again.
  * The pool exists as long as a descriptor or a mapping of it exists.
  *
- * EBADF: the node is not open for writing. ENOTTY: the descriptor is one of a
- * created pool. EINVAL: flags is not zero, the strategy is unknown, the name has
- * no zero byte, or the size is larger than a file can be. EFBIG: the size is
- * larger than RLIMIT_FSIZE; the process also gets SIGXFSZ. ENOSPC: the pool has
- * MMAP_POOL_STRATEGY_EAGER, and all pools together have reached their limit.
- * EINTR: a signal kills the task. EMFILE, ENFILE: too many open files. ENOMEM:
- * out of memory.
+ * With MMAP_POOL_CREATE_BACKED the pool is a cache of the object behind
+ * backing_fd. The pool opens the object again for itself, so backing_fd can be
+ * closed. With MMAP_POOL_CREATE_READ_ONLY the new descriptor is open for reading
+ * only.
+ *
+ * EBADF: the node is not open for writing, or backing_fd is not open. ENOTTY: the
+ * descriptor is one of a created pool. EINVAL: a flag is unknown or does not fit
+ * the others, the strategy is unknown, the name has no zero byte, or the size is
+ * larger than a file can be; the backing object is empty, or is neither a regular
+ * file nor a block device. EACCES: backing_fd is not open for reading, or without
+ * MMAP_POOL_CREATE_READ_ONLY not for writing, or the file can only be appended
+ * to. EBUSY: the object backs a pool already, or the device is in use, for
+ * example mounted. EOPNOTSUPP: the file is not on a file system on a block
+ * device, or it is to be preallocated, and its file system cannot do that. EPERM,
+ * ETXTBSY, EROFS: the file is immutable, used for swapping, or on a read-only
+ * file system. EFBIG: the size is larger than RLIMIT_FSIZE; the process also gets
+ * SIGXFSZ. ENOSPC: the pool has MMAP_POOL_STRATEGY_EAGER, and all pools together
+ * have reached their limit; or no storage is left to preallocate. EINTR: a
+ * signal kills the task. EMFILE, ENFILE: too many open files. ENOMEM: out of
+ * memory.
  */
 #define MMAP_POOL_CREATE \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x01, struct mmap_pool_create)
@@ -253,7 +338,7 @@ struct mmap_pool_stat {
  *
  * EBADF: the descriptor is not open for writing. EPERM: the pool is sealed
  * against writing, or has MMAP_POOL_STRATEGY_EAGER. EINVAL: the range is empty,
- * or ends past the largest size of a file.
+ * or ends past the largest size of a file. ENOTTY: the pool has a backing object.
  */
 #define MMAP_POOL_PUNCH	_IOW(MMAP_POOL_IOC_MAGIC, 0x03, struct mmap_pool_range)
 
@@ -266,7 +351,8 @@ struct mmap_pool_stat {
  *
  * EBADF: the descriptor is not open for writing. EINVAL: the range is empty or
  * not inside the pool. ENOSPC: all pools together have reached their limit.
- * ENOMEM: out of memory. EINTR: a signal kills the task.
+ * ENOMEM: out of memory. EINTR: a signal kills the task. ENOTTY: the pool has a
+ * backing object.
  */
 #define MMAP_POOL_PREFAULT \
 	_IOW(MMAP_POOL_IOC_MAGIC, 0x04, struct mmap_pool_range)
@@ -274,12 +360,14 @@ struct mmap_pool_stat {
 /**
  * MMAP_POOL_SEAL - add seals permanently
  *
- * Needs a descriptor that is open for writing.
+ * Needs a descriptor that is open for writing. Before a pool with a backing
+ * object is sealed against writing, its dirty pages are written back.
  *
  * EBADF: the descriptor is not open for writing. EPERM: the pool has
  * MMAP_POOL_SEAL_SEAL, or it is the default pool and the task does not have
  * CAP_SYS_ADMIN. EBUSY: MMAP_POOL_SEAL_WRITE was asked for, and a writable
- * shared mapping exists. EINVAL: a seal is unknown.
+ * shared mapping exists. EINVAL: a seal is unknown. EIO, ENOSPC: the dirty
+ * pages could not be written back, and no seal was added.
  */
 #define MMAP_POOL_SEAL	_IOW(MMAP_POOL_IOC_MAGIC, 0x05, struct mmap_pool_seal)
 
@@ -291,9 +379,13 @@ struct mmap_pool_stat {
  * touching a mapping of the pool is SIGBUS, and reading, writing and mapping the
  * pool fail with ENODEV. The request does not wait for other calls on the pool.
  *
+ * For a pool with a backing object, the request first writes back the dirty
+ * pages, and waits for that.
+ *
  * EPERM: the task does not own the pool and does not have CAP_FOWNER, the pool
  * is the default pool and the task does not have CAP_SYS_ADMIN, or the pool has
- * MMAP_POOL_STRATEGY_EAGER.
+ * MMAP_POOL_STRATEGY_EAGER. ENODEV: the pool was revoked before. EIO, ENOSPC: the
+ * dirty pages could not be written back, and the pool is revoked all the same.
  */
 #define MMAP_POOL_REVOKE	_IO(MMAP_POOL_IOC_MAGIC, 0x06)
 
@@ -305,5 +397,31 @@ struct mmap_pool_stat {
  * ENOTTY: the descriptor is one of a created pool.
  */
 #define MMAP_POOL_STAT	_IOR(MMAP_POOL_IOC_MAGIC, 0x07, struct mmap_pool_stat)
+
+/**
+ * MMAP_POOL_DIRTY - tell which pages were written since the last question
+ *
+ * Tells which pages of a range were written, by any mapping or call of any
+ * process, and forgets it. Needs a descriptor that is open for reading, of a pool
+ * with MMAP_POOL_CREATE_TRACK. A page that is written during the request is in
+ * this answer, in the next, or in both; so is a page that is pinned, for example
+ * by direct I/O. After an error, what the words before the error say is forgotten.
+ *
+ * ENOTTY: the pool has no MMAP_POOL_CREATE_TRACK. EBADF: the descriptor is not
+ * open for reading. EINVAL: the range is empty, not inside the pool, or does not
+ * begin at a page. EINTR: a signal kills the task.
+ */
+#define MMAP_POOL_DIRTY	_IOW(MMAP_POOL_IOC_MAGIC, 0x08, struct mmap_pool_dirty)
+
+/**
+ * MMAP_POOL_BACKING - describe the backing object of a pool
+ *
+ * Also tells what waits to be written to the object. The descriptor may be open
+ * for reading, for writing, or for both.
+ *
+ * ENOTTY: the pool has no backing object.
+ */
+#define MMAP_POOL_BACKING \
+	_IOR(MMAP_POOL_IOC_MAGIC, 0x09, struct mmap_pool_backing)
 
 #endif /* _UAPI_LINUX_MMAP_POOL_H */

@@ -93,9 +93,12 @@ fn size_of_type(text: &str) -> usize {
     if let Some((_, size)) = inner(text, "const[").or_else(|| inner(text, "flags[")) {
         return size_of_type(&size);
     }
+    if text.starts_with("ptr64[") {
+        return 8;
+    }
     match text {
         "int8" => 1,
-        "int32" => 4,
+        "int32" | "fd" => 4,
         "int64" | "mmap_pool_offset" => 8,
         _ => panic!("unknown type: {text:?}"),
     }

@@ -23,7 +23,8 @@ use fs::{
     inode::{
         Inode,
         InodeData,
-        InodeGuard, //
+        InodeGuard,
+        MemoryData, //
     },
     pseudo::{
         FileSystemType,
@@ -89,10 +90,6 @@ impl InodeData for Memory {
         &FILE_SYSTEM_TYPE
     }
 
-    fn max_order(&self) -> u32 {
-        0
-    }
-
     fn resize(_inode: &InodeGuard<'_, Self>, _len_bytes: u64) -> Result {
         Err(EPERM)
     }
@@ -102,6 +99,16 @@ impl InodeData for Memory {
             0 => Err(ENOSPC),
             left => Ok(len.min(left as usize)),
         }
+    }
+
+    fn nr_blocks(inode: &Inode<Self>) -> u64 {
+        (inode.page_cache().nr_pages() as u64) << (PAGE_SHIFT - 9)
+    }
+}
+
+impl MemoryData for Memory {
+    fn max_order(&self) -> u32 {
+        0
     }
 
     fn write_begin(inode: &InodeGuard<'_, Self>, pos: u64, _len: usize) -> Result<LockedFolio> {

@@ -41,6 +41,9 @@ fn of_direction(direction: u32) -> Vec<u32> {
 /// The ioctls of the node alone. They concern all pools.
 const OF_THE_NODE: [u32; 2] = [uapi::CREATE, uapi::STAT];
 
+/// The ioctls of pools with a backing object. `tests/guest_backed/` has such pools.
+const OF_BACKED: [u32; 2] = [uapi::DIRTY, uapi::BACKING];
+
 /// Sizes and offsets that no file has.
 const BEYOND_ANY_FILE: [u64; 4] = [1 << 63, (1 << 63) + 4096, u64::MAX - 4095, u64::MAX];
 
@@ -54,7 +57,7 @@ fn refuses_unknown_numbers(pool: &Pool) {
     let mut buffer = [0xa5_u8; 1 << 14];
     for nr in 0..=0xff_u32 {
         for direction in 0..4_u32 {
-            for size in [0, 1, 8, 16, 63, 64, 65, 80, 0x3fff_u32] {
+            for size in [0, 1, 8, 16, 32, 63, 64, 65, 80, 88, 0x3fff_u32] {
                 let magic = u32::from(uapi::IOC_MAGIC);
                 let number = (direction << 30) | (size << 16) | (magic << 8) | nr;
                 if known.contains(&number) {
@@ -121,13 +124,24 @@ fn a_reserved_field_that_is_not_zero_is_einval_and_changes_nothing() {
             size_bytes: 4096,
             ..uapi::Create::default()
         };
-        for bit in [1, 1 << 31] {
-            let with_flags = uapi::Create {
-                flags: bit,
-                ..create
-            };
+        for bit in [1, 2, 4, 8, 16, 1 << 31] {
             let refused = refused(pool, uapi::CREATE, Errno::INVAL);
-            assert_eq!(set(pool, uapi::CREATE, with_flags), Err(refused));
+            for bad in [
+                uapi::Create {
+                    flags: bit,
+                    ..create
+                },
+                uapi::Create {
+                    backing_fd: bit,
+                    ..create
+                },
+                uapi::Create {
+                    reserved: bit,
+                    ..create
+                },
+            ] {
+                assert_eq!(set(pool, uapi::CREATE, bad), Err(refused), "{bad:?}");
+            }
             let seal = uapi::Seal {
                 seals: uapi::SEAL_SHRINK,
                 reserved: bit,
@@ -140,6 +154,18 @@ fn a_reserved_field_that_is_not_zero_is_einval_and_changes_nothing() {
                 reserved,
             };
             assert_eq!(set(pool, uapi::RESIZE, resize), Err(Errno::INVAL));
+        }
+    });
+}
+
+#[test]
+fn a_pool_in_memory_knows_no_ioctl_of_backed_pools() {
+    on_both_kinds(|pool| {
+        for number in OF_BACKED {
+            let mut argument = [0_u64; 8];
+            let answer = ioctl(pool, number, argument.as_mut_ptr().cast());
+            assert_eq!(answer, Err(Errno::NOTTY), "{number:#x}");
+            assert_eq!(argument, [0; 8]);
         }
     });
 }
@@ -365,11 +391,8 @@ fn an_argument_that_is_half_there_is_efault() {
         let start = mapping
             .as_ptr()
             .wrapping_add(PAGE - argument_len(number) / 2);
-        assert_eq!(
-            ioctl(&pool, number, start),
-            Err(Errno::FAULT),
-            "{number:#x}"
-        );
+        let refused = refused(&pool, number, Errno::FAULT);
+        assert_eq!(ioctl(&pool, number, start), Err(refused), "{number:#x}");
     }
 }
 
@@ -446,7 +469,8 @@ fn answers_are_whole_and_what_is_reserved_in_them_is_zero() {
 
 /// The errno of a bad call of `number` on `pool`.
 fn refused(pool: &Pool, number: u32, errno: Errno) -> Errno {
-    if OF_THE_NODE.contains(&number) && !pool.info().unwrap().is_default() {
+    let is_of_node = OF_THE_NODE.contains(&number);
+    if OF_BACKED.contains(&number) || is_of_node && !pool.info().unwrap().is_default() {
         Errno::NOTTY
     } else {
         errno

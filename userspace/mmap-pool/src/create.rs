@@ -3,7 +3,7 @@
 //! Creating a pool.
 
 use std::ffi::c_void;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
@@ -28,12 +28,14 @@ use crate::{uapi, Pool, Result, Strategy};
 /// pool.as_file().set_len(2 << 20)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 #[must_use = "only `create` creates the pool"]
 pub struct PoolBuilder<'a> {
     name: &'a str,
     size_bytes: u64,
     strategy: Strategy,
+    backing: Option<BorrowedFd<'a>>,
+    flags: u32,
 }
 
 impl<'a> PoolBuilder<'a> {
@@ -42,6 +44,8 @@ impl<'a> PoolBuilder<'a> {
             name: "",
             size_bytes: 0,
             strategy: Strategy::Auto,
+            backing: None,
+            flags: 0,
         }
     }
 
@@ -67,6 +71,51 @@ impl<'a> PoolBuilder<'a> {
     /// ```
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
+        self
+    }
+
+    /// Makes the pool a cache of a regular file or a block device, `object`, with its size. Size and
+    /// strategy of this builder must not be set.
+    ///
+    /// The kernel reads pages in when they are touched, and writes them back later.
+    /// [`Pool::sync`](crate::Pool::sync) and [`Mapping::flush`](crate::Mapping::flush) write them
+    /// back now. So the pool can be larger than memory. The pool keeps the object open itself. Nothing
+    /// else must write to the object while the pool exists.
+    ///
+    /// ```no_run
+    /// use mmap_pool::{MappingBuilder, Pool};
+    ///
+    /// let file = std::fs::File::options().read(true).write(true).open("data")?;
+    /// let pool = Pool::create().backing(&file).create()?;
+    /// let mapping = MappingBuilder::shared().map(&pool)?;
+    /// mapping.write_at(b"kept", 0)?;
+    /// mapping.flush()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backing(mut self, object: &'a impl AsFd) -> Self {
+        self.backing = Some(object.as_fd());
+        self.flags |= uapi::CREATE_BACKED;
+        self
+    }
+
+    /// Allocates storage for the whole backing file now. Without it, a file with holes can run out of
+    /// space when a page is written back, and only `flush` and `sync` tell.
+    pub fn preallocate(mut self) -> Self {
+        self.flags |= uapi::CREATE_PREALLOCATE;
+        self
+    }
+
+    /// Lets [`Pool::take_written`](crate::Pool::take_written) tell which pages of a backed pool were
+    /// written.
+    pub fn track_writes(mut self) -> Self {
+        self.flags |= uapi::CREATE_TRACK;
+        self
+    }
+
+    /// Opens the backing object for reading only. The pool has
+    /// [`Seals::WRITE`](crate::Seals::WRITE) from the start.
+    pub fn read_only(mut self) -> Self {
+        self.flags |= uapi::CREATE_READ_ONLY;
         self
     }
 
@@ -97,7 +146,15 @@ impl<'a> PoolBuilder<'a> {
     /// - [`Error::BadName`]: the name contains a zero byte or is too long.
     /// - `EBADF`: the node is not open for writing.
     /// - `ENOTTY`: `node` is a created pool, and not the device node.
-    /// - `EINVAL`: the size is larger than a file can be.
+    /// - `EINVAL`: the size is larger than a file can be, or an option does not fit the others. The
+    ///   backing object is empty, or is neither a regular file nor a block device.
+    /// - `EACCES`: the backing object is not open for reading, or without
+    ///   [`read_only`](Self::read_only) not for writing, or can only be appended to.
+    /// - `EBUSY`: the object backs a pool already, or the device is mounted.
+    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or its file system cannot
+    ///   allocate in advance.
+    /// - `EPERM`, `ETXTBSY`, `EROFS`: the file is immutable, used for swapping or being executed, or on
+    ///   a read-only file system.
     /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.
     /// - `ENOSPC`: the pool has [`Strategy::Eager`], and all pools together have reached their limit.
     /// - `EINTR`: a signal kills the task.
@@ -107,6 +164,9 @@ impl<'a> PoolBuilder<'a> {
         let request = Create(uapi::Create {
             size_bytes: self.size_bytes,
             strategy: self.strategy as u32,
+            flags: self.flags,
+            // A descriptor is never negative.
+            backing_fd: self.backing.map_or(0, |fd| fd.as_raw_fd().unsigned_abs()),
             name: self.padded_name()?,
             ..uapi::Create::default()
         });

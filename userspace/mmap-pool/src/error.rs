@@ -31,6 +31,12 @@ pub enum Operation {
     Revoke,
     /// The `MMAP_POOL_STAT` ioctl.
     Stat,
+    /// The `MMAP_POOL_DIRTY` ioctl.
+    Dirty,
+    /// The `MMAP_POOL_BACKING` ioctl.
+    Backing,
+    /// `fsync(2)`.
+    Sync,
     /// `fstat(2)`, for the size of a file.
     Size,
     /// `mmap(2)`.
@@ -62,6 +68,9 @@ impl fmt::Display for Operation {
             Self::Seal => "seal the pool",
             Self::Revoke => "revoke the pool",
             Self::Stat => "describe all pools",
+            Self::Dirty => "tell which pages were written",
+            Self::Backing => "describe the backing object",
+            Self::Sync => "write back the pool",
             Self::Size => "get the size of the file",
             Self::Map => "map the memory",
             Self::Unmap => "unmap the memory",

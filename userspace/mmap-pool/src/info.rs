@@ -70,11 +70,36 @@ answer! {
     }
 }
 
+answer! {
+    /// State of a backed pool. [`Pool::backing`](crate::Pool::backing) returns it.
+    Backing {
+        /// Pages that must be written back.
+        nr_dirty_pages: u64,
+        /// Pages that are being written back.
+        nr_writeback_pages: u64,
+        /// Bytes read from the backing object since the pool was created.
+        nr_read_bytes: u64,
+        /// Bytes written to the backing object since the pool was created.
+        nr_written_bytes: u64,
+        /// Writes to the backing object since the pool was created.
+        nr_writes: u64,
+        /// Reads and writes of the backing object that failed since the pool was created.
+        nr_errors: u64,
+    }
+}
+
 impl Info {
     /// Returns whether this is the pool of the device node.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.flags & uapi::FLAG_DEFAULT != 0
+    }
+
+    /// Returns whether the pool has a backing object, see
+    /// [`PoolBuilder::backing`](crate::PoolBuilder::backing).
+    #[must_use]
+    pub fn is_backed(&self) -> bool {
+        self.flags & uapi::FLAG_BACKED != 0
     }
 
     /// Returns whether the pool was revoked, see [`Pool::revoke`](crate::Pool::revoke).

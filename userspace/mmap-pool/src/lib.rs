@@ -30,6 +30,9 @@
 //! # Ok::<(), mmap_pool::Error>(())
 //! ```
 //!
+//! A pool can be a cache of a file or a block device, see [`PoolBuilder::backing`]. Then it can be
+//! larger than memory, and [`Mapping::flush`] and [`Pool::sync`] make its bytes durable.
+//!
 //! # Memory that other processes write
 //!
 //! Any process that has the pool can change a mapped byte at any moment. A `&[u8]` promises the
@@ -76,9 +79,10 @@
 //! # Signals
 //!
 //! A mapping can reach past the end of the pool. Touching a page there raises `SIGBUS`. So does
-//! touching a page when the pools have reached their limit or the machine is out of memory. The
-//! accessors do not catch the signal. Touching memory inside the pool and inside the mapping raises no
-//! signal, unless the pool shrinks or is revoked.
+//! touching a page when the pools have reached their limit or the machine is out of memory, or when
+//! the backing object of the pool cannot be read. The accessors do not catch the signal. Touching
+//! memory inside the pool and inside the mapping raises no signal otherwise, unless the pool shrinks
+//! or is revoked.
 
 #![deny(missing_docs)]
 
@@ -113,7 +117,7 @@ pub use create::PoolBuilder;
 pub use error::{Error, Operation};
 #[cfg(feature = "vm-memory")]
 pub use guest_region::GuestRegion;
-pub use info::{Info, Stat};
+pub use info::{Backing, Info, Stat};
 pub use mapping::{Advice, Mapping};
 pub use pool::{OpenOptions, Pool, DEFAULT_PATH};
 pub use protection::Protection;

@@ -55,6 +55,12 @@ pub enum Advice {
     /// The program does not use the memory soon. The kernel unmaps the pages. Private copies are lost:
     /// a private mapping shows the bytes of the pool again.
     DontNeed,
+    /// The program does not use the memory for a while. The kernel rather frees these pages than
+    /// others, if they can be read in again. Nothing is lost.
+    Cold,
+    /// As [`Cold`](Self::Cold), and the kernel frees the pages now. It writes nothing back for it: a
+    /// dirty page of a backed pool stays.
+    PageOut,
     /// The kernel faults the pages in now, as for reading.
     PopulateRead,
     /// The kernel faults the pages in now, as for writing.
@@ -402,12 +408,13 @@ impl Mapping {
             .map_err(Error::system(Operation::Unlock))
     }
 
-    /// Writes dirty pages back and waits until that is done. A pool has no place to write to, so there
-    /// it does nothing.
+    /// Writes the dirty pages of a backed pool back to its backing object, and waits until they are
+    /// durable. A pool in memory has no place to write to, so there it does nothing.
     ///
     /// # Errors
     ///
-    /// `EIO`: the pages could not be written.
+    /// `EIO`, `ENOSPC` and others: the pages could not be written. Each descriptor reports an error
+    /// once.
     pub fn flush(&self) -> Result<()> {
         self.flush_range(0, self.len)
     }
@@ -475,6 +482,8 @@ impl Mapping {
             Advice::Sequential => mm::Advice::Sequential,
             Advice::WillNeed => mm::Advice::WillNeed,
             Advice::DontNeed => mm::Advice::LinuxDontNeed,
+            Advice::Cold => mm::Advice::LinuxCold,
+            Advice::PageOut => mm::Advice::LinuxPageOut,
             Advice::PopulateRead => mm::Advice::LinuxPopulateRead,
             Advice::PopulateWrite => mm::Advice::LinuxPopulateWrite,
             Advice::HugePage => mm::Advice::LinuxHugepage,

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::ioctl::{ioctl, Getter, Ioctl, NoArg, Opcode, Setter};
 
 use crate::error::{Error, Operation};
-use crate::{uapi, Info, PoolBuilder, Result, Seals, Stat};
+use crate::{uapi, Backing, Info, PoolBuilder, Result, Seals, Stat};
 
 /// Path of the device node. Opening it opens the default pool.
 pub const DEFAULT_PATH: &str = "/dev/mmap_pool";
@@ -314,6 +314,79 @@ impl Pool {
         // SAFETY: This request number has no argument.
         let request = unsafe { NoArg::<{ uapi::REVOKE as Opcode }>::new() };
         self.request(Operation::Revoke, request)
+    }
+
+    /// Writes back the dirty pages of a backed pool, and waits until they are durable. Other pools
+    /// have nothing to write back.
+    ///
+    /// # Errors
+    ///
+    /// - `EIO`, `ENOSPC` and others: the backing object could not be written. Each descriptor reports
+    ///   an error once.
+    ///
+    /// C: `fsync(2)`.
+    pub fn sync(&self) -> Result<()> {
+        rustix::fs::fsync(&self.file).map_err(Error::system(Operation::Sync))
+    }
+
+    /// Describes the backing object of the pool, and the pages that wait to be written to it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: the pool has no backing object.
+    pub fn backing(&self) -> Result<Backing> {
+        // SAFETY: For this request number, the kernel writes one `Backing`, a struct of integers.
+        let request = unsafe { Getter::<{ uapi::BACKING as Opcode }, uapi::Backing>::new() };
+        self.request(Operation::Backing, request).map(Backing::from)
+    }
+
+    /// Returns which pages of a range were written since the last call, in ascending order, and forgets
+    /// it. It counts writes by any mapping and any call of any process. A page that is written during
+    /// the call is in this answer, in the next, or in both.
+    ///
+    /// ```no_run
+    /// # let file = std::fs::File::open("data")?;
+    /// let pool = mmap_pool::Pool::create().backing(&file).track_writes().create()?;
+    /// pool.write_all_at(b"new", 3 * 4096)?;
+    /// assert_eq!(pool.take_written(0, 1 << 20)?, [3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - `ENOTTY`: the pool was not created with
+    ///   [`track_writes`](crate::PoolBuilder::track_writes).
+    /// - `EBADF`: the pool is not open for reading.
+    /// - `EINVAL`: the range is empty, not inside the pool, or does not begin at a page.
+    /// - `ENODEV`: the pool was revoked.
+    pub fn take_written(&self, offset: u64, len: u64) -> Result<Vec<u64>> {
+        let page_size_bytes = u64::from(self.info()?.page_size_bytes);
+        let nr_words = len.div_ceil(page_size_bytes).div_ceil(64);
+        // A range that is longer than the pool is refused anyway.
+        let nr_words = nr_words.min(self.info()?.size_bytes.div_ceil(64 * page_size_bytes));
+        let mut words = vec![
+            0_u64;
+            nr_words.try_into().map_err(|_| Error::System {
+                operation: Operation::Dirty,
+                errno: Errno::NOMEM,
+            })?
+        ];
+        let argument = uapi::Dirty {
+            offset_bytes: offset,
+            len_bytes: len,
+            words_address: words.as_mut_ptr().expose_provenance() as u64,
+            reserved: 0,
+        };
+        self.set::<{ uapi::DIRTY as Opcode }, _>(Operation::Dirty, argument)?;
+        let first = offset / page_size_bytes;
+        Ok((0..)
+            .zip(words)
+            .flat_map(|(index, word)| {
+                (0..64)
+                    .filter(move |bit| (word >> bit) & 1 != 0)
+                    .map(move |bit| first + 64 * index + bit)
+            })
+            .collect())
     }
 
     /// Returns statistics of all pools together. `self` must be the device node. It can be open for

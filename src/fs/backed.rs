@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Backed inodes: the page cache holds parts of a [`Backing`], and the kernel writes back what
+//! changes.
+//!
+//! Each backed inode has a super block of its own. So it has its own `backing_dev_info`: its dirty
+//! pages are written back and throttled apart from those of others, and `syncfs` concerns it alone.
+//! The file owns the mount, and the mount owns the super block. The last close writes back what is
+//! dirty, evicts the inode, and closes the backing object.
+//!
+//! [`Inode::new_backed`] is the only way to make such an inode. It cannot go wrong like this:
+//!
+//! - The kernel never writes back an inode from `alloc_anon_inode()`, or one that is not in the hash
+//!   table (`__mark_inode_dirty()`, `fs/fs-writeback.c`).
+//! - If the link count is zero, the last `iput()` discards dirty pages (`iput_final()`,
+//!   `fs/inode.c`).
+//!
+//! C headers: `include/linux/fs.h`, `include/linux/writeback.h`.
+
+use super::{
+    backing::{
+        Backing,
+        Direction,
+        Run, //
+    },
+    file::{
+        FileOperations,
+        InodeFile, //
+    },
+    inode::{
+        Inode,
+        InodeData, //
+    },
+    pseudo::Mount, //
+};
+use crate::{
+    helpers,
+    mm::folio::{
+        Folio,
+        LockedFolio, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ops::Range,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        from_result,
+        to_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    },
+    fs::File,
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// The driver's data in an inode with a [`Backing`].
+pub(crate) trait BackedData: InodeData {
+    /// Returns whether the page cache has single pages only.
+    fn has_single_pages(&self) -> bool;
+
+    /// Checks whether the page cache may be read and written.
+    ///
+    /// The kernel calls this before it reads a folio, with the folio locked before it writes to it,
+    /// and, after it marked the folio as dirty, before it makes the folio writable in a mapping. So a
+    /// driver that first lets this fail, and then writes back, finds all that was written.
+    fn check_alive(inode: &Inode<Self>) -> Result;
+
+    /// Called when `pages` become dirty.
+    ///
+    /// # Context
+    ///
+    /// The caller may hold the lock of a page table. Must not sleep.
+    ///
+    /// C: `address_space_operations::dirty_folio`.
+    fn dirtied(inode: &Inode<Self>, pages: Range<usize>);
+}
+
+/// A mount whose super block owns a backing.
+///
+/// # Invariants
+///
+/// Owns a reference to the mount. `s_fs_info` of its super block points to a [`Backing`].
+struct BackedMount<T: BackedData>(NonNull<bindings::vfsmount>, PhantomData<T>);
+
+impl<T: BackedData> BackedMount<T> {
+    fn new(backing: Backing) -> Result<Self> {
+        let backing = KBox::into_raw(KBox::new(backing, GFP_KERNEL)?);
+        let fs_type = T::file_system_type().as_ptr();
+        let mut is_taken = false;
+        // SAFETY: The type is static and complete.
+        let mnt = unsafe { helpers::mmap_pool_mount_with(fs_type, backing.cast(), &mut is_taken) };
+        if !is_taken {
+            // SAFETY: No super block has the box.
+            drop(unsafe { KBox::from_raw(backing) });
+        }
+        let mnt = NonNull::new(from_err_ptr(mnt)?).ok_or(ENOMEM)?;
+        // INVARIANT: The super block has the box, and the caller the mount's only reference.
+        let mount = Self(mnt, PhantomData);
+        // SAFETY: The mount is valid, and so is its super block.
+        to_result(unsafe { helpers::mmap_pool_set_up_bdi((*mnt.as_ptr()).mnt_sb) })?;
+        Ok(mount)
+    }
+
+    fn as_mount(&self) -> &Mount<T> {
+        // SAFETY: By the type invariants the mount is valid, and one of this type.
+        unsafe { Mount::from_raw(self.0) }
+    }
+}
+
+impl<T: BackedData> Drop for BackedMount<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants a reference is owned.
+        unsafe { bindings::mntput(self.0.as_ptr()) };
+    }
+}
+
+/// The operations on super blocks of backed inodes.
+pub(super) struct SuperOperations<T>(PhantomData<T>);
+
+impl<T: BackedData> SuperOperations<T> {
+    pub(super) const TABLE: bindings::super_operations = bindings::super_operations {
+        statfs: Some(bindings::simple_statfs),
+        evict_inode: Some(super::inode::evict::<T>),
+        sync_fs: Some(Self::sync_fs),
+        // With these, suspending freezes the super block before that of the backing object.
+        freeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
+        unfreeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// Called by the VFS for a super block of this type.
+    unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        // SAFETY: `s_fs_info` is null or the backing, which exists as long as the super block.
+        match unsafe { (*sb).s_fs_info.cast::<Backing>().as_ref() } {
+            Some(backing) if wait != 0 => backing.flush_all(),
+            _ => 0,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS for a super block of this type that nothing uses any more.
+    pub(super) unsafe extern "C" fn kill_sb(sb: *mut bindings::super_block) {
+        // SAFETY: The caller's promise.
+        let backing = unsafe { (*sb).s_fs_info }.cast::<Backing>();
+        // SAFETY: The caller's promise. This writes back and evicts the inode.
+        unsafe { bindings::kill_anon_super(sb) };
+        if !backing.is_null() {
+            // SAFETY: `BackedMount::new()` has stored a box, and no inode is left.
+            drop(unsafe { KBox::from_raw(backing) });
+        }
+    }
+}
+
+impl<T: BackedData> Inode<T> {
+    /// Creates the only inode of a mount: a regular file of the size of its backing, owned by the
+    /// running task.
+    ///
+    /// C: `new_inode()`.
+    fn new_backed(mount: &BackedMount<T>, data: impl PinInit<T, Error>) -> Result<ARef<Self>> {
+        Self::with_inode(mount.as_mount(), data, None, |sb, data| {
+            // SAFETY: The super block is valid.
+            let inode = NonNull::new(unsafe { bindings::new_inode(sb) }).ok_or(ENOMEM)?;
+            // SAFETY: The inode is not shared yet. The super block has a backing.
+            unsafe {
+                let backing = &*(*sb).s_fs_info.cast::<Backing>();
+                let inode = inode.as_ptr();
+                let mapping = (*inode).i_mapping;
+                (*inode).i_ino = bindings::get_next_ino().into();
+                bindings::inode_init_owner(
+                    &raw mut bindings::nop_mnt_idmap,
+                    inode,
+                    core::ptr::null(),
+                    (bindings::S_IFREG | bindings::S_IRUSR | bindings::S_IWUSR)
+                        as bindings::umode_t,
+                );
+                bindings::simple_inode_init_ts(inode);
+                helpers::mmap_pool_i_size_write(inode, backing.len_bytes().try_into()?);
+                (*mapping).a_ops = &BackedOperations::<T>::TABLE;
+                if !data.has_single_pages() {
+                    helpers::mmap_pool_mapping_set_large_folios(mapping);
+                }
+                backing.tune(sb, mapping);
+                helpers::mmap_pool_insert_inode_hash(inode);
+            }
+            Ok(inode)
+        })
+    }
+
+    /// Returns the object behind the page cache.
+    pub(crate) fn backing(&self) -> &Backing {
+        // SAFETY: A backed inode is made by `new_backed()` only, on a super block with a backing,
+        // which outlives its inodes.
+        unsafe { &*(*(*self.as_ptr()).i_sb).s_fs_info.cast() }
+    }
+
+    /// Writes back the dirty pages, and waits for it.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The error of a write since the last question.
+    ///
+    /// C: `filemap_write_and_wait()`.
+    pub(crate) fn write_back(&self) -> Result {
+        // SAFETY: The page cache is valid.
+        to_result(unsafe {
+            bindings::filemap_write_and_wait_range(
+                self.page_cache().as_ptr(),
+                0,
+                bindings::loff_t::MAX,
+            )
+        })
+    }
+
+    /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn seek_backing(&self, offset: u64, is_hole: bool) -> Result<u64> {
+        // The object does not know what was not written yet.
+        self.write_back()?;
+        self.backing().seek(offset, is_hole)
+    }
+
+    /// Returns how many pages are dirty, and how many are being written back.
+    pub(crate) fn nr_unwritten_pages(&self) -> (usize, usize) {
+        let mapping = self.page_cache().as_ptr();
+        // SAFETY: The page cache is valid.
+        unsafe {
+            (
+                helpers::mmap_pool_count_tagged(mapping, false),
+                helpers::mmap_pool_count_tagged(mapping, true),
+            )
+        }
+    }
+
+    /// Makes the next store to a mapping of page `pgoff` a page fault. Returns false if a store may
+    /// come without one, because the page is pinned: by direct I/O, or for another process.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `folio_mkclean()`, `folio_maybe_dma_pinned()`.
+    pub(crate) fn protect(&self, pgoff: usize) -> bool {
+        self.page_cache()
+            .lock_folio_as_is(pgoff)
+            .is_none_or(|folio| folio.protect())
+    }
+}
+
+/// Creates an inode that is backed by `backing`, and returns a file of it. `/proc` shows the file
+/// as `name`.
+///
+/// # Errors
+///
+/// - `ENFILE`: too many open files.
+/// - `ENOMEM`: no memory.
+/// - Otherwise the errors of `data`.
+///
+/// C: `alloc_file_pseudo()`, `include/linux/file.h`.
+pub(crate) fn create<T: InodeFile>(
+    backing: Backing,
+    data: impl PinInit<T::Data, Error>,
+    name: &CStr,
+) -> Result<ARef<File>>
+where
+    T::Data: BackedData,
+{
+    let access = if backing.is_writable() {
+        bindings::O_RDWR
+    } else {
+        bindings::O_RDONLY
+    };
+    let mount = BackedMount::new(backing)?;
+    let inode = Inode::new_backed(&mount, data)?;
+    super::file::open::<T::Data>(
+        inode,
+        mount.as_mount(),
+        name,
+        access,
+        &FileOperations::<T>::BACKED,
+    )
+}
+
+/// Makes the changes of `file` in a range durable, as `fsync` does.
+///
+/// # Safety
+///
+/// Called by the VFS for a file of a backed inode with a `T`.
+pub(super) unsafe extern "C" fn fsync<T: BackedData>(
+    file: *mut bindings::file,
+    start: bindings::loff_t,
+    end: bindings::loff_t,
+    datasync: c_int,
+) -> c_int {
+    // SAFETY: The caller's promise.
+    unsafe {
+        let mapping = (*file).f_mapping;
+        let inode = &*(*mapping).host.cast::<Inode<T>>();
+        let written = bindings::file_write_and_wait_range(file, start, end);
+        // Even after an error: other bytes were written.
+        inode.backing().flush(start, end, datasync != 0, |error| {
+            helpers::mmap_pool_mapping_set_error(mapping, error);
+        });
+        // Each open file reports an error once.
+        let flushed = bindings::file_check_and_advance_wb_err(file);
+        if written != 0 {
+            written
+        } else {
+            flushed
+        }
+    }
+}
+
+/// Moves bytes of a backed inode to a pipe.
+///
+/// # Safety
+///
+/// Called by the VFS for a file of a backed inode with a `T`.
+///
+/// C: `filemap_splice_read()`.
+pub(super) unsafe extern "C" fn splice_read<T: BackedData>(
+    file: *mut bindings::file,
+    pos: *mut bindings::loff_t,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: c_uint,
+) -> isize {
+    // SAFETY: The caller's promise.
+    unsafe {
+        let inode = &*(*(*file).f_mapping).host.cast::<Inode<T>>();
+        match T::check_alive(inode) {
+            Ok(()) => bindings::filemap_splice_read(file, pos, pipe, len, flags),
+            Err(error) => error.to_errno() as isize,
+        }
+    }
+}
+
+/// The `struct address_space_operations` of backed inodes with a `T`.
+struct BackedOperations<T>(PhantomData<T>);
+
+impl<T: BackedData> BackedOperations<T> {
+    const TABLE: bindings::address_space_operations = bindings::address_space_operations {
+        read_folio: Some(Self::read_folio),
+        readahead: Some(Self::readahead),
+        writepages: Some(Self::writepages),
+        dirty_folio: Some(Self::dirty_folio),
+        write_begin: Some(Self::write_begin),
+        write_end: Some(Self::write_end),
+        migrate_folio: Some(bindings::filemap_migrate_folio),
+        error_remove_folio: Some(bindings::generic_error_remove_folio),
+        // Allows `open()` with `O_DIRECT`. It is never called: `read` and `write` use the page
+        // cache.
+        direct_IO: Some(bindings::noop_direct_IO),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `mapping` has this table. The inode exists for `'a`.
+    unsafe fn inode<'a>(mapping: *mut bindings::address_space) -> &'a Inode<T> {
+        // SAFETY: The host of a page cache with this table is an inode with a `T`.
+        unsafe { &*(*mapping).host.cast() }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the kernel for a folio of a page cache with this table.
+    unsafe extern "C" fn dirty_folio(
+        mapping: *mut bindings::address_space,
+        folio: *mut bindings::folio,
+    ) -> bool {
+        // SAFETY: The caller's promise. The folio stays in its page cache during the call.
+        unsafe {
+            let start = helpers::mmap_pool_folio_index(folio);
+            let end = start + helpers::mmap_pool_folio_nr_pages(folio);
+            T::dirtied(Self::inode(mapping), start..end);
+            bindings::filemap_dirty_folio(mapping, folio)
+        }
+    }
+
+    /// Reads a folio, and unlocks it.
+    ///
+    /// # Safety
+    ///
+    /// Called by the kernel for a locked folio of a page cache with this table.
+    unsafe extern "C" fn read_folio(
+        _file: *mut bindings::file,
+        folio: *mut bindings::folio,
+    ) -> c_int {
+        if let Some(folio) = NonNull::new(folio) {
+            // SAFETY: The caller's promise. The lock keeps the folio in its page cache.
+            unsafe {
+                let mapping = (*folio.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.mapping;
+                if let Err(error) = T::check_alive(Self::inode(mapping)) {
+                    bindings::folio_unlock(folio.as_ptr());
+                    return error.to_errno();
+                }
+                let Some(mut run) = Self::inode(mapping).run(Direction::Read, 1) else {
+                    bindings::folio_unlock(folio.as_ptr());
+                    return ENOMEM.to_errno();
+                };
+                run.push(
+                    folio,
+                    helpers::mmap_pool_folio_pos(folio.as_ptr()),
+                    helpers::mmap_pool_folio_size(folio.as_ptr()),
+                );
+                run.submit();
+            }
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Called by the kernel for a page cache with this table.
+    unsafe extern "C" fn readahead(ractl: *mut bindings::readahead_control) {
+        // SAFETY: The caller's promise. The folios are locked and in the page cache.
+        unsafe {
+            let inode = Self::inode((*ractl).mapping);
+            let is_alive = T::check_alive(inode).is_ok();
+            let mut nr_left = (*ractl)._nr_pages as usize;
+            let mut run: Option<Run<'_>> = None;
+            while let Some(folio) = NonNull::new(helpers::mmap_pool_readahead_folio(ractl)) {
+                if !is_alive {
+                    bindings::folio_unlock(folio.as_ptr());
+                    continue;
+                }
+                let pos = helpers::mmap_pool_folio_pos(folio.as_ptr());
+                let len_bytes = helpers::mmap_pool_folio_size(folio.as_ptr());
+                inode.add_to_run(&mut run, Direction::Read, nr_left, folio, pos, len_bytes);
+                nr_left = nr_left.saturating_sub(len_bytes >> PAGE_SHIFT);
+            }
+            if let Some(run) = run {
+                run.submit();
+            }
+        }
+    }
+
+    /// Writes dirty folios to the backing object.
+    ///
+    /// A folio is unlocked before a neighbour is added, and an I/O is submitted with no folio
+    /// locked. So writeback never waits for the object while a task waits for a folio lock.
+    ///
+    /// # Safety
+    ///
+    /// Called by the kernel for a page cache with this table.
+    unsafe extern "C" fn writepages(
+        mapping: *mut bindings::address_space,
+        wbc: *mut bindings::writeback_control,
+    ) -> c_int {
+        // SAFETY: The caller's promise. `writeback_iter()` returns locked folios that are not dirty
+        // any more.
+        unsafe {
+            let inode = Self::inode(mapping);
+            let mut error = 0;
+            let mut run: Option<Run<'_>> = None;
+            let mut folio = core::ptr::null_mut();
+            loop {
+                folio = bindings::writeback_iter(mapping, wbc, folio, &mut error);
+                let Some(folio) = NonNull::new(folio) else {
+                    break;
+                };
+                let pos = helpers::mmap_pool_folio_pos(folio.as_ptr());
+                let size_bytes = helpers::mmap_pool_folio_size(folio.as_ptr());
+                let left = inode.len_bytes().saturating_sub(pos as u64);
+                let len_bytes = size_bytes.min(left.try_into().unwrap_or(usize::MAX));
+                if len_bytes == 0 {
+                    bindings::folio_unlock(folio.as_ptr());
+                    continue;
+                }
+                // A mapping may have stored past the end.
+                helpers::mmap_pool_folio_zero(folio.as_ptr(), len_bytes, size_bytes - len_bytes);
+                helpers::mmap_pool_folio_start_writeback(folio.as_ptr());
+                bindings::folio_unlock(folio.as_ptr());
+                inode.add_to_run(
+                    &mut run,
+                    Direction::Write,
+                    usize::MAX,
+                    folio,
+                    pos,
+                    len_bytes,
+                );
+            }
+            if let Some(run) = run {
+                run.submit();
+            }
+            error
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by `generic_perform_write()` for a page cache with this table. The inode is locked.
+    unsafe extern "C" fn write_begin(
+        _kiocb: *const bindings::kiocb,
+        mapping: *mut bindings::address_space,
+        pos: bindings::loff_t,
+        len: c_uint,
+        foliop: *mut *mut bindings::folio,
+        _fsdata: *mut *mut c_void,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The caller's promise.
+            let folio = unsafe { Self::folio_to_write(mapping, pos, len as usize) }?;
+            // SAFETY: `foliop` is valid. The caller takes over the lock and the reference.
+            unsafe { *foliop = folio.into_raw().as_ptr() };
+            Ok(0)
+        })
+    }
+
+    /// Returns a locked folio for a write. It is up to date, or the write replaces all of it.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::write_begin`].
+    unsafe fn folio_to_write(
+        mapping: *mut bindings::address_space,
+        pos: bindings::loff_t,
+        len: usize,
+    ) -> Result<LockedFolio> {
+        loop {
+            // SAFETY: The caller's promise.
+            let folio = unsafe { helpers::mmap_pool_filemap_write_folio(mapping, pos, len) };
+            let folio = NonNull::new(from_err_ptr(folio)?).ok_or(ENOMEM)?;
+            // SAFETY: The folio is locked, and the caller owns the reference.
+            let folio = unsafe { LockedFolio::from_raw(folio) };
+            // SAFETY: The page cache has this table.
+            T::check_alive(unsafe { Self::inode(mapping) })?;
+            let is_replaced = pos == folio.pos() && len >= folio.len_bytes();
+            if is_replaced || folio.is_uptodate() {
+                return Ok(folio);
+            }
+            drop(folio);
+            // Reads the page, and waits for it, if it is still not up to date.
+            // SAFETY: The page cache has this table.
+            let folio = unsafe {
+                bindings::read_cache_folio(
+                    mapping,
+                    (pos >> PAGE_SHIFT) as usize,
+                    None,
+                    core::ptr::null_mut(),
+                )
+            };
+            let folio = NonNull::new(from_err_ptr(folio)?).ok_or(EIO)?;
+            // SAFETY: A reference was returned. The folio is up to date.
+            drop(unsafe { ARef::<Folio>::from_raw(folio.cast()) });
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by `generic_perform_write()` with the folio of [`Self::write_begin`], after it copied
+    /// `copied` bytes.
+    unsafe extern "C" fn write_end(
+        _kiocb: *const bindings::kiocb,
+        mapping: *mut bindings::address_space,
+        _pos: bindings::loff_t,
+        len: c_uint,
+        copied: c_uint,
+        folio: *mut bindings::folio,
+        _fsdata: *mut c_void,
+    ) -> c_int {
+        from_result(|| {
+            let folio = NonNull::new(folio).ok_or(EIO)?;
+            // SAFETY: `write_begin` passed the lock and the reference to the caller, which returns
+            // them.
+            let folio = unsafe { LockedFolio::from_raw(folio) };
+            if !folio.is_uptodate() {
+                if copied < len {
+                    // The rest of the folio has no content.
+                    return Ok(0);
+                }
+                folio.set_uptodate();
+            }
+            folio.mark_dirty();
+            // SAFETY: The caller's promise.
+            T::check_alive(unsafe { Self::inode(mapping) })?;
+            // CAST: At most the size of a folio.
+            Ok(copied as c_int)
+        })
+    }
+}
+
+impl<T: BackedData> Inode<T> {
+    /// # Safety
+    ///
+    /// The inode exists until the I/O has ended: a folio of it is locked or under writeback.
+    unsafe fn run(&self, direction: Direction, nr_folios: usize) -> Option<Run<'_>> {
+        // SAFETY: The super block keeps the backing, and waits for its inodes.
+        unsafe {
+            Run::new(
+                self.backing(),
+                self.page_cache().as_ptr(),
+                direction,
+                nr_folios,
+            )
+        }
+    }
+
+    /// Adds a folio to `run`. If it does not fit, submits the run and begins another. Without memory
+    /// for a read, unlocks the folio.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::run`] and [`Run::push`].
+    unsafe fn add_to_run<'a>(
+        &'a self,
+        run: &mut Option<Run<'a>>,
+        direction: Direction,
+        nr_folios: usize,
+        folio: NonNull<bindings::folio>,
+        pos: bindings::loff_t,
+        len_bytes: usize,
+    ) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            if let Some(mut full) = run.take() {
+                if full.push(folio, pos, len_bytes) {
+                    *run = Some(full);
+                    return;
+                }
+                full.submit();
+            }
+            let Some(mut new) = self.run(direction, nr_folios) else {
+                // The page is read when it is needed.
+                bindings::folio_unlock(folio.as_ptr());
+                return;
+            };
+            // An empty run takes any folio.
+            new.push(folio, pos, len_bytes);
+            *run = Some(new);
+        }
+    }
+}
