@@ -72,7 +72,11 @@ module! {
         },
         reserve_mb: u64 {
             default: 16,
-            description: "Most MiB to keep zeroed in advance, for all pools together, at most the machine's memory (default 16); 0 for none",
+            description: "MiB to keep zeroed in advance, for all pools together, at most the machine's memory (default 16); 0 for none",
+        },
+        reserve_max_mb: u64 {
+            default: 0,
+            description: "Most MiB to keep zeroed in advance while pools need more, from reserve_mb to the machine's memory (default 0: four times reserve_mb)",
         },
     },
 }
@@ -105,8 +109,17 @@ impl kernel::InPlaceModule for MmapPool {
             _audit: Audit,
             mount: fs::pseudo::InternalMount::new()?,
             reserve: {
-                let len_bytes = check_mib("reserve_mb", module_parameters::reserve_mb.value(), 0)?;
-                Reserve::new(len_bytes)?
+                let least = check_mib("reserve_mb", module_parameters::reserve_mb.value(), 0)?;
+                let most = module_parameters::reserve_max_mb.value();
+                let most = match check_mib("reserve_max_mb", most, 0)? {
+                    0 => pool::Pool::max_default_len_bytes().min(4 * least),
+                    most => most,
+                };
+                if most < least {
+                    pr_err!("reserve_max_mb refused: it must not be less than reserve_mb\n");
+                    Err(EINVAL)?
+                }
+                Reserve::new(least..=most)?
             },
             upkeep: Upkeep::new(reserve)?,
             device <- {

@@ -436,7 +436,7 @@ mod tests {
         strategy: Strategy,
     ) -> Result<(InternalMount<Pool>, ARef<Inode<Pool>>)> {
         let mount = InternalMount::new()?;
-        let pool = Pool::created([0; uapi::NAME_LEN], strategy, Reserve::new(0)?);
+        let pool = Pool::created([0; uapi::NAME_LEN], strategy, Reserve::new(0..=0)?);
         let pool = Inode::new(&mount, pool)?;
         pool.lock()?.resize(len_bytes)?;
         Ok((mount, pool))

@@ -9,16 +9,22 @@
 //!
 //! # Policy
 //!
-//! The parameter `reserve_mb` bounds the reserve. Each node has the same part of it. At first, half
-//! of it has room for huge pages, a quarter for single pages, and the rest for the orders in
-//! between ([`FreeLists::new`]). Demand moves the room: an order whose list was empty gets twice
-//! as much as it missed, from the orders that use less than half of theirs ([`FreeLists::rebalance`]). So
-//! every order is there, and the largest part is for what the pools use. A folio is never split,
+//! The reserve has room for `reserve_mb` at least, and for `reserve_max_mb` at most (parameters of
+//! the module). Each node has the same part of both. At first there is room for the least: half of
+//! it for huge pages, a quarter for single pages, and the rest for the orders in between
+//! ([`FreeLists::new`]).
+//!
+//! The room follows demand each time the worker runs ([`FreeLists::follow_demand`]). An order whose
+//! list was empty gets twice as much as it missed: first what the most allows, then from the orders
+//! that use less than half of their room. If no list was empty, room beyond the least that is not
+//! used shrinks by half. So every order is there, and the largest part is for what the pools use. A
+//! folio is never split,
 //! because the kernel exports no function for that: a small folio that is not there is zeroed by
 //! the caller.
 //!
-//! On an idle machine the reserve costs its memory. The worker runs only after a folio was taken or
-//! missed. The shrinker gives back all of it.
+//! On an idle machine the reserve costs its memory, and no time: the worker runs only after a folio
+//! was taken or missed. When memory gets short, the shrinker gives back all folios, and the room
+//! beyond the least.
 //!
 //! Folios come from the page allocator, zeroed. A folio that leaves a pool goes back to the page
 //! allocator, never to the reserve. So a program cannot see what a pool held before, and a page
@@ -54,6 +60,7 @@ use crate::{
     },
     uapi, //
 };
+use core::ops::RangeInclusive;
 use kernel::{
     alloc::AllocError,
     bindings::gfp_t,
@@ -104,23 +111,25 @@ struct NodeReserve {
 struct FreeLists {
     /// In ascending order of their folios, from single pages to huge pages.
     lists: KVec<FreeList>,
+    /// How many pages there is room for.
+    bounds: RangeInclusive<usize>,
     /// Pages that were taken from the lists.
     nr_hits: u64,
 }
 
 impl FreeLists {
-    /// Returns empty lists for `nr_pages` pages.
+    /// Returns empty lists with room for the least pages of `bounds`.
     ///
     /// Half is for huge pages, a quarter for single pages. The rest is for the orders in between: from
     /// the largest on, each gets half of what is left. What is too little for a folio goes to the next
     /// order, and at last to single pages. So there is room for as many folios of each order as a walk
     /// in order needs, and no part is left over.
-    fn new(nr_pages: usize) -> Result<Self> {
+    fn new(bounds: RangeInclusive<usize>) -> Result<Self> {
         let mut lists = KVec::new();
         for order in 0..=pmd_order() {
             lists.push(FreeList::new(order), GFP_KERNEL)?;
         }
-        let mut nr_left = nr_pages;
+        let mut nr_left = *bounds.start();
         let mut nr_single = 0;
         for list in lists.iter_mut().skip(1).rev() {
             list.max_folios = (nr_left / 2) >> list.order;
@@ -133,42 +142,84 @@ impl FreeLists {
         if let Some(list) = lists.first_mut() {
             list.max_folios = nr_left + nr_single;
         }
-        Ok(Self { lists, nr_hits: 0 })
+        Ok(Self {
+            lists,
+            bounds,
+            nr_hits: 0,
+        })
     }
 
     fn nr_pages(&self) -> usize {
         self.lists.iter().map(FreeList::nr_pages).sum()
     }
 
-    /// Gives room to the orders that ran out of folios, from the orders that have more room than they
-    /// used twice. Together they keep the same room. Called before the lists are filled.
-    fn rebalance(&mut self) {
-        for needy in 0..self.lists.len() {
-            let order = self.lists[needy].order;
+    /// Returns how many pages there is room for.
+    fn max_pages(&self) -> usize {
+        self.lists.iter().map(FreeList::max_pages).sum()
+    }
+
+    /// Gives room to the orders that ran out of folios, and takes it from those that do not use it.
+    /// Called before the lists are filled.
+    fn follow_demand(&mut self) {
+        for order in 0..self.lists.len() {
             // Twice, because a list is filled again only when half of it is gone.
-            let nr_wanted = (2 * self.lists[needy].nr_missed) << order;
-            let mut nr_given = 0;
-            while nr_given < nr_wanted {
-                let lists = self.lists.iter_mut();
-                let Some(donor) = lists.max_by_key(|list| list.nr_unused_pages()) else {
-                    break;
-                };
-                let most = (donor.nr_unused_pages() / 2) >> donor.order;
-                let nr_folios = most.min((nr_wanted - nr_given).div_ceil(1 << donor.order));
-                if nr_folios == 0 {
-                    break;
-                }
-                donor.max_folios -= nr_folios;
-                nr_given += nr_folios << donor.order;
-            }
-            let nr_folios = nr_given.min(nr_wanted) >> order;
-            self.lists[needy].max_folios += nr_folios;
+            let nr_wanted = (2 * self.lists[order].nr_missed) << order;
+            let nr_allowed = self.bounds.end().saturating_sub(self.max_pages());
+            let nr_new = nr_wanted.min(nr_allowed) >> order << order;
+            let nr_moved = self.take_unused(nr_wanted - nr_new);
+            let nr_folios = (nr_new + nr_moved).min(nr_wanted) >> order;
+            self.lists[order].max_folios += nr_folios;
             // The rest is more than was wanted, or too little for a folio.
-            self.lists[0].max_folios += nr_given - (nr_folios << order);
+            self.lists[0].max_folios += nr_new + nr_moved - (nr_folios << order);
+        }
+        if self.lists.iter().all(|list| list.nr_missed == 0) {
+            self.shrink();
         }
         for list in &mut self.lists {
             (list.nr_taken, list.nr_missed) = (0, 0);
         }
+    }
+
+    /// Takes half of the room that is not used, as long as there is more than the least.
+    fn shrink(&mut self) {
+        let mut nr_surplus = self.max_pages() - *self.bounds.start();
+        for list in self.lists.iter_mut().rev() {
+            let nr_folios = (list.nr_unused_pages() / 2).min(nr_surplus) >> list.order;
+            list.max_folios -= nr_folios;
+            nr_surplus -= nr_folios << list.order;
+        }
+    }
+
+    /// Takes the room of at least `nr_wanted` pages that is not used, if there is as much. Returns the
+    /// pages.
+    fn take_unused(&mut self, nr_wanted: usize) -> usize {
+        let mut nr_pages = 0;
+        while nr_pages < nr_wanted {
+            let lists = self.lists.iter_mut();
+            let Some(donor) = lists.max_by_key(|list| list.nr_unused_pages()) else {
+                break;
+            };
+            let most = (donor.nr_unused_pages() / 2) >> donor.order;
+            let nr_folios = most.min((nr_wanted - nr_pages).div_ceil(1 << donor.order));
+            if nr_folios == 0 {
+                break;
+            }
+            donor.max_folios -= nr_folios;
+            nr_pages += nr_folios << donor.order;
+        }
+        nr_pages
+    }
+
+    /// Takes a folio of the highest order that is not empty, and its room if there is more than the
+    /// least.
+    fn pop_largest(&mut self) -> Option<NewFolio> {
+        let nr_surplus = self.max_pages() - *self.bounds.start();
+        let mut lists = self.lists.iter_mut().rev();
+        let list = lists.find(|list| list.folios.len() > 0)?;
+        if nr_surplus >= 1 << list.order {
+            list.max_folios -= 1;
+        }
+        list.folios.pop()
     }
 
     /// Takes a folio for which there is no room any more.
@@ -184,7 +235,8 @@ struct FreeList {
     order: u32,
     folios: NewFolioList,
     max_folios: usize,
-    /// Folios that were taken, and that were not there, since the last [`FreeLists::rebalance`].
+    /// Folios that were taken, and that were not there, since the last
+    /// [`FreeLists::follow_demand`].
     nr_taken: usize,
     nr_missed: usize,
 }
@@ -225,9 +277,9 @@ impl FreeList {
 }
 
 impl NodeReserve {
-    /// Returns empty free lists for `nr_pages` pages.
-    fn new(node: Node, nr_pages: usize) -> Result<Pin<KBox<Self>>> {
-        let free = FreeLists::new(nr_pages)?;
+    /// Returns empty free lists that have room for as many pages as `bounds` allow.
+    fn new(node: Node, bounds: RangeInclusive<usize>) -> Result<Pin<KBox<Self>>> {
+        let free = FreeLists::new(bounds)?;
         KBox::pin_init(
             pin_init!(Self {
                 node,
@@ -264,7 +316,7 @@ impl NodeReserve {
 
     /// Fills all lists, until `goes_on` returns false or the page allocator has no free memory.
     fn fill(&self, goes_on: impl Fn() -> bool) {
-        self.free.lock().rebalance();
+        self.free.lock().follow_demand();
         while let Some(folio) = self.pop_surplus() {
             drop(folio);
             cond_resched();
@@ -287,25 +339,25 @@ impl NodeReserve {
         self.free.lock().pop_surplus()
     }
 
-    /// Takes a folio of the highest order that is not empty.
-    fn take_any(&self) -> Option<NewFolio> {
-        let mut free = self.free.lock();
-        let mut lists = free.lists.iter_mut().rev();
-        lists.find_map(|list| list.folios.pop())
+    fn pop_largest(&self) -> Option<NewFolio> {
+        self.free.lock().pop_largest()
     }
 }
 
 impl Reserve {
-    /// Returns an empty reserve for `len_bytes` bytes. [`Upkeep`] fills it.
+    /// Returns an empty reserve with room for as many bytes as `bounds` allow, on all nodes together.
+    /// [`Upkeep`] fills it.
     ///
     /// # Errors
     ///
     /// - `ENOMEM`: no memory.
-    pub(crate) fn new(len_bytes: u64) -> Result<Arc<Self>> {
-        let nr_pages = (len_bytes >> PAGE_SHIFT) as usize / Node::all().count().max(1);
+    pub(crate) fn new(bounds: RangeInclusive<u64>) -> Result<Arc<Self>> {
+        let nr_nodes = Node::all().count().max(1);
+        let pages = |len_bytes: u64| (len_bytes >> PAGE_SHIFT) as usize / nr_nodes;
+        let bounds = pages(*bounds.start())..=pages(*bounds.end());
         let mut nodes = KVec::new();
-        for node in Node::all().filter(|_| nr_pages > 0) {
-            nodes.push(NodeReserve::new(node, nr_pages)?, GFP_KERNEL)?;
+        for node in Node::all().filter(|_| *bounds.end() > 0) {
+            nodes.push(NodeReserve::new(node, bounds.clone())?, GFP_KERNEL)?;
         }
         Arc::pin_init(
             pin_init!(Self {
@@ -395,7 +447,7 @@ impl Shrinker for Reserve {
     fn scan(&self, node: Node, nr_objects: usize) -> usize {
         let mut nr_freed = 0;
         while nr_freed < nr_objects {
-            let Some(folio) = self.of_node(node).and_then(NodeReserve::take_any) else {
+            let Some(folio) = self.of_node(node).and_then(NodeReserve::pop_largest) else {
                 break;
             };
             nr_freed += folio.nr_pages();
@@ -436,21 +488,22 @@ impl Upkeep {
 mod tests {
     use super::*;
 
-    fn nr_max_pages(free: &FreeLists) -> usize {
-        free.lists.iter().map(FreeList::max_pages).sum()
+    /// Returns lists whose room stays the same.
+    fn fixed(nr_pages: usize) -> Result<FreeLists> {
+        FreeLists::new(nr_pages..=nr_pages)
     }
 
     #[test]
     fn no_page_of_the_reserve_is_left_over() -> Result {
         for nr_pages in [0, 1, 7, 511, 1024, 2049, 4096, 9999, 131_072] {
-            assert_eq!(nr_max_pages(&FreeLists::new(nr_pages)?), nr_pages);
+            assert_eq!(fixed(nr_pages)?.max_pages(), nr_pages);
         }
         Ok(())
     }
 
     #[test]
     fn each_order_has_a_folio_if_there_is_room_for_a_huge_page_in_a_quarter() -> Result {
-        let free = FreeLists::new(4 << pmd_order())?;
+        let free = fixed(4 << pmd_order())?;
         assert!(free.lists.iter().all(|list| list.max_folios > 0));
         Ok(())
     }
@@ -458,12 +511,12 @@ mod tests {
     #[test]
     fn demand_moves_room_and_keeps_the_sum() -> Result {
         let nr_pages = 16 << pmd_order();
-        let mut free = FreeLists::new(nr_pages)?;
+        let mut free = fixed(nr_pages)?;
         for needy in 0..free.lists.len() {
             let before = free.lists[needy].max_folios;
             free.lists[needy].nr_missed = 1000;
-            free.rebalance();
-            assert_eq!(nr_max_pages(&free), nr_pages);
+            free.follow_demand();
+            assert_eq!(free.max_pages(), nr_pages);
             assert!(free.lists[needy].max_folios >= before);
         }
         // The last was the largest, and it has the most now.
@@ -474,13 +527,13 @@ mod tests {
 
     #[test]
     fn an_order_that_uses_half_of_its_room_keeps_it() -> Result {
-        let mut free = FreeLists::new(16 << pmd_order())?;
+        let mut free = fixed(16 << pmd_order())?;
         for list in free.lists.iter_mut().skip(1) {
             list.nr_taken = list.max_folios.div_ceil(2);
         }
         let before: usize = free.lists.iter().skip(1).map(FreeList::max_pages).sum();
         free.lists[0].nr_missed = 1 << pmd_order();
-        free.rebalance();
+        free.follow_demand();
         let after: usize = free.lists.iter().skip(1).map(FreeList::max_pages).sum();
         assert_eq!(after, before);
         Ok(())
@@ -488,11 +541,46 @@ mod tests {
 
     #[test]
     fn an_order_gets_twice_as_much_as_it_missed() -> Result {
-        let mut free = FreeLists::new(16 << pmd_order())?;
-        let before = free.lists[1].max_folios;
-        free.lists[1].nr_missed = 3;
-        free.rebalance();
-        assert_eq!(free.lists[1].max_folios, before + 6);
+        for max in [16, 32] {
+            let mut free = FreeLists::new(16 << pmd_order()..=max << pmd_order())?;
+            let before = free.lists[1].max_folios;
+            free.lists[1].nr_missed = 3;
+            free.follow_demand();
+            assert_eq!(free.lists[1].max_folios, before + 6);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn demand_adds_room_up_to_the_most() -> Result {
+        let mut free = FreeLists::new(4 << pmd_order()..=16 << pmd_order())?;
+        for (nr_missed, nr_huge_pages) in [(3, 10), (1, 12), (9, 16)] {
+            for list in &mut free.lists {
+                list.nr_taken = list.max_folios;
+            }
+            if let Some(list) = free.lists.last_mut() {
+                list.nr_missed = nr_missed;
+            }
+            free.follow_demand();
+            assert_eq!(free.max_pages(), nr_huge_pages << pmd_order());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn room_that_is_not_used_shrinks_to_the_least() -> Result {
+        let (least, most) = (4 << pmd_order(), 16 << pmd_order());
+        let mut free = FreeLists::new(least..=most)?;
+        if let Some(list) = free.lists.last_mut() {
+            list.max_folios += 12;
+        }
+        let mut before = most;
+        for _ in 0..64 {
+            free.follow_demand();
+            assert!((least..=before).contains(&free.max_pages()));
+            before = free.max_pages();
+        }
+        assert!(before < least + 2 << pmd_order());
         Ok(())
     }
 }

@@ -143,20 +143,51 @@ fn a_walk_finds_every_order_in_the_reserve() {
 fn the_reserve_makes_room_for_what_is_missed() {
     const LEN: usize = 8 * 16 * PAGE;
 
-    let _module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
+    let _module = FreshModule::load("size_mb=1 reserve_mb=8 reserve_max_mb=8").unwrap();
     full_reserve(8).unwrap();
-    for _ in 0..1000 {
+    assert!(misses_nothing_after(1000, Strategy::Around, LEN));
+    assert_eq!(full_reserve(8).unwrap().nr_reserve_pages, 8 << 8);
+}
+
+/// There is room for 2 huge pages at first, and for 16 at most.
+#[test]
+fn the_reserve_grows_with_demand_and_shrinks_when_memory_is_short() {
+    const LEN: usize = 12 * HUGE;
+    const PARAMETERS: &str = "size_mb=1 reserve_mb=8 reserve_max_mb=";
+
+    let module = FreshModule::load(&format!("{PARAMETERS}32")).unwrap();
+    full_reserve(8).unwrap();
+    assert!(misses_nothing_after(1000, Strategy::Huge, LEN));
+    let grown = full_reserve(24).unwrap();
+    assert!(grown.nr_reserve_pages <= 32 << 8, "{grown:?}");
+    // Asks every shrinker, as reclaim would.
+    fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+    let pool = pool(Strategy::Page, PAGE);
+    pool.prefault(0, PAGE as u64).unwrap();
+    // The page was missed, so single pages have a little more room than at first.
+    let least = full_reserve(8).unwrap();
+    assert!(least.nr_reserve_pages < 9 << 8, "{least:?}");
+    drop(pool);
+    module.unload().unwrap();
+
+    let _module = FreshModule::load(&format!("{PARAMETERS}8")).unwrap();
+    full_reserve(8).unwrap();
+    assert!(!misses_nothing_after(10, Strategy::Huge, LEN));
+}
+
+/// Fills a pool up to `nr_rounds` times, until all of its pages come from the reserve. Returns whether
+/// they did.
+fn misses_nothing_after(nr_rounds: u32, strategy: Strategy, len: usize) -> bool {
+    (0..nr_rounds).any(|_| {
         let before = totals().unwrap().nr_reserve_misses;
-        let pool = pool(Strategy::Around, LEN);
-        pool.prefault(0, LEN as u64).unwrap();
-        // Each window that was missed has room from then on.
-        if totals().unwrap().nr_reserve_misses == before {
-            return;
-        }
-        // The worker fills it meanwhile.
+        let pool = pool(strategy, len);
+        pool.prefault(0, len as u64).unwrap();
+        let is_enough = totals().unwrap().nr_reserve_misses == before;
+        drop(pool);
+        // The worker fills the reserve meanwhile.
         thread::sleep(Duration::from_millis(10));
-    }
-    panic!("8 windows are missed again and again");
+        is_enough
+    })
 }
 
 /// The kernel must not zero memory by itself: `init_on_alloc=0`.

@@ -242,10 +242,19 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
 #[test]
 fn a_bad_reserve_is_einval() {
     let without = module::without_module().unwrap();
-    for mib in ["-1", "x", "", "99999999"] {
-        let parameters = format!("reserve_mb={mib}");
+    for parameters in [
+        "reserve_mb=-1",
+        "reserve_mb=x",
+        "reserve_mb=",
+        "reserve_mb=99999999",
+        "reserve_max_mb=-1",
+        "reserve_max_mb=99999999",
+        // Less than the default of `reserve_mb`.
+        "reserve_max_mb=15",
+        "reserve_mb=8 reserve_max_mb=7",
+    ] {
         let refused = Err(LoadError(Errno::INVAL));
-        assert_eq!(module::load(&parameters), refused, "{parameters}");
+        assert_eq!(module::load(parameters), refused, "{parameters}");
     }
     drop(without);
 }
