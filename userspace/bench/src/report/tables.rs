@@ -97,6 +97,8 @@ pub fn tables(measured: &Measured) -> Vec<Table> {
             "map-call",
             "first-touch",
             "first-touch-settled",
+            "sparse-first-touch",
+            "downward-first-touch",
             "write-again",
             "read-again",
             "munmap",
