@@ -22,7 +22,7 @@ start() {
 		sh -c "echo up; ${1:-sleep 1000}" </dev/null >"$tmp/out" 2>"$tmp/said" &
 	pid=$!
 	set +m
-	within $((30 * slowness)) test -s "$tmp/out" || fail 'the guest does not boot'
+	within $((120 * slowness)) test -s "$tmp/out" || fail 'the guest does not boot'
 }
 
 # emulators: prints the QEMU processes of run $pid. The run's name has that number.
