@@ -17,7 +17,7 @@ fn the_reserve_may_have_any_size_up_to_the_machines_memory() {
         pool.prefault(0, SIZE as u64).unwrap();
         let stat = pool.stat().unwrap();
         assert!(
-            stat.nr_reserve_pages <= 4 * mib << 8,
+            stat.nr_reserve_pages <= (4 * mib) << 8,
             "reserve_mb={mib}: {stat:?}"
         );
         drop(pool);
