@@ -580,7 +580,7 @@ mod tests {
             assert!((least..=before).contains(&free.max_pages()));
             before = free.max_pages();
         }
-        assert!(before < least + 2 << pmd_order());
+        assert!(before < least + (2 << pmd_order()));
         Ok(())
     }
 }
