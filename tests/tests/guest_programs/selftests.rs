@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Selftests of the kernel, `tools/testing/selftests/mm`: those that take a path.
+//! Selftests of the kernel, `tools/testing/selftests/mm`: those that take a path, and two whose memory
+//! a preloaded library makes pools.
+
+use mmap_pool::Strategy;
 
 use crate::given::{compiled, run, try_run, Given};
 use crate::on_both;
@@ -40,4 +43,64 @@ fn gup_test_pins_pages(given: &Given) {
             assert!(!said.contains("runcated"), "{how} {sharing}:\n{said}");
         }
     }
+}
+
+/// The one row that fails is about the kernel's page of zeros, which is in no pool.
+///
+/// needs: `config=CONFIG_USERFAULTFD_RWP`
+#[test]
+fn pagemap_ioctl_finds_the_writes_to_pools() {
+    for strategy in [Strategy::Auto, Strategy::Huge] {
+        let said = with_pools_as_memory("pagemap_ioctl", strategy);
+        let failed = failed(&said);
+        assert!(
+            matches!(failed[..], [row] if row.ends_with("all huge pages must have PFNZERO set")),
+            "{strategy:?}:\n{said}"
+        );
+        assert!(said.contains("ok 42 Large Page testing"), "{said}");
+    }
+}
+
+/// The test wants folios of each size. A pool has some of them, and what fails is to get the others.
+///
+/// needs: `config=CONFIG_USERFAULTFD_RWP`
+#[test]
+fn uffd_wp_mremap_finds_protected_pages_where_they_were_moved() {
+    let said = with_pools_as_memory("uffd-wp-mremap", Strategy::Huge);
+    for row in failed(&said) {
+        assert!(row.ends_with("alloc_one_folio() failed"), "{said}");
+    }
+    let huge = "test_one_folio(size=2097152, private=";
+    for row in [
+        "true, swapout=false",
+        "true, swapout=true",
+        "false, swapout=false",
+        "false, swapout=true",
+    ] {
+        let row = format!("{huge}{row}, hugetlb=false)");
+        let is_ok = |line: &str| line.starts_with("ok ") && line.ends_with(&row);
+        assert!(said.lines().any(is_ok), "{row}:\n{said}");
+    }
+}
+
+/// Runs the selftest, whose memory becomes pools, and returns what it says.
+fn with_pools_as_memory(program: &str, strategy: Strategy) -> String {
+    let mut said = String::new();
+    Given::node(1, |given| {
+        let mut command = given.program("env");
+        command
+            .args(["-C", "/tmp"])
+            .arg(format!("LD_PRELOAD={}", compiled("pooled.so")))
+            .arg(format!("POOLED={}", strategy as u32))
+            .arg(compiled(program));
+        (_, said) = try_run(&mut command);
+    });
+    assert!(said.contains("# Totals: pass:"), "{said}");
+    said
+}
+
+/// The rows of a selftest that failed.
+fn failed(said: &str) -> Vec<&str> {
+    let is_failed = |line: &&str| line.starts_with("not ok ");
+    said.lines().filter(is_failed).collect()
 }
