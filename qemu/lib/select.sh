@@ -30,7 +30,12 @@ build_tests() {
 # suite PROGRAM: the target of cargo's that it was built from.
 suite() { local name=${1##*/} && printf '%s\n' "${name%-*}"; }
 
-is_glob() { [[ $filter == *[*?[]* ]]; }
+# T=@FILE: the tests that FILE lists.
+is_file() { [[ $filter == @* ]]; }
+! is_file || [[ -r ${filter#@} ]] || die "T=$filter: cannot read the file ${filter#@}" 2
+! is_file || filter=@$(realpath -- "${filter#@}")
+
+is_glob() { [[ $filter == *[*?[]* ]] && ! is_file; }
 
 # likely: prints cargo's options for the targets that may have a test that T= selects. The name of a
 # test comes from a function, a module, a file, or the list of a macro. The options name targets of
@@ -88,7 +93,10 @@ names_in() {
 # choose: prints those of its input lines that T= selects.
 choose() {
 	local line
-	if ! is_glob; then
+	if is_file; then
+		awk -f "$here/lib/listed.awk" "${filter#@}" -
+		return
+	elif ! is_glob; then
 		awk -v "name=$filter" -f "$here/lib/choose.awk"
 		return
 	fi
@@ -106,7 +114,7 @@ part() { awk -v "k=${shard%/*}" -v "n=${shard#*/}" '!n || (NR - 1) % n == k - 1'
 select_tests() {
 	local options=() has_doc=1
 	programs=()
-	if [[ $filter ]] && ! is_glob; then
+	if [[ $filter ]] && ! is_glob && ! is_file; then
 		# Several packages may have the same option.
 		mapfile -t options < <(likely | sort -u)
 		[[ " ${options[*]} " == *' --lib '* ]] || has_doc=''

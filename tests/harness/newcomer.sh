@@ -398,6 +398,40 @@ test_shards_are_disjoint_and_complete() {
 	done
 }
 
+# cargo nextest selects tests, and one guest runs them.
+test_partition_of_nextest_runs_in_one_guest() {
+	local k chosen
+	((slowness == 1)) || skip "does not depend on the kernel, and $kernel_name is slow"
+	for k in 1 2; do
+		"$top/qemu/checkers/run" cargo nextest list --locked -T oneline --test guest -E 'test(lazy::)' --partition "count:$k/2" \
+			>"$tmp/$k" 2>"$tmp/said" || fail 'nextest lists nothing'
+	done
+	sed 's/.* //' "$tmp"/[12] | sort | cmp - <(selection 'T=lazy::*' | cut -f 2 | sort) || fail 'the partitions are not the whole'
+	chosen=T=@$tmp/2
+	answer env "$chosen" "$top/qemu/verbs/test"
+	expect_status 0
+	(($(grep -c '^mmap_pool: guest: ' "$RESULTS"/*.log) == 1)) || fail 'not one guest'
+	sed -n 's/^ok [0-9]* \(.*\) # took .*/\1/p' "$tmp/out" | sort | cmp - <(sed 's/.* //' "$tmp/2" | sort) || fail "ran: $(xargs <"$tmp/out")"
+}
+
+test_file_lists_tests() {
+	local all=$'/b/guest-12ab\ta::b\n/b/mmap_pool_bench-0f\tc\ndoc\tx/y.rs - z::Z (line 3)\nharness\tharness::d'
+	listed() { awk -f "$top/qemu/lib/listed.awk" "$tmp/tests" - <<<"$all" >"$tmp/out" 2>"$tmp/said"; }
+	printf '%s\n' 'mmap-pool-bench::bin/mmap-pool-bench c' 'mmap-pool-tests::guest a::b' \
+		$'doc\tx/y.rs - z::Z (line 3)\thost' $'harness\tharness::d\thost' >"$tmp/tests"
+	listed || fail 'not found'
+	expect_out "$all"$'\n'
+	sed -i '1d; 3,4d' "$tmp/tests"
+	listed || fail 'not found'
+	expect_out $'/b/guest-12ab\ta::b\n'
+	# A program has the test of another one.
+	echo 'guest c' >>"$tmp/tests"
+	! listed || fail 'a test that does not exist is not reported'
+	expect_said '^mmap_pool: there is no test guest c$'
+	T=@$tmp/none answer "$top/qemu/verbs/list"
+	refused 2 "T=@$tmp/none: cannot read the file $tmp/none"
+}
+
 test_glob_compares_the_whole_name() {
 	local list
 	list=$(selection 'T=harness::glob_*')
