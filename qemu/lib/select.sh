@@ -17,13 +17,16 @@ ktap=$build/mmap-pool-ktap
 # are in $programs. Builds $ktap, too, without debugging information because guests load it.
 build_tests() {
 	(($# == 1)) || set -- "$@" --test=ktap
-	step 'userspace and its tests' "$build/log/userspace.log" \
+	# Another run may build at the same time, so each has its own log.
+	local log=$build/log/userspace-$$.log
+	step 'userspace and its tests' "$log" \
 		"$here/enter" cargo test --locked "$@" --no-run || exit "$NOT_SET_UP"
 	local built=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
 	[[ $ktap -nt $built ]] || { "$here/enter" strip -o "$ktap.$$" "$built" && mv "$ktap.$$" "$ktap"; }
 	# `make check` runs the test public_api.
-	mapfile -t programs < <(sed -n 's/.*Executable .* (\(.*\)).*/\1/p' "$build/log/userspace.log" |
+	mapfile -t programs < <(sed -n 's/.*Executable .* (\(.*\)).*/\1/p' "$log" |
 		grep -v '/public_api-' | LC_ALL=C sort)
+	rm "$log"
 	((${#programs[@]})) || die 'there are no tests'
 }
 
