@@ -17,20 +17,28 @@ ktap=$build/mmap-pool-ktap
 # are in $programs. Builds $ktap, too, without debugging information because guests load it.
 build_tests() {
 	(($# == 1)) || set -- "$@" --test=ktap
-	step 'userspace and its tests' "$build/log/userspace.log" \
+	# Another run may build at the same time, so each has its own log.
+	local log=$build/log/userspace-$$.log
+	step 'userspace and its tests' "$log" \
 		"$here/enter" cargo test --locked "$@" --no-run || exit "$NOT_SET_UP"
 	local built=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
 	[[ $ktap -nt $built ]] || { "$here/enter" strip -o "$ktap.$$" "$built" && mv "$ktap.$$" "$ktap"; }
 	# `make check` runs the test public_api.
-	mapfile -t programs < <(sed -n 's/.*Executable .* (\(.*\)).*/\1/p' "$build/log/userspace.log" |
+	mapfile -t programs < <(sed -n 's/.*Executable .* (\(.*\)).*/\1/p' "$log" |
 		grep -v '/public_api-' | LC_ALL=C sort)
+	rm "$log"
 	((${#programs[@]})) || die 'there are no tests'
 }
 
 # suite PROGRAM: the target of cargo's that it was built from.
 suite() { local name=${1##*/} && printf '%s\n' "${name%-*}"; }
 
-is_glob() { [[ $filter == *[*?[]* ]]; }
+# T=@FILE: the tests that FILE lists.
+is_file() { [[ $filter == @* ]]; }
+! is_file || [[ -r ${filter#@} ]] || die "T=$filter: cannot read the file ${filter#@}" 2
+! is_file || filter=@$(realpath -- "${filter#@}")
+
+is_glob() { [[ $filter == *[*?[]* ]] && ! is_file; }
 
 # likely: prints cargo's options for the targets that may have a test that T= selects. The name of a
 # test comes from a function, a module, a file, or the list of a macro. The options name targets of
@@ -88,7 +96,10 @@ names_in() {
 # choose: prints those of its input lines that T= selects.
 choose() {
 	local line
-	if ! is_glob; then
+	if is_file; then
+		awk -f "$here/lib/listed.awk" "${filter#@}" -
+		return
+	elif ! is_glob; then
 		awk -v "name=$filter" -f "$here/lib/choose.awk"
 		return
 	fi
@@ -106,7 +117,7 @@ part() { awk -v "k=${shard%/*}" -v "n=${shard#*/}" '!n || (NR - 1) % n == k - 1'
 select_tests() {
 	local options=() has_doc=1
 	programs=()
-	if [[ $filter ]] && ! is_glob; then
+	if [[ $filter ]] && ! is_glob && ! is_file; then
 		# Several packages may have the same option.
 		mapfile -t options < <(likely | sort -u)
 		[[ " ${options[*]} " == *' --lib '* ]] || has_doc=''

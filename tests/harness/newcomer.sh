@@ -222,7 +222,7 @@ test_every_verb_of_make_is_run_and_listed() {
 	done
 	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
 	[[ $(sed -nE 's/^make ([a-z-]+)( .*)?$/\1/p' "$tmp/out" | xargs) == \
-		'run test list report matrix test-all kselftest-package fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		'run test list report matrix test-all kselftest-package lava fuzz coverage check bench bench-compare profile buildroot install-headers shell doctor update clean help nothing'* ]] ||
 		fail "make help has another order: $(grep '^make' "$tmp/out")"
 }
 
@@ -232,9 +232,12 @@ test_long_list_continues_after_a_failure_and_an_interruption() {
 	mkdir "$tmp/bin"
 	checkout "$tmp/copy"
 	# shellcheck disable=SC2016 # the variables of the fake make
-	printf '#!/bin/sh\necho "make $*"\ncase "$*" in *$WRONG*) exit 1 ;; *$KILL*) kill $PPID ;; esac\n' >"$tmp/bin/make"
+	printf '#!/bin/sh\necho "make $*"\ncase "$*" in *$WRONG*) exit 1 ;; *$KILL*) kill -$SIGNAL $PPID ;; esac\n' >"$tmp/bin/make"
 	chmod +x "$tmp/bin/make"
-	list() { PATH=$tmp/bin:$PATH WRONG=${1:-none} KILL=${2:-none} answer "$tmp/copy/qemu/verbs/test-all"; }
+	list() {
+		PATH=$tmp/bin:$PATH WRONG=${1:-none} KILL=${2:-none} SIGNAL=${3:-TERM} \
+			answer env --default-signal=INT "$tmp/copy/qemu/verbs/test-all"
+	}
 	list coverage
 	expect_status 1
 	[[ $(tail -n 1 "$tmp/out") == 'failed: make coverage' ]] || fail "$(tail -n 1 "$tmp/out")"
@@ -246,16 +249,19 @@ test_long_list_continues_after_a_failure_and_an_interruption() {
 	expect_status 0
 	expect_out $'make coverage\n'
 	rm -r "$tmp/copy/build/test-all"
+	list none check INT
+	expect_status 130
+	expect_out $'make check\n'
 	list none coverage
 	expect_status 143
 	[[ $(tail -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it goes on after its end'
 	list
 	expect_status 0
 	[[ $(head -n 1 "$tmp/out") == 'make coverage' ]] || fail 'it begins elsewhere'
-	# Another commit begins again.
-	sed -i 1s/^/x/ "$tmp/copy/build/test-all/passed"
+	# With another file it begins again.
+	touch "$tmp/copy/new"
 	list
-	[[ $(head -n 1 "$tmp/out") == 'make check' ]] || fail 'what passed on another commit is not run'
+	[[ $(head -n 1 "$tmp/out") == 'make check' ]] || fail 'what passed with other files is not run'
 }
 
 test_workflow_lint_finds_each_mistake() {
@@ -372,13 +378,13 @@ test_whole_name_selects_one_test() {
 }
 
 test_one_test_builds_only_its_programs() {
-	touch "$tmp/before"
-	T=ordinary_lines_are_no_complaints answer "$top/qemu/verbs/test"
+	# Another test may build userspace at the same time, so this one has its own build folder.
+	BUILD=$tmp/made T=ordinary_lines_are_no_complaints answer "$top/qemu/verbs/test"
 	expect_status 0
 	expect_said 'T=ordinary_lines_are_no_complaints: 1 of the tests'
 	grep -q '^ok 1 harness::ordinary_lines_are_no_complaints # took' "$tmp/out" || fail 'the test did not run'
 	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed, 0 skipped' ]] || fail "$(tail -n 1 "$tmp/out")"
-	[[ ! $build/log/userspace.log -nt $tmp/before ]] || fail 'userspace was built'
+	[[ ! -e $tmp/made/cargo/x86_64-unknown-linux-gnu ]] || fail 'userspace was built'
 }
 
 # selection SETTING…: what `make test` would run with these settings, in order.
@@ -396,6 +402,40 @@ test_shards_are_disjoint_and_complete() {
 		SHARD=$k answer "$top/qemu/verbs/list"
 		refused 2 "SHARD=$k is not a part of the tests"
 	done
+}
+
+# cargo nextest selects tests, and one guest runs them.
+test_partition_of_nextest_runs_in_one_guest() {
+	local k chosen
+	((slowness == 1)) || skip "does not depend on the kernel, and $kernel_name is slow"
+	for k in 1 2; do
+		"$top/qemu/checkers/run" cargo nextest list --locked -T oneline --test guest -E 'test(lazy::)' --partition "count:$k/2" \
+			>"$tmp/$k" 2>"$tmp/said" || fail 'nextest lists nothing'
+	done
+	sed 's/.* //' "$tmp"/[12] | sort | cmp - <(selection 'T=lazy::*' | cut -f 2 | sort) || fail 'the partitions are not the whole'
+	chosen=T=@$tmp/2
+	answer env "$chosen" "$top/qemu/verbs/test"
+	expect_status 0
+	(($(grep -c '^mmap_pool: guest: ' "$RESULTS"/*.log) == 1)) || fail 'not one guest'
+	sed -n 's/^ok [0-9]* \(.*\) # took .*/\1/p' "$tmp/out" | sort | cmp - <(sed 's/.* //' "$tmp/2" | sort) || fail "ran: $(xargs <"$tmp/out")"
+}
+
+test_file_lists_tests() {
+	local all=$'/b/guest-12ab\ta::b\n/b/mmap_pool_bench-0f\tc\ndoc\tx/y.rs - z::Z (line 3)\nharness\tharness::d'
+	listed() { awk -f "$top/qemu/lib/listed.awk" "$tmp/tests" - <<<"$all" >"$tmp/out" 2>"$tmp/said"; }
+	printf '%s\n' 'mmap-pool-bench::bin/mmap-pool-bench c' 'mmap-pool-tests::guest a::b' \
+		$'doc\tx/y.rs - z::Z (line 3)\thost' $'harness\tharness::d\thost' >"$tmp/tests"
+	listed || fail 'not found'
+	expect_out "$all"$'\n'
+	sed -i '1d; 3,4d' "$tmp/tests"
+	listed || fail 'not found'
+	expect_out $'/b/guest-12ab\ta::b\n'
+	# A program has the test of another one.
+	echo 'guest c' >>"$tmp/tests"
+	! listed || fail 'a test that does not exist is not reported'
+	expect_said '^mmap_pool: there is no test guest c$'
+	T=@$tmp/none answer "$top/qemu/verbs/list"
+	refused 2 "T=@$tmp/none: cannot read the file $tmp/none"
 }
 
 test_glob_compares_the_whole_name() {

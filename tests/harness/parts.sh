@@ -458,6 +458,15 @@ test_no_guest_is_booted_for_tests_that_the_kernel_cannot_run() {
 	[[ ! -s $tmp/out ]] || fail 'a guest for no test'
 }
 
+test_nextest_may_list_tests_but_not_boot_a_guest_for_each() {
+	runner guest_some one::test two::test
+	NEXTEST=1 answer "$qemu/cargo-runner" "$tmp/guest_some-1" --list --format terse
+	expect_status 0
+	expect_out $'one::test: test\ntwo::test: test\n'
+	NEXTEST=1 answer "$qemu/cargo-runner" "$tmp/guest_some-1" --exact one::test --nocapture
+	refused 125 'run make test T=@FILE$'
+}
+
 test_guest_is_what_the_tests_need() {
 	local status=0
 	runner guest_some one::test

@@ -76,6 +76,24 @@ test_every_selected_test_has_one_result() {
 	grep -q '2 passed.*1 failed.*1 skipped' "$tmp/page" || fail 'no totals in the page'
 }
 
+# A test may print anything, but only a line of its own is a result.
+test_output_of_a_test_is_no_result() {
+	in_build
+	printf 'some\t%s\tguest\n' a 'b<&>"é' >"$run/list"
+	suite 1 some 101 < <(
+		printf '%s\n' 'mmap_pool: guest: kernel stock 7.3.4, TCG (why)' '1..2' '# began 1.000000 a'
+		printf '# cut%bok 3 a\n' '\r' '\v' '\f' '\x1c' '\xc2\x85' '\xe2\x80\xa8' '\0' '\xff'
+		printf '%s\n' '# ok 4 a' '# # ok 5 a' '# mmap_pool: guest: kernel other 1.2.3, magic (why)' '# 1..7' \
+			'not ok 1 a # took 0.500000' '# began 1.500000 b<&>"é' 'ok 2 b<&>"é # took 0.250000'
+	)
+	collected
+	expect_status 1
+	expect_out $'failed: some a\n1 passed, 1 failed, 0 skipped\n'
+	valid
+	[[ $(field a output | wc -l) == 11 ]] || fail "$(field a output | cat -A)"
+	[[ $(field a kernel) == "{'name': 'stock', 'release': '7.3.4', 'accel': 'TCG'}" ]] || fail "$(field a kernel)"
+}
+
 test_only_a_run_that_passed_is_a_success() {
 	in_build
 	suite 1 some 0 <<<'ok 1 a # took 0.500000'
