@@ -343,12 +343,33 @@ impl Backing {
     }
 
     /// Returns the storage that the object uses, in units of 512 bytes.
+    ///
+    /// Some file systems count in their own inode, not in `i_blocks`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `vfs_getattr_nosec()`.
     pub(crate) fn nr_blocks(&self) -> u64 {
         if self.is_device {
             return self.len_bytes() >> 9;
         }
-        // SAFETY: The inode of an open file is valid. C reads the field without a lock, too.
-        unsafe { (&raw const (*self.file.inode()).i_blocks).read_volatile() }
+        let mut stat: bindings::kstat = pin_init::zeroed();
+        // SAFETY: The path of an open file is valid.
+        let ret = unsafe {
+            bindings::vfs_getattr_nosec(
+                &raw const (*self.file.as_ptr()).__bindgen_anon_1.f_path,
+                &mut stat,
+                bindings::STATX_BLOCKS,
+                0,
+            )
+        };
+        if ret == 0 {
+            stat.blocks
+        } else {
+            0
+        }
     }
 
     /// Returns whether the object was opened for writing.
