@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Backed pools: on a block device, and on a file of ext4.
+//! Backed pools: on a block device, and on files of ext4 and XFS.
 //!
-//! needs: `disk scratch=1G insmod=loop timeout=900`
+//! needs: `disk scratch=1G insmod=loop insmod=xfs timeout=900`
 
 mod access;
 mod bytes;
@@ -15,7 +15,7 @@ mod store;
 mod trace;
 mod written;
 
-/// Makes a test of each function for each kind of object: `device::…`, `ext4::…`.
+/// Makes a test of each function for each kind of object: `device::…`, `ext4::…`, `xfs::…`.
 macro_rules! on_each {
     ($($name:ident;)*) => {
         mod device {
@@ -26,6 +26,14 @@ macro_rules! on_each {
                 }
             )*
         }
+        crate::on_files! { $($name;)* }
+    };
+}
+use on_each;
+
+/// The same for files: `ext4::…`, `xfs::…`.
+macro_rules! on_files {
+    ($($name:ident;)*) => {
         mod ext4 {
             $(
                 #[test]
@@ -34,6 +42,15 @@ macro_rules! on_each {
                 }
             )*
         }
+        /// needs: `config=CONFIG_XFS_FS`
+        mod xfs {
+            $(
+                #[test]
+                fn $name() {
+                    crate::store::Store::xfs(super::$name);
+                }
+            )*
+        }
     };
 }
-use on_each;
+use on_files;
