@@ -15,6 +15,29 @@ mod store;
 mod trace;
 mod written;
 
+macro_rules! as_tests {
+    ($($group:ident: $title:literal { $($name:ident;)* })*) => {
+        $(as_module! { $group $($name)* })*
+    };
+}
+
+macro_rules! as_module {
+    (backed $($name:ident)*) => {
+        mod backed {
+            $(
+                #[test]
+                fn $name() {
+                    mmap_pool_tests::scenario::check(concat!("backed::", stringify!($name)));
+                }
+            )*
+        }
+    };
+    // These need no disk: `guest`.
+    ($group:ident $($name:ident)*) => {};
+}
+
+mmap_pool_tests::catalogue!(as_tests);
+
 /// Makes a test of each function for each kind of object: `device::…`, `ext4::…`, `xfs::…`.
 macro_rules! on_each {
     ($($name:ident;)*) => {
