@@ -342,6 +342,12 @@ impl Backing {
         self.len_bytes
     }
 
+    /// Returns whether the object is a device that was taken away. It has no bytes then: reads of it
+    /// end early, and writes to it fail with `ENOSPC`.
+    fn is_gone(&self) -> bool {
+        self.is_device && self.file.len_bytes() < self.len_bytes
+    }
+
     /// Returns the storage that the object uses, in units of 512 bytes.
     ///
     /// Some file systems count in their own inode, not in `i_blocks`.
@@ -858,6 +864,9 @@ impl Io {
                 if ret > 0 {
                     (*io).done_bytes += ret as usize;
                     continue;
+                }
+                if ret <= 0 && (*(*io).backing).is_gone() {
+                    return Err(EIO);
                 }
                 if ret == 0 {
                     if (*io).direction == Direction::Write {
