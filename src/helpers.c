@@ -700,13 +700,46 @@ void mmap_pool_folio_start_writeback(struct folio *folio)
 	folio_start_writeback(folio);
 }
 
-/* A folio to write @len bytes from @pos to, new if need be. */
+/*
+ * A locked folio to write @len bytes from @pos to, new if need be. A task that waits
+ * for the end of a read of the folio can be killed.
+ */
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len)
 {
-	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
-				   FGP_WRITEBEGIN | fgf_set_order(len),
-				   mapping_gfp_mask(mapping));
+	pgoff_t index = pos >> PAGE_SHIFT;
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	struct folio *folio;
+	int err;
+
+	for (;;) {
+		folio = __filemap_get_folio(mapping, index,
+					    FGP_LOCK | FGP_WRITE | FGP_STABLE | FGP_NOWAIT,
+					    gfp);
+		if (folio == ERR_PTR(-ENOENT))
+			return __filemap_get_folio(mapping, index,
+						   FGP_WRITEBEGIN | fgf_set_order(len),
+						   gfp);
+		if (folio != ERR_PTR(-EAGAIN))
+			return folio;
+		folio = filemap_get_folio(mapping, index);
+		if (IS_ERR(folio))
+			continue;
+		err = folio_wait_locked_killable(folio);
+		folio_put(folio);
+		if (err)
+			return ERR_PTR(err);
+	}
+}
+
+/* Waits for the end of a read of @folio. The task can be killed. */
+int mmap_pool_folio_wait_for_read(struct folio *folio)
+{
+	int err = folio_wait_locked_killable(folio);
+
+	if (err)
+		return err;
+	return folio_test_uptodate(folio) ? 0 : -EIO;
 }
 
 struct folio *mmap_pool_page_folio(struct page *page)

@@ -147,6 +147,7 @@ size_t mmap_pool_folio_size(const struct folio *folio);
 void mmap_pool_folio_start_writeback(struct folio *folio);
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len);
+int mmap_pool_folio_wait_for_read(struct folio *folio);
 struct folio *mmap_pool_page_folio(struct page *page);
 unsigned long mmap_pool_folio_index(const struct folio *folio);
 bool mmap_pool_folio_protect(struct folio *folio);

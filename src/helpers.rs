@@ -205,6 +205,7 @@ extern "C" {
         pos: loff_t,
         len: usize,
     ) -> *mut folio;
+    pub(crate) fn mmap_pool_folio_wait_for_read(folio: *mut folio) -> c_int;
     pub(crate) fn mmap_pool_page_folio(page: *mut page) -> *mut folio;
     pub(crate) fn mmap_pool_folio_index(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_protect(folio: *mut folio) -> bool;
