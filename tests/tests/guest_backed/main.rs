@@ -2,11 +2,12 @@
 
 //! Backed pools: on a block device, and on files of ext4 and XFS.
 //!
-//! needs: `disk scratch=1G insmod=loop insmod=xfs timeout=900`
+//! needs: `disk scratch=1G insmod=loop insmod=xfs insmod=dm-mod timeout=900`
 
 mod access;
 mod bytes;
 mod errors;
+mod gone;
 mod ioctl;
 mod large;
 mod programs;

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::gone::find_disk;
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, PoolBuilder};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
@@ -113,6 +114,7 @@ impl Drop for Store {
             }
             assert!(done.is_ok() || thread::panicking(), "{done:?}");
         }
+        find_disk();
     }
 }
 
