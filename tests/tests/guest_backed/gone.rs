@@ -200,7 +200,7 @@ impl Drop for Mapped {
     }
 }
 
-fn dmsetup(arguments: &[&str]) {
+pub fn dmsetup(arguments: &[&str]) {
     // Nothing here makes device nodes but the program.
     on_disk(&[&["DM_DISABLE_UDEV=1", "dmsetup"], arguments].concat());
 }

@@ -2,7 +2,7 @@
 
 //! Backed pools: on a block device, and on files of ext4 and XFS.
 //!
-//! needs: `disk scratch=1G insmod=loop insmod=xfs insmod=dm-mod timeout=900`
+//! needs: `disk scratch=1G insmod=loop insmod=xfs insmod=dm-mod insmod=dm-log-writes timeout=900`
 
 mod access;
 mod bytes;
@@ -12,6 +12,7 @@ mod ioctl;
 mod large;
 mod programs;
 mod reclaim;
+mod replay;
 mod store;
 mod trace;
 mod written;
