@@ -18,26 +18,26 @@ use crate::subject::{Subject, PAGE};
 use crate::{fail, Answer};
 
 /// The memory that the processes may use together.
-const LIMIT: usize = 32 * MIB;
+const LIMIT: usize = 16 * MIB;
 
 pub(crate) const fn one_process_writes_more_than_there_is() -> Scenario {
     row(
-        "32 MiB for the cgroup; shared mapping, write 60 MiB",
+        "16 MiB for the cgroup; shared mapping, write 30 MiB",
         "done, at the limit, all written",
     )
     .without(Node)
     .beside(Oracle::Device)
-    .test(|subject| write(subject, "table-a-shared-one", 1, 60 * MIB))
+    .test(|subject| write(subject, "table-a-shared-one", 1, 30 * MIB))
 }
 
 pub(crate) const fn two_processes_write_more_than_there_is() -> Scenario {
     row(
-        "32 MiB for the cgroup; two processes write 28 MiB each",
+        "16 MiB for the cgroup; two processes write 15 MiB each",
         "done done, at the limit, all written",
     )
     .without(Node)
     .beside(Oracle::Device)
-    .test(|subject| write(subject, "table-a-shared-two", 2, 28 * MIB))
+    .test(|subject| write(subject, "table-a-shared-two", 2, 15 * MIB))
 }
 
 /// Processes in one cgroup write `len` bytes each, of a shared mapping.
