@@ -163,39 +163,40 @@ impl Mapped {
     }
 
     fn table(is_working: bool) -> String {
-        let target = match is_working {
-            true => format!("linear {DEVICE} 0"),
-            false => "error".into(),
+        let target = if is_working {
+            format!("linear {DEVICE} 0")
+        } else {
+            "error".into()
         };
         format!("0 {} {target}", Self::NR_SECTORS)
     }
 
-    fn open(&self) -> File {
+    fn open() -> File {
         let path = format!("/dev/mapper/{}", Self::NAME);
         let options = &mut File::options();
         options.read(true).write(true).open(path).unwrap()
     }
 
     /// Delays everything.
-    fn suspend(&self) {
+    fn suspend() {
         dmsetup(&["suspend", "--noflush", "--nolockfs", Self::NAME]);
     }
 
-    fn resume(&self) {
+    fn resume() {
         dmsetup(&["resume", Self::NAME]);
     }
 
     /// Lets every read and write fail, or work again.
-    fn set_working(&self, is_working: bool) {
-        self.suspend();
+    fn set_working(is_working: bool) {
+        Self::suspend();
         dmsetup(&["load", Self::NAME, "--table", &Self::table(is_working)]);
-        self.resume();
+        Self::resume();
     }
 }
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        self.resume();
+        Self::resume();
         dmsetup(&["remove", Self::NAME]);
     }
 }
@@ -208,11 +209,11 @@ pub fn dmsetup(arguments: &[&str]) {
 /// needs: `config=CONFIG_BLK_DEV_DM`
 #[test]
 fn each_descriptor_is_told_of_a_device_that_fails_for_a_while() {
-    let device = Mapped::new();
-    let world = World::new(&device.open());
-    device.set_working(false);
+    let _mapped = Mapped::new();
+    let world = World::new(&Mapped::open());
+    Mapped::set_working(false);
     world.check_failing();
-    device.set_working(true);
+    Mapped::set_working(true);
     // Both were told.
     assert_eq!(world.pool.sync(), Ok(()));
     assert_eq!(world.again.sync(), Ok(()));
@@ -223,7 +224,7 @@ fn each_descriptor_is_told_of_a_device_that_fails_for_a_while() {
     }
     world.mapping.flush().unwrap();
     drop(world);
-    let device = device.open();
+    let device = Mapped::open();
     for number in 0..NR_PAGES {
         let mut bytes = [0; PAGE];
         device
@@ -237,9 +238,9 @@ fn each_descriptor_is_told_of_a_device_that_fails_for_a_while() {
 /// needs: `config=CONFIG_BLK_DEV_DM`
 #[test]
 fn a_task_that_waits_for_a_device_can_be_killed() {
-    let device = Mapped::new();
-    let world = World::new(&device.open());
-    device.suspend();
+    let _mapped = Mapped::new();
+    let world = World::new(&Mapped::open());
+    Mapped::suspend();
     let offset = ABSENT * PAGE;
     let accesses: [fn(&World, usize) -> bool; 4] = [
         |world, offset| world.mapping.read_at(&mut [0], offset).is_ok(),
@@ -254,7 +255,7 @@ fn a_task_that_waits_for_a_device_can_be_killed() {
         }
         kill(child);
     }
-    device.resume();
+    Mapped::resume();
     assert_eq!(world.pool.sync(), Ok(()));
     world.check(ABSENT, 1);
 }

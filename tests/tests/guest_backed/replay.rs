@@ -54,12 +54,6 @@ impl Logged {
         dmsetup(&["create", "logged", "--table", &logged]);
         Self { image }
     }
-
-    /// Ends the log.
-    fn entries(&self) -> Vec<Entry> {
-        dmsetup(&["remove", "logged"]);
-        read_log()
-    }
 }
 
 impl Drop for Logged {
@@ -170,7 +164,8 @@ fn check(object: &[u8], last: u64) {
 /// Replays the log, and calls `check` with the disk after each mark.
 fn replay(logged: &mut Logged, mut check: impl FnMut(&[u8], u64)) {
     let mut last = 0;
-    for entry in logged.entries() {
+    dmsetup(&["remove", "logged"]);
+    for entry in read_log() {
         match entry {
             Entry::Write { offset, bytes } => {
                 logged.image[offset..offset + bytes.len()].copy_from_slice(&bytes);
@@ -199,7 +194,7 @@ fn a_disk_has_what_was_acknowledged_after_each_flush() {
     let _module = fresh_module();
     let mut logged = Logged::new(&[]);
     write_numbers(&backed(&open(Path::new(LOGGED))));
-    replay(&mut logged, |image, last| check(image, last));
+    replay(&mut logged, check);
 }
 
 /// The file system reads its journal when it is mounted.
