@@ -823,7 +823,14 @@ int mmap_pool_set_up_bdi(struct super_block *sb)
 	return ret;
 }
 
-int mmap_pool_nothing_to_freeze(struct super_block *sb)
+/*
+ * Suspending freezes the super block before that of the backing object. Users freeze
+ * the object's: a super block that nobody can name any more cannot be thawed.
+ */
+int mmap_pool_freeze_super(struct super_block *sb, enum freeze_holder who,
+			   const void *owner)
 {
-	return 0;
+	if (who & FREEZE_HOLDER_USERSPACE)
+		return -EOPNOTSUPP;
+	return freeze_super(sb, who, owner);
 }

@@ -156,6 +156,7 @@ ssize_t mmap_pool_write_sync(struct kiocb *kiocb, ssize_t count);
 struct vfsmount *mmap_pool_mount_with(struct file_system_type *type, void *info,
 				      bool *taken);
 int mmap_pool_set_up_bdi(struct super_block *sb);
-int mmap_pool_nothing_to_freeze(struct super_block *sb);
+int mmap_pool_freeze_super(struct super_block *sb, enum freeze_holder who,
+			   const void *owner);
 
 #endif /* _MMAP_POOL_HELPERS_H */

@@ -16,6 +16,7 @@ use kernel::{
         file_lease,
         file_system_type,
         folio,
+        freeze_holder,
         fs_context,
         gfp_t,
         inode,
@@ -217,5 +218,9 @@ extern "C" {
         taken: *mut bool,
     ) -> *mut vfsmount;
     pub(crate) fn mmap_pool_set_up_bdi(sb: *mut super_block) -> c_int;
-    pub(crate) fn mmap_pool_nothing_to_freeze(sb: *mut super_block) -> c_int;
+    pub(crate) fn mmap_pool_freeze_super(
+        sb: *mut super_block,
+        who: freeze_holder,
+        owner: *const c_void,
+    ) -> c_int;
 }

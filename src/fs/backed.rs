@@ -132,9 +132,7 @@ impl<T: BackedData> SuperOperations<T> {
         statfs: Some(bindings::simple_statfs),
         evict_inode: Some(super::inode::evict::<T>),
         sync_fs: Some(Self::sync_fs),
-        // With these, suspending freezes the super block before that of the backing object.
-        freeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
-        unfreeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
+        freeze_super: Some(helpers::mmap_pool_freeze_super),
         ..pin_init::zeroed()
     };
 

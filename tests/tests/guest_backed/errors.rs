@@ -27,6 +27,7 @@ on_files! {
     a_page_that_cannot_be_written_takes_no_other_with_it;
     no_sync_of_all_hides_an_error;
     a_frozen_file_system_delays_a_bounded_number_of_writes;
+    a_pool_itself_cannot_be_frozen;
     revoking_beside_a_write_to_the_object_ends;
 }
 
@@ -38,6 +39,8 @@ struct Small {
 
 const FOLDER: &str = "/run/small";
 const LEN: usize = 4 << 20;
+const FREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
+const THAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
 
 impl Small {
     fn new() -> Self {
@@ -344,8 +347,6 @@ fn a_user_gets_no_block_of_root_through_a_pool() {
 }
 
 fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
-    const FREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
-    const THAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
     let nr = 512;
     let object = store.object(2 * nr * PAGE);
     object.sync_all().unwrap();
@@ -373,6 +374,19 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
         assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
         assert_eq!(sync.join().unwrap(), Ok(()));
     });
+}
+
+/// A pool that is frozen could be closed, and nobody could thaw it.
+fn a_pool_itself_cannot_be_frozen(store: &Store) {
+    let pool = backed(&store.object(PAGE));
+    // SAFETY: The requests have no argument.
+    let (frozen, thawed) = unsafe {
+        (
+            libc::ioctl(pool.as_raw_fd(), FREEZE, 0),
+            libc::ioctl(pool.as_raw_fd(), THAW, 0),
+        )
+    };
+    assert_eq!((frozen, thawed), (-1, -1));
 }
 
 /// One thread writes to the object from pages of the pool, another waits for pages that need the
