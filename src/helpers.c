@@ -647,6 +647,17 @@ void mmap_pool_end_io(const struct cred *cred, unsigned int flags)
 		current->flags &= ~PF_LOCAL_THROTTLE;
 }
 
+/* Security modules are asked about the one who opened @file, not about the task. */
+ssize_t mmap_pool_read_as_opener(struct file *file, struct kiocb *kiocb,
+				 struct iov_iter *iter)
+{
+	const struct cred *cred = override_creds(file->f_cred);
+	ssize_t ret = vfs_iocb_iter_read(file, kiocb, iter);
+
+	revert_creds(cred);
+	return ret;
+}
+
 /* With a completion, the I/O does not wait. */
 void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
 			  bool direct, mmap_pool_complete_t complete)

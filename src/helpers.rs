@@ -186,6 +186,11 @@ extern "C" {
     pub(crate) fn mmap_pool_queue_work(queue: *mut workqueue_struct, work: *mut work_struct);
     pub(crate) fn mmap_pool_begin_io(file: *const file, flags: *mut c_uint) -> *const cred;
     pub(crate) fn mmap_pool_end_io(cred: *const cred, flags: c_uint);
+    pub(crate) fn mmap_pool_read_as_opener(
+        file: *mut file,
+        kiocb: *mut kiocb,
+        iter: *mut iov_iter,
+    ) -> isize;
     pub(crate) fn mmap_pool_init_kiocb(
         kiocb: *mut kiocb,
         file: *mut file,
