@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use mmap_pool::{Advice, Errno, Pool};
+use mmap_pool_tests::failures::NoMemory;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::fs::{fallocate, statvfs, FallocateFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
@@ -430,4 +431,32 @@ fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
             pool.revoke().unwrap();
         });
     }
+}
+
+/// A file system needs memory to write.
+///
+/// needs: `config=CONFIG_FAULT_INJECTION`
+#[test]
+fn what_cannot_be_written_for_want_of_memory_is_written_later() {
+    Store::ext4(|store| {
+        let object = store.object(64 * PAGE);
+        object.write_all_at(&[1; 64 * PAGE], 0).unwrap();
+        object.sync_all().unwrap();
+        let pool = backed(&object);
+        let mapping = map(&pool, 64 * PAGE);
+        for number in 8..24 {
+            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+        }
+        let synced = {
+            let _no_memory = NoMemory::new(1).unwrap();
+            pool.sync()
+        };
+        assert_eq!(synced.unwrap_err().errno(), Errno::NOMEM);
+        assert!(pool.backing().unwrap().nr_dirty_pages > 0);
+        assert_eq!(pool.sync(), Ok(()));
+        assert_eq!(pool.backing().unwrap().nr_dirty_pages, 0);
+        for number in 8..24 {
+            assert_eq!(store.stored(number * PAGE, PAGE), page(number, 1));
+        }
+    });
 }
