@@ -754,11 +754,8 @@ impl Io {
                 Some(Self::completed),
             );
             (*io).iter = Self::iter(io);
-            let ret = helpers::mmap_pool_read_as_opener(
-                file,
-                &raw mut (*io).kiocb,
-                &raw mut (*io).iter,
-            );
+            let ret =
+                helpers::mmap_pool_read_as_opener(file, &raw mut (*io).kiocb, &raw mut (*io).iter);
             if ret != -(bindings::EIOCBQUEUED as isize) {
                 Self::completed(&raw mut (*io).kiocb, ret as c_long);
             }
