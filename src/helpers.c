@@ -647,6 +647,17 @@ void mmap_pool_end_io(const struct cred *cred, unsigned int flags)
 		current->flags &= ~PF_LOCAL_THROTTLE;
 }
 
+/* Security modules are asked about the one who opened @file, not about the task. */
+ssize_t mmap_pool_read_as_opener(struct file *file, struct kiocb *kiocb,
+				 struct iov_iter *iter)
+{
+	const struct cred *cred = override_creds(file->f_cred);
+	ssize_t ret = vfs_iocb_iter_read(file, kiocb, iter);
+
+	revert_creds(cred);
+	return ret;
+}
+
 /* With a completion, the I/O does not wait. */
 void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
 			  bool direct, mmap_pool_complete_t complete)
@@ -700,13 +711,46 @@ void mmap_pool_folio_start_writeback(struct folio *folio)
 	folio_start_writeback(folio);
 }
 
-/* A folio to write @len bytes from @pos to, new if need be. */
+/*
+ * A locked folio to write @len bytes from @pos to, new if need be. A task that waits
+ * for the end of a read of the folio can be killed.
+ */
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len)
 {
-	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
-				   FGP_WRITEBEGIN | fgf_set_order(len),
-				   mapping_gfp_mask(mapping));
+	pgoff_t index = pos >> PAGE_SHIFT;
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	struct folio *folio;
+	int err;
+
+	for (;;) {
+		folio = __filemap_get_folio(mapping, index,
+					    FGP_LOCK | FGP_WRITE | FGP_STABLE | FGP_NOWAIT,
+					    gfp);
+		if (folio == ERR_PTR(-ENOENT))
+			return __filemap_get_folio(mapping, index,
+						   FGP_WRITEBEGIN | fgf_set_order(len),
+						   gfp);
+		if (folio != ERR_PTR(-EAGAIN))
+			return folio;
+		folio = filemap_get_folio(mapping, index);
+		if (IS_ERR(folio))
+			continue;
+		err = folio_wait_locked_killable(folio);
+		folio_put(folio);
+		if (err)
+			return ERR_PTR(err);
+	}
+}
+
+/* Waits for the end of a read of @folio. The task can be killed. */
+int mmap_pool_folio_wait_for_read(struct folio *folio)
+{
+	int err = folio_wait_locked_killable(folio);
+
+	if (err)
+		return err;
+	return folio_test_uptodate(folio) ? 0 : -EIO;
 }
 
 struct folio *mmap_pool_page_folio(struct page *page)
@@ -790,7 +834,14 @@ int mmap_pool_set_up_bdi(struct super_block *sb)
 	return ret;
 }
 
-int mmap_pool_nothing_to_freeze(struct super_block *sb)
+/*
+ * Suspending freezes the super block before that of the backing object. Users freeze
+ * the object's: a super block that nobody can name any more cannot be thawed.
+ */
+int mmap_pool_freeze_super(struct super_block *sb, enum freeze_holder who,
+			   const void *owner)
 {
-	return 0;
+	if (who & FREEZE_HOLDER_USERSPACE)
+		return -EOPNOTSUPP;
+	return freeze_super(sb, who, owner);
 }

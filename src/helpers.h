@@ -135,6 +135,8 @@ void mmap_pool_queue_work(struct workqueue_struct *queue,
 const struct cred *mmap_pool_begin_io(const struct file *file,
 				      unsigned int *flags);
 void mmap_pool_end_io(const struct cred *cred, unsigned int flags);
+ssize_t mmap_pool_read_as_opener(struct file *file, struct kiocb *kiocb,
+				 struct iov_iter *iter);
 void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
 			  bool direct, mmap_pool_complete_t complete);
 void mmap_pool_folio_zero(struct folio *folio, size_t start, size_t length);
@@ -147,6 +149,7 @@ size_t mmap_pool_folio_size(const struct folio *folio);
 void mmap_pool_folio_start_writeback(struct folio *folio);
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len);
+int mmap_pool_folio_wait_for_read(struct folio *folio);
 struct folio *mmap_pool_page_folio(struct page *page);
 unsigned long mmap_pool_folio_index(const struct folio *folio);
 bool mmap_pool_folio_protect(struct folio *folio);
@@ -155,6 +158,7 @@ ssize_t mmap_pool_write_sync(struct kiocb *kiocb, ssize_t count);
 struct vfsmount *mmap_pool_mount_with(struct file_system_type *type, void *info,
 				      bool *taken);
 int mmap_pool_set_up_bdi(struct super_block *sb);
-int mmap_pool_nothing_to_freeze(struct super_block *sb);
+int mmap_pool_freeze_super(struct super_block *sb, enum freeze_holder who,
+			   const void *owner);
 
 #endif /* _MMAP_POOL_HELPERS_H */

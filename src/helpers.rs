@@ -16,6 +16,7 @@ use kernel::{
         file_lease,
         file_system_type,
         folio,
+        freeze_holder,
         fs_context,
         gfp_t,
         inode,
@@ -185,6 +186,11 @@ extern "C" {
     pub(crate) fn mmap_pool_queue_work(queue: *mut workqueue_struct, work: *mut work_struct);
     pub(crate) fn mmap_pool_begin_io(file: *const file, flags: *mut c_uint) -> *const cred;
     pub(crate) fn mmap_pool_end_io(cred: *const cred, flags: c_uint);
+    pub(crate) fn mmap_pool_read_as_opener(
+        file: *mut file,
+        kiocb: *mut kiocb,
+        iter: *mut iov_iter,
+    ) -> isize;
     pub(crate) fn mmap_pool_init_kiocb(
         kiocb: *mut kiocb,
         file: *mut file,
@@ -205,6 +211,7 @@ extern "C" {
         pos: loff_t,
         len: usize,
     ) -> *mut folio;
+    pub(crate) fn mmap_pool_folio_wait_for_read(folio: *mut folio) -> c_int;
     pub(crate) fn mmap_pool_page_folio(page: *mut page) -> *mut folio;
     pub(crate) fn mmap_pool_folio_index(folio: *const folio) -> c_ulong;
     pub(crate) fn mmap_pool_folio_protect(folio: *mut folio) -> bool;
@@ -216,5 +223,9 @@ extern "C" {
         taken: *mut bool,
     ) -> *mut vfsmount;
     pub(crate) fn mmap_pool_set_up_bdi(sb: *mut super_block) -> c_int;
-    pub(crate) fn mmap_pool_nothing_to_freeze(sb: *mut super_block) -> c_int;
+    pub(crate) fn mmap_pool_freeze_super(
+        sb: *mut super_block,
+        who: freeze_holder,
+        owner: *const c_void,
+    ) -> c_int;
 }

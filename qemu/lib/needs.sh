@@ -4,9 +4,10 @@
 # Reads the requirements of the tests from their source files:
 #
 #	//! needs: `WORD…`	at the head of a target's first file: all tests of the target
-#	/// needs: `WORD…`	above a function: the tests that it makes; config= alone
+#	/// needs: `WORD…`	above a function: the tests that it makes; above a module: its tests;
+#				config= alone
 #
-#	config=OPTION		a kernel with OPTION built in; others do not run the tests
+#	config=OPTION		a kernel with OPTION, built in or as a module; others do not run the tests
 #	mem=M smp=N nodes=N timeout=S append=WORD failures
 #				the options of qemu/run with these names
 #	scratch=SIZE		an empty disk, /dev/scratch
@@ -19,12 +20,12 @@
 # needs_of FILE: the words at the head of a target.
 needs_of() { sed -n 's|^//! needs: ||p' "$1" | tr -d '`'; }
 
-# needs_of_tests FILE…: a line for each word above a function: the function, the word.
+# needs_of_tests FILE…: a line for each word above a function or a module: its name, the word.
 needs_of_tests() {
 	awk '$1 == "///" && $2 == "needs:" { gsub(/`/, ""); for (i = 3; i <= NF; i++) words[++nr] = $i; next }
-		match($0, /(^| )fn [a-z0-9_]+/) {
+		match($0, /(^| )(fn|mod) [a-z0-9_]+/) {
 			name = substr($0, RSTART, RLENGTH)
-			sub(/.*fn /, "", name)
+			sub(/.* /, "", name)
 			for (i = 1; i <= nr; i++) print name, words[i]
 			nr = 0
 		}' "$@"
@@ -36,7 +37,7 @@ sources() { sed -n "s|^\([^ ]*\.rs\):\$|$top/\1|p" "$1.d"; }
 # list_needs: for each input line, a program, a tab and a test, prints the program's suite, the test
 # and what it needs.
 list_needs() {
-	local program test last='' files needs function word
+	local program test last='' files needs name word words_of_test
 	local -A words
 	while IFS=$'\t' read -r program test; do
 		[[ $program ]] || continue
@@ -45,13 +46,14 @@ list_needs() {
 			if [[ $program == */guest[-_]* ]]; then
 				mapfile -t files < <(sources "$program")
 				needs="guest $(needs_of "${files[0]}" | xargs)"
-				while read -r function word; do
-					words[$function]+=" $word"
+				while read -r name word; do
+					words[$name]+=" $word"
 				done < <(needs_of_tests "${files[@]}")
 			fi
 		fi
-		function=${test##*::}
-		printf '%s\t%s\t%s\n' "$(suite "$program")" "$test" "${needs% }${words[$function]-}"
+		words_of_test=''
+		for name in ${test//::/ }; do words_of_test+=${words[$name]-}; done
+		printf '%s\t%s\t%s\n' "$(suite "$program")" "$test" "${needs% }$words_of_test"
 	done
 }
 
@@ -77,6 +79,6 @@ lacks() {
 	[[ $1 == config=* ]] || return
 	kernel=$("$top/qemu/kernel") || exit "$NOT_SET_UP"
 	[[ -f $kernel/config ]] || die "the kernel $kernel_name has no configuration"
-	! has_option "$kernel/config" "${1#*=}" || return
+	! grep -qx "${1#*=}=[ym]" "$kernel/config" || return
 	reason="needs a kernel with ${1#*=}, and $kernel_name has none"
 }

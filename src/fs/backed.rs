@@ -132,9 +132,7 @@ impl<T: BackedData> SuperOperations<T> {
         statfs: Some(bindings::simple_statfs),
         evict_inode: Some(super::inode::evict::<T>),
         sync_fs: Some(Self::sync_fs),
-        // With these, suspending freezes the super block before that of the backing object.
-        freeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
-        unfreeze_fs: Some(helpers::mmap_pool_nothing_to_freeze),
+        freeze_super: Some(helpers::mmap_pool_freeze_super),
         ..pin_init::zeroed()
     };
 
@@ -529,6 +527,10 @@ impl<T: BackedData> BackedOperations<T> {
 
     /// Returns a locked folio for a write. It is up to date, or the write replaces all of it.
     ///
+    /// # Context
+    ///
+    /// May sleep. A task that waits for the object can be killed.
+    ///
     /// # Safety
     ///
     /// As [`Self::write_begin`].
@@ -549,20 +551,16 @@ impl<T: BackedData> BackedOperations<T> {
             if is_replaced || folio.is_uptodate() {
                 return Ok(folio);
             }
-            drop(folio);
-            // Reads the page, and waits for it, if it is still not up to date.
-            // SAFETY: The page cache has this table.
-            let folio = unsafe {
-                bindings::read_cache_folio(
-                    mapping,
-                    (pos >> PAGE_SHIFT) as usize,
-                    None,
-                    core::ptr::null_mut(),
+            let folio = folio.into_raw();
+            // SAFETY: The lock and the reference are ours. The end of the read unlocks the folio.
+            let (error, folio) = unsafe {
+                (
+                    Self::read_folio(core::ptr::null_mut(), folio.as_ptr()),
+                    ARef::<Folio>::from_raw(folio.cast()),
                 )
             };
-            let folio = NonNull::new(from_err_ptr(folio)?).ok_or(EIO)?;
-            // SAFETY: A reference was returned. The folio is up to date.
-            drop(unsafe { ARef::<Folio>::from_raw(folio.cast()) });
+            to_result(error)?;
+            folio.wait_for_read()?;
         }
     }
 

@@ -342,13 +342,40 @@ impl Backing {
         self.len_bytes
     }
 
+    /// Returns whether the object is a device that was taken away. It has no bytes then: reads of it
+    /// end early, and writes to it fail with `ENOSPC`.
+    fn is_gone(&self) -> bool {
+        self.is_device && self.file.len_bytes() < self.len_bytes
+    }
+
     /// Returns the storage that the object uses, in units of 512 bytes.
+    ///
+    /// Some file systems count in their own inode, not in `i_blocks`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `vfs_getattr_nosec()`.
     pub(crate) fn nr_blocks(&self) -> u64 {
         if self.is_device {
             return self.len_bytes() >> 9;
         }
-        // SAFETY: The inode of an open file is valid. C reads the field without a lock, too.
-        unsafe { (&raw const (*self.file.inode()).i_blocks).read_volatile() }
+        let mut stat: bindings::kstat = pin_init::zeroed();
+        // SAFETY: The path of an open file is valid.
+        let ret = unsafe {
+            bindings::vfs_getattr_nosec(
+                &raw const (*self.file.as_ptr()).__bindgen_anon_1.f_path,
+                &mut stat,
+                bindings::STATX_BLOCKS,
+                0,
+            )
+        };
+        if ret == 0 {
+            stat.blocks
+        } else {
+            0
+        }
     }
 
     /// Returns whether the object was opened for writing.
@@ -727,7 +754,8 @@ impl Io {
                 Some(Self::completed),
             );
             (*io).iter = Self::iter(io);
-            let ret = bindings::vfs_iocb_iter_read(file, &raw mut (*io).kiocb, &raw mut (*io).iter);
+            let ret =
+                helpers::mmap_pool_read_as_opener(file, &raw mut (*io).kiocb, &raw mut (*io).iter);
             if ret != -(bindings::EIOCBQUEUED as isize) {
                 Self::completed(&raw mut (*io).kiocb, ret as c_long);
             }
@@ -837,6 +865,9 @@ impl Io {
                 if ret > 0 {
                     (*io).done_bytes += ret as usize;
                     continue;
+                }
+                if ret <= 0 && (*(*io).backing).is_gone() {
+                    return Err(EIO);
                 }
                 if ret == 0 {
                     if (*io).direction == Direction::Write {

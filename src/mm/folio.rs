@@ -29,6 +29,7 @@ use core::{
 use kernel::{
     alloc::AllocError,
     bindings,
+    error::to_result,
     iov::IovIterDest,
     prelude::*,
     sync::aref::{
@@ -137,6 +138,23 @@ impl Folio {
         } else {
             Ok(())
         }
+    }
+
+    /// Waits until a read of the folio has ended. The task can be killed.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    /// - `EIO`: the read failed.
+    ///
+    /// C: `folio_wait_locked_killable()`, `folio_test_uptodate()`.
+    pub(crate) fn wait_for_read(&self) -> Result {
+        // SAFETY: By the type invariants the folio is valid.
+        to_result(unsafe { helpers::mmap_pool_folio_wait_for_read(self.as_ptr()) })
     }
 
     fn head_page(&self) -> *mut bindings::page {

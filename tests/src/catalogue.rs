@@ -7,7 +7,8 @@ use crate::scenario::Scenario;
 /// Calls the macro `$with` with the names of all scenarios, group by group:
 /// `group: "its title" { name; … }`.
 ///
-/// The table has them in this order. The `guest` tests make a test of each.
+/// The table has them in this order. The `guest` tests make a test of each, and the `guest_backed`
+/// tests one of each in the group `backed`, which needs a disk.
 #[macro_export]
 macro_rules! catalogue {
     ($with:ident) => {
@@ -288,6 +289,10 @@ macro_rules! catalogue {
                 a_broken_page_is_lost_for_those_who_use_it;
                 a_transfer_ends_before_a_broken_page;
                 a_failing_page_is_moved_away;
+            }
+            backed: "more data than memory" {
+                one_process_writes_more_than_there_is;
+                two_processes_write_more_than_there_is;
             }
             concurrency: "many processes at once" {
                 four_threads_fault_the_same_pages;

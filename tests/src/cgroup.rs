@@ -71,6 +71,15 @@ impl Cgroup {
         self.number("memory.events", "oom")
     }
 
+    /// How often the limit was reached.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no such number.
+    pub fn nr_times_full(&self) -> Result<u64, Failure> {
+        self.number("memory.events", "max")
+    }
+
     /// How many processes the OOM killer ended because of the limit.
     ///
     /// # Errors

@@ -23,6 +23,66 @@ const SETTINGS: &[(&str, &str)] = &[
     ("fail_usercopy/verbose", "0"),
 ];
 
+/// Makes allocations of the current thread fail, and those of the kernel's workers that have no
+/// processor of their own: `kmalloc()` and similar functions. Ends when this is dropped.
+///
+/// A worker that starts later is spared.
+#[derive(Debug)]
+pub struct NoMemory {
+    thread: File,
+}
+
+impl NoMemory {
+    /// Lets every `interval`th allocation fail.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no fault injection.
+    pub fn new(interval: u32) -> Result<Self, Failure> {
+        for (setting, value) in SETTINGS {
+            fs::write(format!("/sys/kernel/debug/{setting}"), value)?;
+        }
+        let mut options = File::options();
+        let thread = options.write(true).open("/proc/thread-self/make-it-fail")?;
+        let failing = Self { thread };
+        Self::set("task-filter", "Y")?;
+        Self::set("interval", &interval.to_string())?;
+        Self::set("times", "-1")?;
+        for entry in fs::read_dir("/proc")? {
+            let path = entry?.path();
+            // A process may end at any time.
+            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+            if name.starts_with("kworker/u") {
+                let _ = fs::write(path.join("make-it-fail"), "1");
+            }
+        }
+        Self::set("probability", "100")?;
+        failing.thread.write_all_at(b"1", 0)?;
+        Ok(failing)
+    }
+
+    fn set(setting: &str, value: &str) -> Result<(), Failure> {
+        Ok(fs::write(
+            format!("/sys/kernel/debug/failslab/{setting}"),
+            value,
+        )?)
+    }
+}
+
+impl Drop for NoMemory {
+    fn drop(&mut self) {
+        let _ = self.thread.write_all_at(b"0", 0);
+        for (setting, value) in [
+            ("probability", "0"),
+            ("task-filter", "N"),
+            ("interval", "1"),
+            ("times", "1"),
+        ] {
+            let _ = Self::set(setting, value);
+        }
+    }
+}
+
 /// Makes calls of the current thread fail in the kernel.
 #[derive(Debug)]
 pub struct Switch {

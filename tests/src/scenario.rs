@@ -21,6 +21,8 @@ pub enum Oracle {
     Tmpfs,
     /// Anonymous memory.
     Anonymous,
+    /// The block device `/dev/scratch`. The created pool is backed by it.
+    Device,
 }
 
 impl fmt::Display for Oracle {
@@ -29,6 +31,7 @@ impl fmt::Display for Oracle {
             Self::Memfd => "memfd",
             Self::Tmpfs => "tmpfs",
             Self::Anonymous => "anon",
+            Self::Device => "device",
         })
     }
 }
@@ -145,6 +148,7 @@ impl Scenario {
             let before = holdings()?;
             let subject = match who {
                 Who::Node => Subject::node(),
+                Who::Created if self.row.oracle == Oracle::Device => Subject::backed()?,
                 Who::Created => Subject::created()?,
                 Who::Oracle => Subject::oracle(self.row.oracle)?,
             };

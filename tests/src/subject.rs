@@ -89,7 +89,11 @@ enum Kind {
     Memfd(OwnedFd),
     Tmpfs(PathBuf),
     Anonymous,
+    Device,
 }
+
+/// The disk that tests may write to.
+pub const SCRATCH: &str = "/dev/scratch";
 
 impl Subject {
     /// The default pool of the loaded module, which must be new.
@@ -110,6 +114,20 @@ impl Subject {
         })
     }
 
+    /// A new pool that the block device [`SCRATCH`] backs. It has the size and the content of the
+    /// device.
+    ///
+    /// # Errors
+    ///
+    /// The errno of creating it.
+    pub fn backed() -> Result<Self, Failure> {
+        let device = File::options().read(true).write(true).open(SCRATCH)?;
+        let pool = Pool::create().name("subject").backing(&device);
+        Ok(Self {
+            kind: Kind::Created(pool.create()?),
+        })
+    }
+
     /// An object of the kernel.
     ///
     /// # Errors
@@ -118,6 +136,7 @@ impl Subject {
     pub fn oracle(oracle: Oracle) -> Result<Self, Failure> {
         let kind = match oracle {
             Oracle::Anonymous => Kind::Anonymous,
+            Oracle::Device => Kind::Device,
             Oracle::Memfd => {
                 let memfd =
                     memfd_create("oracle", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
@@ -160,6 +179,7 @@ impl Subject {
             Kind::Memfd(fd) => path_of(fd),
             Kind::Tmpfs(folder) => folder.join("file"),
             Kind::Anonymous => fail!("anonymous memory cannot be opened"),
+            Kind::Device => SCRATCH.into(),
         })
     }
 
@@ -171,7 +191,7 @@ impl Subject {
     pub fn open(&self, access: OFlags) -> Result<Object, Failure> {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = open(self.path()?, access | OFlags::CLOEXEC, mode)?;
-        // SAFETY: Pools, memfds and files of tmpfs are memory.
+        // SAFETY: Pools, memfds and files of tmpfs are memory. The device has no other user.
         Ok(unsafe { Object::new(file) })
     }
 

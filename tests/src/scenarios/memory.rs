@@ -17,7 +17,7 @@ use crate::signal::{touch, Access};
 use crate::subject::{Subject, PAGE};
 use crate::{Answer, Failure};
 
-const MIB: usize = 1 << 20;
+pub(super) const MIB: usize = 1 << 20;
 
 /// A cgroup limits the memory. The object's own pages exist before, so only copies count.
 pub(crate) const fn one_process_copies_more_than_there_is() -> Scenario {
@@ -179,7 +179,7 @@ fn write_every_page(mapping: &Mapping) -> Answer {
     Ok(String::new())
 }
 
-fn how_it_ended(status: WaitStatus) -> String {
+pub(super) fn how_it_ended(status: WaitStatus) -> String {
     match status.terminating_signal() {
         Some(libc::SIGKILL) => "killed".into(),
         Some(libc::SIGBUS) => "SIGBUS".into(),

@@ -8,6 +8,7 @@
 
 pub mod advice;
 pub mod areas;
+pub mod backed;
 pub mod concurrency;
 pub mod cow;
 pub mod descriptors;

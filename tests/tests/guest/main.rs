@@ -32,7 +32,15 @@ mod undo;
 
 macro_rules! as_tests {
     ($($group:ident: $title:literal { $($name:ident;)* })*) => {
-        $(mod $group {
+        $(as_module! { $group $($name)* })*
+    };
+}
+
+macro_rules! as_module {
+    // These need a disk: `guest_backed`.
+    (backed $($name:ident)*) => {};
+    ($group:ident $($name:ident)*) => {
+        mod $group {
             $(
                 #[test]
                 fn $name() {
@@ -41,7 +49,7 @@ macro_rules! as_tests {
                     );
                 }
             )*
-        })*
+        }
     };
 }
 

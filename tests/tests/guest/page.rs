@@ -8,7 +8,7 @@ use mmap_pool_tests::scenario::{Scenario, Who};
 
 const PAGE: &str = include_str!("../../../docs/semantics.md");
 /// The files of the tests that are not scenarios.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 28] = [
     include_str!("calls.rs"),
     include_str!("counters.rs"),
     include_str!("created.rs"),
@@ -32,7 +32,9 @@ const SOURCES: [&str; 26] = [
     include_str!("../guest_backed/access.rs"),
     include_str!("../guest_backed/bytes.rs"),
     include_str!("../guest_backed/errors.rs"),
+    include_str!("../guest_backed/gone.rs"),
     include_str!("../guest_backed/large.rs"),
+    include_str!("../guest_backed/replay.rs"),
     include_str!("../guest_backed/written.rs"),
     include_str!("../guest_nodes/policy.rs"),
 ];

@@ -11,12 +11,26 @@ use std::thread;
 use std::time::Duration;
 
 use mmap_pool::{Advice, Errno, Pool};
+use mmap_pool_tests::failures::NoMemory;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::fs::{fallocate, statvfs, FallocateFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 use rustix::pipe::{pipe_with, PipeFlags};
 
+use crate::on_files;
 use crate::store::{backed, builder, map, page, Store, PAGE};
+
+on_files! {
+    a_full_file_system_is_told_late_and_not_with_storage;
+    a_smaller_file_reads_as_zeroes_and_grows_again;
+    a_small_file_size_limit_of_the_one_who_syncs_loses_nothing;
+    a_task_that_waits_for_itself_can_be_killed;
+    a_page_that_cannot_be_written_takes_no_other_with_it;
+    no_sync_of_all_hides_an_error;
+    a_frozen_file_system_delays_a_bounded_number_of_writes;
+    a_pool_itself_cannot_be_frozen;
+    revoking_beside_a_write_to_the_object_ends;
+}
 
 /// A block device whose storage is full after 1 MiB: a loop device on a file of a small tmpfs.
 struct Small {
@@ -26,6 +40,8 @@ struct Small {
 
 const FOLDER: &str = "/run/small";
 const LEN: usize = 4 << 20;
+const FREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
+const THAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
 
 impl Small {
     fn new() -> Self {
@@ -120,134 +136,122 @@ fn a_mapping_and_a_synchronous_write_are_told() {
     assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
 }
 
-#[test]
-fn a_full_file_system_is_told_late_and_not_with_storage() {
-    Store::ext4(|store| {
-        let fill = |free: u64| {
-            let path = store.path().with_file_name("fill");
-            let stat = statvfs(store.path().parent().unwrap()).unwrap();
-            let len = (stat.f_bavail * stat.f_frsize).checked_sub(free).unwrap();
-            let file = File::create(&path).unwrap();
-            fallocate(&file, FallocateFlags::empty(), 0, len).unwrap();
-        };
-        let object = store.object(64 << 20);
-        {
-            let pool = builder(&object).preallocate().create().unwrap();
-            fill(2 << 20);
-            let mapping = map(&pool, 64 << 20);
-            for number in 0..(64 << 20) / PAGE {
-                mapping.write_at(&page(number, 1), number * PAGE).unwrap();
-            }
-            mapping.flush().unwrap();
-        }
-        fs::remove_file(store.path().with_file_name("fill")).unwrap();
-        let object = store.object(64 << 20);
+fn a_full_file_system_is_told_late_and_not_with_storage(store: &Store) {
+    let fill = |free: u64| {
+        let path = store.path().with_file_name("fill");
+        let stat = statvfs(store.path().parent().unwrap()).unwrap();
+        let len = (stat.f_bavail * stat.f_frsize).checked_sub(free).unwrap();
+        let file = File::create(&path).unwrap();
+        fallocate(&file, FallocateFlags::empty(), 0, len).unwrap();
+    };
+    let object = store.object(64 << 20);
+    {
+        let pool = builder(&object).preallocate().create().unwrap();
         fill(2 << 20);
-        assert_eq!(
-            builder(&object).preallocate().create().unwrap_err().errno(),
-            Errno::NOSPC
-        );
-        let object = store.object(64 << 20);
-        let pool = backed(&object);
         let mapping = map(&pool, 64 << 20);
         for number in 0..(64 << 20) / PAGE {
             mapping.write_at(&page(number, 1), number * PAGE).unwrap();
         }
-        assert_eq!(mapping.flush().unwrap_err().errno(), Errno::NOSPC);
-        assert_eq!(pool.sync(), Ok(()));
-    });
+        mapping.flush().unwrap();
+    }
+    fs::remove_file(store.path().with_file_name("fill")).unwrap();
+    let object = store.object(64 << 20);
+    fill(2 << 20);
+    assert_eq!(
+        builder(&object).preallocate().create().unwrap_err().errno(),
+        Errno::NOSPC
+    );
+    let object = store.object(64 << 20);
+    let pool = backed(&object);
+    let mapping = map(&pool, 64 << 20);
+    for number in 0..(64 << 20) / PAGE {
+        mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+    }
+    assert_eq!(mapping.flush().unwrap_err().errno(), Errno::NOSPC);
+    assert_eq!(pool.sync(), Ok(()));
 }
 
-#[test]
-fn a_smaller_file_reads_as_zeroes_and_grows_again() {
-    Store::ext4(|store| {
-        let object = store.object(64 * PAGE);
-        object.write_all_at(&vec![1; 64 * PAGE], 0).unwrap();
-        object.sync_all().unwrap();
-        let pool = backed(&object);
-        object.set_len(10 * PAGE as u64 + 100).unwrap();
-        let mapping = map(&pool, 64 * PAGE);
-        let mut bytes = [2; PAGE];
-        mapping.read_at(&mut bytes, 9 * PAGE).unwrap();
-        assert_eq!(bytes, [1; PAGE]);
-        mapping.read_at(&mut bytes, 10 * PAGE).unwrap();
-        assert_eq!(bytes[..100], [1; 100]);
-        assert_eq!(bytes[100..], [0; PAGE - 100]);
-        mapping.read_at(&mut bytes, 40 * PAGE).unwrap();
-        assert_eq!(bytes, [0; PAGE]);
-        mapping.write_at(&page(30, 1), 30 * PAGE).unwrap();
-        mapping.flush().unwrap();
-        assert!(object.metadata().unwrap().len() >= 31 * PAGE as u64);
-        assert_eq!(store.stored(30 * PAGE, PAGE), page(30, 1));
-    });
+fn a_smaller_file_reads_as_zeroes_and_grows_again(store: &Store) {
+    let object = store.object(64 * PAGE);
+    object.write_all_at(&vec![1; 64 * PAGE], 0).unwrap();
+    object.sync_all().unwrap();
+    let pool = backed(&object);
+    object.set_len(10 * PAGE as u64 + 100).unwrap();
+    let mapping = map(&pool, 64 * PAGE);
+    let mut bytes = [2; PAGE];
+    mapping.read_at(&mut bytes, 9 * PAGE).unwrap();
+    assert_eq!(bytes, [1; PAGE]);
+    mapping.read_at(&mut bytes, 10 * PAGE).unwrap();
+    assert_eq!(bytes[..100], [1; 100]);
+    assert_eq!(bytes[100..], [0; PAGE - 100]);
+    mapping.read_at(&mut bytes, 40 * PAGE).unwrap();
+    assert_eq!(bytes, [0; PAGE]);
+    mapping.write_at(&page(30, 1), 30 * PAGE).unwrap();
+    mapping.flush().unwrap();
+    assert!(object.metadata().unwrap().len() >= 31 * PAGE as u64);
+    assert_eq!(store.stored(30 * PAGE, PAGE), page(30, 1));
 }
 
 /// The limit of a process does not stop the write-back of what others wrote.
-#[test]
-fn a_small_file_size_limit_of_the_one_who_syncs_loses_nothing() {
-    Store::ext4(|store| {
-        let object = store.object(64 * PAGE);
-        let pool = backed(&object);
-        let mapping = map(&pool, 64 * PAGE);
-        mapping.write_at(&page(50, 1), 50 * PAGE).unwrap();
-        let limit = libc::rlimit {
-            rlim_cur: PAGE as u64,
-            rlim_max: libc::RLIM_INFINITY,
-        };
-        let all = libc::rlimit {
-            rlim_cur: libc::RLIM_INFINITY,
-            rlim_max: libc::RLIM_INFINITY,
-        };
-        // SAFETY: The arguments are valid.
-        unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) };
-        let synced = pool.sync();
-        // SAFETY: As above.
-        unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &all) };
-        assert_eq!(synced, Ok(()));
-        assert_eq!(store.stored(50 * PAGE, PAGE), page(50, 1));
-    });
+fn a_small_file_size_limit_of_the_one_who_syncs_loses_nothing(store: &Store) {
+    let object = store.object(64 * PAGE);
+    let pool = backed(&object);
+    let mapping = map(&pool, 64 * PAGE);
+    mapping.write_at(&page(50, 1), 50 * PAGE).unwrap();
+    let limit = libc::rlimit {
+        rlim_cur: PAGE as u64,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    let all = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: The arguments are valid.
+    unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) };
+    let synced = pool.sync();
+    // SAFETY: As above.
+    unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &all) };
+    assert_eq!(synced, Ok(()));
+    assert_eq!(store.stored(50 * PAGE, PAGE), page(50, 1));
 }
 
 /// A direct write that makes the object larger holds its lock. The bytes come from a page of the
 /// pool that is not there, and reading it needs the lock as well. The task waits for itself, but
 /// it can be killed.
-#[test]
-fn a_task_that_waits_for_itself_can_be_killed() {
-    Store::ext4(|store| {
-        let object = store.object(64 * PAGE);
-        let pool = backed(&object);
-        let mapping = map(&pool, 64 * PAGE);
-        let direct = File::options()
-            .write(true)
-            .custom_flags(libc::O_DIRECT)
-            .open(store.path())
-            .unwrap();
-        // SAFETY: The child makes system calls only.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // SAFETY: The mapping is valid.
-            unsafe {
-                libc::pwrite(
-                    direct.as_raw_fd(),
-                    mapping.as_ptr().cast(),
-                    8 * PAGE,
-                    libc::off_t::try_from(64 * PAGE).unwrap(),
-                );
-                libc::_exit(0);
-            }
+fn a_task_that_waits_for_itself_can_be_killed(store: &Store) {
+    let object = store.object(64 * PAGE);
+    let pool = backed(&object);
+    let mapping = map(&pool, 64 * PAGE);
+    let direct = File::options()
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(store.path())
+        .unwrap();
+    // SAFETY: The child makes system calls only.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: The mapping is valid.
+        unsafe {
+            libc::pwrite(
+                direct.as_raw_fd(),
+                mapping.as_ptr().cast(),
+                8 * PAGE,
+                libc::off_t::try_from(64 * PAGE).unwrap(),
+            );
+            libc::_exit(0);
         }
-        // Either it waits or it has ended: both are right.
-        thread::sleep(Duration::from_millis(300));
-        // SAFETY: The child is ours.
-        unsafe { libc::kill(child, libc::SIGKILL) };
-        let mut status = 0;
-        // SAFETY: As above.
-        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-        // The pool works.
-        mapping.write_at(&page(1, 1), PAGE).unwrap();
-        mapping.flush().unwrap();
-        assert_eq!(store.stored(PAGE, PAGE), page(1, 1));
-    });
+    }
+    // Either it waits or it has ended: both are right.
+    thread::sleep(Duration::from_millis(300));
+    // SAFETY: The child is ours.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    let mut status = 0;
+    // SAFETY: As above.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    // The pool works.
+    mapping.write_at(&page(1, 1), PAGE).unwrap();
+    mapping.flush().unwrap();
+    assert_eq!(store.stored(PAGE, PAGE), page(1, 1));
 }
 
 /// Fills the file system of `store`, and returns the file that does.
@@ -263,59 +267,53 @@ fn filler(store: &Store) -> File {
     file
 }
 
-#[test]
-fn a_page_that_cannot_be_written_takes_no_other_with_it() {
-    Store::ext4(|store| {
-        let object = store.object(64 * PAGE);
-        for number in (0..64).filter(|number| *number != 5) {
-            let offset = number * PAGE as u64;
-            object.write_all_at(&[1; PAGE], offset).unwrap();
-        }
-        object.sync_all().unwrap();
-        let _filler = filler(store);
-        let pool = backed(&object);
-        let mapping = map(&pool, 64 * PAGE);
-        for number in 0..64 {
-            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
-        }
-        assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
-        let lost: Vec<_> = (0..64)
-            .filter(|&number| store.stored(number * PAGE, PAGE) != page(number, 1))
-            .collect();
-        // The folio that has page 5 may be large.
-        assert!(lost.contains(&5) && lost.len() <= 32, "{lost:?}");
-    });
+fn a_page_that_cannot_be_written_takes_no_other_with_it(store: &Store) {
+    let object = store.object(64 * PAGE);
+    for number in (0..64).filter(|number| *number != 5) {
+        let offset = number * PAGE as u64;
+        object.write_all_at(&[1; PAGE], offset).unwrap();
+    }
+    object.sync_all().unwrap();
+    let _filler = filler(store);
+    let pool = backed(&object);
+    let mapping = map(&pool, 64 * PAGE);
+    for number in 0..64 {
+        mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+    }
+    assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
+    let lost: Vec<_> = (0..64)
+        .filter(|&number| store.stored(number * PAGE, PAGE) != page(number, 1))
+        .collect();
+    // The folio that has page 5 may be large.
+    assert!(lost.contains(&5) && lost.len() <= 32, "{lost:?}");
 }
 
 /// `sync(2)` of another process flushes the object as well.
-#[test]
-fn no_sync_of_all_hides_an_error() {
-    Store::ext4(|store| {
-        // The last part of a page is written through the page cache of the loop device, so only a
-        // flush can fail.
-        let lower = store.object((8 << 20) + 512);
-        let _filler = filler(store);
-        let device = losetup(&["-f"]);
-        let device = device.trim();
-        losetup(&[device, store.path().to_str().unwrap()]);
-        drop(lower);
-        {
-            let node = File::options().read(true).write(true).open(device).unwrap();
-            let pool = backed(&node);
-            drop(node);
-            let mapping = map(&pool, (8 << 20) + PAGE);
-            for is_all in [false, true, false] {
-                mapping.write_at(b"new", 8 << 20).unwrap();
-                // SAFETY: The arguments are valid.
-                unsafe { libc::sync_file_range(pool.as_raw_fd(), 0, 0, 7) };
-                if is_all {
-                    rustix::fs::sync();
-                }
-                assert!(pool.sync().is_err(), "{is_all}");
+fn no_sync_of_all_hides_an_error(store: &Store) {
+    // The last part of a page is written through the page cache of the loop device, so only a
+    // flush can fail.
+    let lower = store.object((8 << 20) + 512);
+    let _filler = filler(store);
+    let device = losetup(&["-f"]);
+    let device = device.trim();
+    losetup(&[device, store.path().to_str().unwrap()]);
+    drop(lower);
+    {
+        let node = File::options().read(true).write(true).open(device).unwrap();
+        let pool = backed(&node);
+        drop(node);
+        let mapping = map(&pool, (8 << 20) + PAGE);
+        for is_all in [false, true, false] {
+            mapping.write_at(b"new", 8 << 20).unwrap();
+            // SAFETY: The arguments are valid.
+            unsafe { libc::sync_file_range(pool.as_raw_fd(), 0, 0, 7) };
+            if is_all {
+                rustix::fs::sync();
             }
+            assert!(pool.sync().is_err(), "{is_all}");
         }
-        losetup(&["-d", device]);
-    });
+    }
+    losetup(&["-d", device]);
 }
 
 /// Blocks that ext4 keeps for root.
@@ -349,83 +347,116 @@ fn a_user_gets_no_block_of_root_through_a_pool() {
     });
 }
 
-#[test]
-fn a_frozen_file_system_delays_a_bounded_number_of_writes() {
-    const FREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
-    const THAW: libc::Ioctl = 0xc004_5878_u32 as libc::Ioctl;
-    Store::ext4(|store| {
-        let nr = 512;
-        let object = store.object(2 * nr * PAGE);
-        object.sync_all().unwrap();
-        let pool = backed(&object);
-        let mapping = map(&pool, 2 * nr * PAGE);
-        mapping.advise(Advice::Random).unwrap();
-        for number in 0..nr {
-            mapping.write_at(b"new", 2 * number * PAGE).unwrap();
+fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
+    let nr = 512;
+    let object = store.object(2 * nr * PAGE);
+    object.sync_all().unwrap();
+    let pool = backed(&object);
+    let mapping = map(&pool, 2 * nr * PAGE);
+    mapping.advise(Advice::Random).unwrap();
+    for number in 0..nr {
+        mapping.write_at(b"new", 2 * number * PAGE).unwrap();
+    }
+    let folder = File::open(store.path().parent().unwrap()).unwrap();
+    // SAFETY: The request has no argument.
+    assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), FREEZE, 0) }, 0);
+    thread::scope(|scope| {
+        let sync = scope.spawn(|| pool.sync());
+        // Until the writes wait.
+        while pool.backing().unwrap().nr_writeback_pages < 16 {
+            thread::sleep(Duration::from_millis(10));
         }
-        let folder = File::open(store.path().parent().unwrap()).unwrap();
-        // SAFETY: The request has no argument.
-        assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), FREEZE, 0) }, 0);
-        thread::scope(|scope| {
-            let sync = scope.spawn(|| pool.sync());
-            // Until the writes wait.
-            while pool.backing().unwrap().nr_writeback_pages < 16 {
-                thread::sleep(Duration::from_millis(10));
-            }
-            thread::sleep(Duration::from_millis(500));
-            let waiting = pool.backing().unwrap().nr_writeback_pages;
-            assert!(waiting <= 80, "{waiting} pages");
-            // Reads go on, because they need no write access.
-            mapping.read_at(&mut [0; 8], PAGE).unwrap();
-            // SAFETY: As above.
-            assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
-            assert_eq!(sync.join().unwrap(), Ok(()));
-        });
+        thread::sleep(Duration::from_millis(500));
+        let waiting = pool.backing().unwrap().nr_writeback_pages;
+        assert!(waiting <= 80, "{waiting} pages");
+        // Reads go on, because they need no write access.
+        mapping.read_at(&mut [0; 8], PAGE).unwrap();
+        // SAFETY: As above.
+        assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
+        assert_eq!(sync.join().unwrap(), Ok(()));
     });
+}
+
+/// A pool that is frozen could be closed, and nobody could thaw it.
+fn a_pool_itself_cannot_be_frozen(store: &Store) {
+    let pool = backed(&store.object(PAGE));
+    // SAFETY: The requests have no argument.
+    let (frozen, thawed) = unsafe {
+        (
+            libc::ioctl(pool.as_raw_fd(), FREEZE, 0),
+            libc::ioctl(pool.as_raw_fd(), THAW, 0),
+        )
+    };
+    assert_eq!((frozen, thawed), (-1, -1));
 }
 
 /// One thread writes to the object from pages of the pool, another waits for pages that need the
 /// lock that the first one holds. Revoking waits for neither while it keeps them from going on.
-#[test]
-fn revoking_beside_a_write_to_the_object_ends() {
+fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
     const LOCKED: usize = 64;
-    Store::ext4(|store| {
-        for _ in 0..10 {
-            let object = store.object(4096 * PAGE);
-            object.write_all_at(&vec![1; 4096 * PAGE], 0).unwrap();
-            object.sync_all().unwrap();
-            let pool = backed(&object);
-            let source = map(&pool, LOCKED * PAGE);
-            source.lock().unwrap();
-            let others = map(&pool, 4096 * PAGE);
-            others.advise(Advice::Random).unwrap();
-            thread::scope(|scope| {
-                scope.spawn(|| loop {
-                    let address = source.as_ptr().cast();
-                    let (fd, len) = (object.as_raw_fd(), LOCKED * PAGE);
+    for _ in 0..10 {
+        let object = store.object(4096 * PAGE);
+        object.write_all_at(&vec![1; 4096 * PAGE], 0).unwrap();
+        object.sync_all().unwrap();
+        let pool = backed(&object);
+        let source = map(&pool, LOCKED * PAGE);
+        source.lock().unwrap();
+        let others = map(&pool, 4096 * PAGE);
+        others.advise(Advice::Random).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| loop {
+                let address = source.as_ptr().cast();
+                let (fd, len) = (object.as_raw_fd(), LOCKED * PAGE);
+                // SAFETY: The kernel checks the address.
+                let written = unsafe { libc::pwrite(fd, address, len, 0) };
+                if usize::try_from(written) != Ok(len) {
+                    break;
+                }
+            });
+            scope.spawn(|| {
+                let (_from, to) = pipe_with(PipeFlags::NONBLOCK).unwrap();
+                for number in LOCKED.. {
+                    let number = number.wrapping_mul(0x9e37_79b1) % (4096 - LOCKED) + LOCKED;
+                    let address = others.as_ptr().wrapping_add(number * PAGE).cast();
                     // SAFETY: The kernel checks the address.
-                    let written = unsafe { libc::pwrite(fd, address, len, 0) };
-                    if usize::try_from(written) != Ok(len) {
+                    if unsafe { libc::write(to.as_raw_fd(), address, 1) } != 1 {
                         break;
                     }
-                });
-                scope.spawn(|| {
-                    let (_from, to) = pipe_with(PipeFlags::NONBLOCK).unwrap();
-                    for number in LOCKED.. {
-                        let number = number.wrapping_mul(0x9e37_79b1) % (4096 - LOCKED) + LOCKED;
-                        let address = others.as_ptr().wrapping_add(number * PAGE).cast();
-                        // SAFETY: The kernel checks the address.
-                        if unsafe { libc::write(to.as_raw_fd(), address, 1) } != 1 {
-                            break;
-                        }
-                        if number % 64 == 0 {
-                            fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
-                        }
+                    if number % 64 == 0 {
+                        fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
                     }
-                });
-                thread::sleep(Duration::from_millis(50));
-                pool.revoke().unwrap();
+                }
             });
+            thread::sleep(Duration::from_millis(50));
+            pool.revoke().unwrap();
+        });
+    }
+}
+
+/// A file system needs memory to write.
+///
+/// needs: `config=CONFIG_FAULT_INJECTION`
+#[test]
+fn what_cannot_be_written_for_want_of_memory_is_written_later() {
+    Store::ext4(|store| {
+        let object = store.object(64 * PAGE);
+        object.write_all_at(&[1; 64 * PAGE], 0).unwrap();
+        object.sync_all().unwrap();
+        let pool = backed(&object);
+        let mapping = map(&pool, 64 * PAGE);
+        for number in 8..24 {
+            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+        }
+        let synced = {
+            let _no_memory = NoMemory::new(1).unwrap();
+            pool.sync()
+        };
+        assert_eq!(synced.unwrap_err().errno(), Errno::NOMEM);
+        assert!(pool.backing().unwrap().nr_dirty_pages > 0);
+        assert_eq!(pool.sync(), Ok(()));
+        assert_eq!(pool.backing().unwrap().nr_dirty_pages, 0);
+        for number in 8..24 {
+            assert_eq!(store.stored(number * PAGE, PAGE), page(number, 1));
         }
     });
 }

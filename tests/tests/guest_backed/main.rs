@@ -1,21 +1,47 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Backed pools: on a block device, and on a file of ext4.
+//! Backed pools: on a block device, and on files of ext4 and XFS.
 //!
-//! needs: `disk scratch=1G insmod=loop timeout=900`
+//! needs: `disk scratch=1G insmod=loop insmod=xfs insmod=dm-mod insmod=dm-log-writes insmod=dm-delay timeout=900`
 
 mod access;
 mod bytes;
 mod errors;
+mod gone;
 mod ioctl;
 mod large;
 mod programs;
 mod reclaim;
+mod replay;
 mod store;
+mod throttle;
 mod trace;
 mod written;
 
-/// Makes a test of each function for each kind of object: `device::…`, `ext4::…`.
+macro_rules! as_tests {
+    ($($group:ident: $title:literal { $($name:ident;)* })*) => {
+        $(as_module! { $group $($name)* })*
+    };
+}
+
+macro_rules! as_module {
+    (backed $($name:ident)*) => {
+        mod backed {
+            $(
+                #[test]
+                fn $name() {
+                    mmap_pool_tests::scenario::check(concat!("backed::", stringify!($name)));
+                }
+            )*
+        }
+    };
+    // These need no disk: `guest`.
+    ($group:ident $($name:ident)*) => {};
+}
+
+mmap_pool_tests::catalogue!(as_tests);
+
+/// Makes a test of each function for each kind of object: `device::…`, `ext4::…`, `xfs::…`.
 macro_rules! on_each {
     ($($name:ident;)*) => {
         mod device {
@@ -26,6 +52,14 @@ macro_rules! on_each {
                 }
             )*
         }
+        crate::on_files! { $($name;)* }
+    };
+}
+use on_each;
+
+/// The same for files: `ext4::…`, `xfs::…`.
+macro_rules! on_files {
+    ($($name:ident;)*) => {
         mod ext4 {
             $(
                 #[test]
@@ -34,6 +68,15 @@ macro_rules! on_each {
                 }
             )*
         }
+        /// needs: `config=CONFIG_XFS_FS`
+        mod xfs {
+            $(
+                #[test]
+                fn $name() {
+                    crate::store::Store::xfs(super::$name);
+                }
+            )*
+        }
     };
 }
-use on_each;
+use on_files;

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use crate::gone::find_disk;
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, PoolBuilder};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
@@ -35,23 +36,23 @@ impl Store {
 
     /// Runs a test on a new ext4.
     pub fn ext4(test: fn(&Self)) {
-        let options = [
-            "-q",
-            "-F",
-            "-t",
+        let lazy = "lazy_itable_init=0,lazy_journal_init=0";
+        Self::file_system(
             "ext4",
-            "-E",
-            "lazy_itable_init=0,lazy_journal_init=0",
-        ];
-        let mke2fs = Command::new("chroot")
-            .args(["/disk", "/usr/sbin/mke2fs"])
-            .args(options)
-            .arg(DEVICE)
-            .output()
-            .expect("chroot is there");
-        assert!(mke2fs.status.success(), "{mke2fs:?}");
+            &["mke2fs", "-q", "-F", "-t", "ext4", "-E", lazy],
+            test,
+        );
+    }
+
+    /// Runs a test on a new XFS.
+    pub fn xfs(test: fn(&Self)) {
+        Self::file_system("xfs", &["mkfs.xfs", "-q", "-f"], test);
+    }
+
+    fn file_system(name: &str, make: &[&str], test: fn(&Self)) {
+        on_disk(&[make, &[DEVICE]].concat());
         fs::create_dir_all(FOLDER).unwrap();
-        mount(DEVICE, FOLDER, "ext4", MountFlags::empty(), None).unwrap();
+        mount(DEVICE, FOLDER, name, MountFlags::empty(), None).unwrap();
         test(&Self {
             _module: fresh_module(),
             folder: Some(FOLDER.into()),
@@ -113,7 +114,19 @@ impl Drop for Store {
             }
             assert!(done.is_ok() || thread::panicking(), "{done:?}");
         }
+        find_disk();
     }
+}
+
+/// Runs an administrator's program of the disk, and returns its output.
+pub fn on_disk(command: &[&str]) -> String {
+    let output = Command::new("chroot")
+        .args(["/disk", "/usr/bin/env", "PATH=/usr/sbin:/usr/bin"])
+        .args(command)
+        .output()
+        .expect("chroot is there");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Reads whole pages of a file past every cache.

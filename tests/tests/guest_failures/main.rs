@@ -8,8 +8,9 @@
 //! contents of the pool must stay. The operation must work when it is repeated. At the end no page
 //! is left.
 //!
-//! needs: `config=CONFIG_FAULT_INJECTION failures`
+//! needs: `config=CONFIG_FAULT_INJECTION failures scratch=64M`
 
+mod backed;
 mod loading;
 
 use std::fmt::Debug;

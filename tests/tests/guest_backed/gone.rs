@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Disks that do not answer, that fail, and that are taken away.
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{symlink, FileExt};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use mmap_pool::{Advice, Errno, Mapping, Pool};
+use mmap_pool_tests::child::Child;
+use mmap_pool_tests::module::{fresh_module, FreshModule};
+use mmap_pool_tests::signal::{touch, Access};
+
+use crate::on_each;
+use crate::store::{backed, map, on_disk, page, Store, DEVICE, PAGE};
+
+on_each! {
+    a_disk_that_is_taken_away_is_told;
+}
+
+const NR_PAGES: usize = 256;
+/// Pages that are in memory.
+const RESIDENT: usize = 0;
+const DIRTY: std::ops::Range<usize> = 10..20;
+/// A page that is not in memory.
+const ABSENT: usize = 200;
+
+/// A pool with a second open file.
+struct World {
+    pool: Pool,
+    again: Pool,
+    mapping: Mapping,
+}
+
+impl World {
+    /// Fills the object, reads one page of it and stores to others.
+    fn new(object: &File) -> Self {
+        for number in 0..NR_PAGES {
+            let offset = (number * PAGE) as u64;
+            object.write_all_at(&page(number, 1), offset).unwrap();
+        }
+        object.sync_all().unwrap();
+        let pool = backed(object);
+        let again = File::options()
+            .read(true)
+            .write(true)
+            .open(format!("/proc/self/fd/{}", pool.as_raw_fd()))
+            .unwrap();
+        let again = Pool::try_from(OwnedFd::from(again)).unwrap();
+        let mapping = map(&pool, NR_PAGES * PAGE);
+        // No page is read ahead.
+        mapping.advise(Advice::Random).unwrap();
+        let world = Self {
+            pool,
+            again,
+            mapping,
+        };
+        world.check(RESIDENT, 1);
+        for number in DIRTY {
+            world.store(number, 2);
+        }
+        world
+    }
+
+    fn store(&self, number: usize, pattern: u64) {
+        let bytes = page(number, pattern);
+        self.mapping.write_at(&bytes, number * PAGE).unwrap();
+    }
+
+    fn check(&self, number: usize, pattern: u64) {
+        let mut bytes = [0; PAGE];
+        self.mapping.read_at(&mut bytes, number * PAGE).unwrap();
+        assert!(bytes == page(number, pattern), "page {number}");
+    }
+
+    /// Checks that the object fails: reads of absent pages, and each descriptor once or more often.
+    fn check_failing(&self) {
+        assert_eq!(errno(&self.pool), Errno::IO);
+        assert_eq!(errno(&self.again), Errno::IO);
+        assert!(self.pool.backing().unwrap().nr_errors > 0);
+        let start = self.mapping.as_ptr();
+        let seen = touch(start, ABSENT * PAGE, Access::Read).unwrap();
+        assert_eq!(seen, format!("SIGBUS BUS_ADRERR at +{:#x}", ABSENT * PAGE));
+        let seen = touch(start, ABSENT * PAGE, Access::Write).unwrap();
+        assert_eq!(seen, format!("SIGBUS BUS_ADRERR at +{:#x}", ABSENT * PAGE));
+        let error = self.pool.read_at(&mut [0], (ABSENT * PAGE) as u64);
+        assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::EIO));
+        // A write of a part of a page reads the rest.
+        let error = self.pool.write_at(b"new", (ABSENT * PAGE) as u64);
+        assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::EIO));
+        // What is in memory stays.
+        self.check(RESIDENT, 1);
+        for number in DIRTY {
+            self.check(number, 2);
+        }
+    }
+}
+
+fn errno(pool: &Pool) -> Errno {
+    pool.sync().unwrap_err().errno()
+}
+
+/// The disk is a PCI device. [`find_disk`] brings it back.
+fn take_disk_away() {
+    let path = fs::canonicalize(DEVICE).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let device = fs::canonicalize(format!("/sys/block/{name}/device")).unwrap();
+    fs::write(device.parent().unwrap().join("remove"), "1").unwrap();
+    assert!(!Path::new(DEVICE).exists());
+}
+
+/// Finds the disk again. Nothing uses the former one.
+pub fn find_disk() {
+    if Path::new(DEVICE).exists() {
+        return;
+    }
+    fs::write("/sys/bus/pci/rescan", "1").unwrap();
+    let disks = || fs::read_dir("/sys/block").unwrap().map(Result::unwrap);
+    let disk = disks().find(|disk| {
+        fs::read_to_string(disk.path().join("serial")).is_ok_and(|serial| serial == "scratch")
+    });
+    fs::remove_file(DEVICE).unwrap();
+    symlink(disk.unwrap().file_name(), DEVICE).unwrap();
+}
+
+fn a_disk_that_is_taken_away_is_told(store: &Store) {
+    let world = World::new(&store.object(NR_PAGES * PAGE));
+    take_disk_away();
+    world.check_failing();
+    // Stores to pages in memory go on, and their task can be killed.
+    let mut child = Child::fork(|link| loop {
+        world.store(RESIDENT, 1);
+        let _ = world.mapping.flush();
+        let _ = link.say("stored");
+    })
+    .unwrap();
+    child.link.hear().unwrap();
+    kill(child);
+}
+
+fn kill(child: Child) {
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
+}
+
+/// A device of the device mapper on the disk.
+struct Mapped {
+    _module: FreshModule,
+}
+
+impl Mapped {
+    const NAME: &str = "mapped";
+    const NR_SECTORS: usize = 64 << 11;
+
+    fn new() -> Self {
+        let module = fresh_module();
+        dmsetup(&["create", Self::NAME, "--table", &Self::table(true)]);
+        Self { _module: module }
+    }
+
+    fn table(is_working: bool) -> String {
+        let target = if is_working {
+            format!("linear {DEVICE} 0")
+        } else {
+            "error".into()
+        };
+        format!("0 {} {target}", Self::NR_SECTORS)
+    }
+
+    fn open() -> File {
+        let path = format!("/dev/mapper/{}", Self::NAME);
+        let options = &mut File::options();
+        options.read(true).write(true).open(path).unwrap()
+    }
+
+    /// Delays everything.
+    fn suspend() {
+        dmsetup(&["suspend", "--noflush", "--nolockfs", Self::NAME]);
+    }
+
+    fn resume() {
+        dmsetup(&["resume", Self::NAME]);
+    }
+
+    /// Lets every read and write fail, or work again.
+    fn set_working(is_working: bool) {
+        Self::suspend();
+        dmsetup(&["load", Self::NAME, "--table", &Self::table(is_working)]);
+        Self::resume();
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        Self::resume();
+        dmsetup(&["remove", Self::NAME]);
+    }
+}
+
+pub fn dmsetup(arguments: &[&str]) {
+    // Nothing here makes device nodes but the program.
+    on_disk(&[&["DM_DISABLE_UDEV=1", "dmsetup"], arguments].concat());
+}
+
+/// needs: `config=CONFIG_BLK_DEV_DM`
+#[test]
+fn each_descriptor_is_told_of_a_device_that_fails_for_a_while() {
+    let _mapped = Mapped::new();
+    let world = World::new(&Mapped::open());
+    Mapped::set_working(false);
+    world.check_failing();
+    Mapped::set_working(true);
+    // Both were told.
+    assert_eq!(world.pool.sync(), Ok(()));
+    assert_eq!(world.again.sync(), Ok(()));
+    world.check(ABSENT, 1);
+    // The pages are clean, as in other file systems, until they are written again.
+    for number in DIRTY {
+        world.store(number, 3);
+    }
+    world.mapping.flush().unwrap();
+    drop(world);
+    let device = Mapped::open();
+    for number in 0..NR_PAGES {
+        let mut bytes = [0; PAGE];
+        device
+            .read_exact_at(&mut bytes, (number * PAGE) as u64)
+            .unwrap();
+        let pattern = if DIRTY.contains(&number) { 3 } else { 1 };
+        assert!(bytes == page(number, pattern), "page {number}");
+    }
+}
+
+/// needs: `config=CONFIG_BLK_DEV_DM`
+#[test]
+fn a_task_that_waits_for_a_device_can_be_killed() {
+    let _mapped = Mapped::new();
+    let world = World::new(&Mapped::open());
+    Mapped::suspend();
+    let offset = ABSENT * PAGE;
+    let accesses: [fn(&World, usize) -> bool; 4] = [
+        |world, offset| world.mapping.read_at(&mut [0], offset).is_ok(),
+        |world, offset| world.mapping.write_at(&[0], offset).is_ok(),
+        |world, offset| world.pool.read_at(&mut [0], offset as u64).is_ok(),
+        |world, offset| world.pool.write_at(&[0], offset as u64).is_ok(),
+    ];
+    for access in accesses {
+        let child = Child::fork(|_| Ok(access(&world, offset).to_string())).unwrap();
+        while child.state().unwrap() != 'D' {
+            thread::sleep(Duration::from_millis(1));
+        }
+        kill(child);
+    }
+    Mapped::resume();
+    assert_eq!(world.pool.sync(), Ok(()));
+    world.check(ABSENT, 1);
+}
