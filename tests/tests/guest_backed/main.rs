@@ -2,7 +2,7 @@
 
 //! Backed pools: on a block device, and on a file of ext4.
 //!
-//! needs: `disk scratch=1G insmod=loop timeout=900`
+//! needs: `disk programs scratch=1G insmod=loop timeout=900`
 
 mod access;
 mod bytes;
