@@ -26,7 +26,7 @@ use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::Failure;
 use oorandom::Rand64;
 
-use crate::model::{Kind, Tracking};
+use crate::model::Kind;
 use crate::sys::{self, SharedWords};
 
 /// The cgroup of the fuzzed processes.
@@ -72,9 +72,9 @@ fn not_on_memfd(scene: Scene) -> bool {
     scene != Scene::Predicted(Kind::Memfd)
 }
 
-/// Allows an act except on a predicted pool that tracks writes: writing the bytes that are there is a write.
-fn not_on_tracked(scene: Scene) -> bool {
-    !matches!(scene, Scene::Predicted(Kind::Backed(_, Tracking::Exact)))
+/// Allows an act except on a predicted backed pool: writing the bytes that are there makes a page dirty.
+fn not_on_backed(scene: Scene) -> bool {
+    !matches!(scene, Scene::Predicted(Kind::Backed(..)))
 }
 
 /// Allows an act only in a race, because it changes answers.
@@ -149,7 +149,7 @@ acts! {
     "clear_refs" 4 Quick anywhere "" false pages::clear_refs;
     "read_maps" 2 Quick anywhere "bytes read" false pages::read_maps;
     "peek" 2 Quick anywhere "bytes read" false pages::peek;
-    "poke" 2 Quick not_on_tracked "bytes written" false pages::poke;
+    "poke" 2 Quick not_on_backed "bytes written" false pages::poke;
     "inotify" 6 Quick anywhere "" false files::inotify;
     "fanotify" 6 Quick anywhere "" false files::fanotify;
     "pin_in_pipe" 2 Quick not_on_memfd "pages pinned" false files::pin_in_pipe;
