@@ -47,7 +47,8 @@ impl Model {
             if page.is_locked && flags.has(libc::MS_INVALIDATE) {
                 return Expected::durable(-i64::from(EBUSY), false);
             }
-            if page.is_shared && flags.has(libc::MS_SYNC) {
+            // For the kernel, a mapping of a file that is not open for writing is not shared.
+            if page.is_shared && page.may_write && flags.has(libc::MS_SYNC) {
                 let object = &mut self.objects[page.object];
                 object.settle(pages_of(page.pgoff * PAGE, PAGE));
                 is_flushed |= object.stored.is_some();
