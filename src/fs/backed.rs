@@ -582,6 +582,10 @@ impl<T: BackedData> BackedOperations<T> {
             // SAFETY: `write_begin` passed the lock and the reference to the caller, which returns
             // them.
             let folio = unsafe { LockedFolio::from_raw(folio) };
+            if copied == 0 {
+                // The source is not in memory. Nothing was written.
+                return Ok(0);
+            }
             if !folio.is_uptodate() {
                 if copied < len {
                     // The rest of the folio has no content.

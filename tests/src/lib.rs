@@ -21,6 +21,7 @@ pub mod numa;
 pub mod observe;
 pub mod page;
 pub mod peer;
+pub mod program;
 pub mod report;
 pub mod scenario;
 pub mod scenarios;

@@ -10,13 +10,11 @@
 
 use oorandom::Rand64;
 
-use mmap_pool::Strategy;
-
 use crate::cast::{SignCast, UnsignedCast};
-use crate::model::{Kind, Model};
+use crate::model::{Home, Model};
 use crate::op::{
-    Advice, AllocMode, Call, MapFlags, Op, OpenFlags, Prot, RemapFlags, SealBits, Sequence,
-    SyncFlags, Whence,
+    Advice, AllocMode, Call, FileAdvice, MapFlags, Op, OpenFlags, Prot, RangeFlags, RemapFlags,
+    SealBits, Sequence, SyncFlags, Whence,
 };
 use crate::{HUGE, PAGE, PROCESSES, SLOTS};
 
@@ -76,10 +74,10 @@ impl Theme {
     }
 }
 
-/// Makes a sequence of `nr_ops` operations.
+/// Makes a sequence of `nr_ops` operations for the kinds of a home.
 #[must_use]
-pub fn generate(theme: Theme, seed: u64, nr_ops: usize) -> Sequence {
-    let mut random = Random::new(seed, theme.scale(seed));
+pub fn generate(theme: Theme, home: Home, seed: u64, nr_ops: usize) -> Sequence {
+    let mut random = Random::new(seed, home, theme.scale(seed));
     random.theme = theme;
     let size = random.object_size();
     let mut ops = Vec::with_capacity(nr_ops);
@@ -126,6 +124,29 @@ const WEIGHTS: &[(u64, u64, Draw)] = &[
     (14, 4, Random::fork),
     (5, 1, Random::exit),
     (4, 1, Random::kill),
+    (2, 2, Random::fdatasync),
+    (2, 2, Random::sync_range),
+    (2, 2, Random::write_durably),
+    (2, 2, Random::fadvise),
+    (1, 0, Random::dirty),
+];
+
+/// The weight of operations on backed pools, in addition.
+const BACKED_WEIGHTS: &[(u64, u64, Draw)] = &[
+    (25, 25, Random::msync),
+    (8, 8, Random::fsync),
+    (8, 8, Random::fdatasync),
+    (12, 12, Random::sync_range),
+    (20, 20, Random::write_durably),
+    (12, 12, Random::fadvise),
+    (25, 25, Random::dirty),
+    (10, 10, Random::unwritten),
+    (60, 60, Random::stored),
+    (4, 4, Random::drop_caches),
+    (16, 8, Random::again),
+    (10, 4, Random::close),
+    (5, 2, Random::create),
+    (10, 4, Random::munmap),
 ];
 
 type Draw = fn(&mut Random, &Model, u8) -> Call;
@@ -134,6 +155,7 @@ type Draw = fn(&mut Random, &Model, u8) -> Call;
 #[derive(Debug)]
 pub struct Random {
     rand: Rand64,
+    home: Home,
     scale: Scale,
     theme: Theme,
     /// The current process. It does several operations in a row.
@@ -141,21 +163,22 @@ pub struct Random {
 }
 
 impl Random {
-    /// A generator with this seed and scale.
+    /// A generator with this seed, for these kinds, of this scale.
     #[must_use]
-    pub fn new(seed: u64, scale: Scale) -> Self {
+    pub fn new(seed: u64, home: Home, scale: Scale) -> Self {
         Self {
             rand: Rand64::new(seed.into()),
+            home,
             scale,
             theme: Theme::Calls,
             process: 0,
         }
     }
 
-    /// A generator of the same scale, with a seed from this generator.
+    /// A generator of the same home and scale, with a seed from this generator.
     #[must_use]
     pub fn another(&mut self) -> Self {
-        Self::new(self.below(u64::MAX), self.scale)
+        Self::new(self.below(u64::MAX), self.home, self.scale)
     }
 
     /// Changes the scale of the operations that follow.
@@ -165,7 +188,7 @@ impl Random {
 
     /// Adds predictable operations until there are `nr_ops`. The object has `size` bytes at first.
     pub fn fill(&mut self, ops: &mut Vec<Op>, size: u64, nr_ops: usize) {
-        let mut model = Model::new(Kind::Created(Strategy::Page), size);
+        let mut model = Model::new(self.home.lead(), size);
         for op in &*ops {
             model.predict(op);
         }
@@ -216,8 +239,13 @@ impl Random {
             Theme::Calls => calls,
             Theme::Bytes => bytes,
         };
-        let mut at = self.below(WEIGHTS.iter().map(weight).sum());
-        for row in WEIGHTS {
+        let more = match self.home {
+            Home::Memory => &[],
+            Home::Storage => BACKED_WEIGHTS,
+        };
+        let rows = WEIGHTS.iter().chain(more);
+        let mut at = self.below(rows.clone().map(weight).sum());
+        for row in rows {
             match at.checked_sub(weight(row)) {
                 Some(rest) => at = rest,
                 None => return row.2(self, model, process),
@@ -697,6 +725,95 @@ impl Random {
         Call::Fsync { slot }
     }
 
+    fn fdatasync(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Fdatasync { slot }
+    }
+
+    fn sync_range(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let flags = self.pick(&[7, 7, 7, 0, 1, 2, 3, 6, 8]);
+        Call::SyncRange {
+            slot,
+            off: self.signed_off(size),
+            len: self.span().to_signed(),
+            flags: RangeFlags(flags),
+        }
+    }
+
+    fn write_durably(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        Call::WriteDurably {
+            slot,
+            off: self.off(size).to_signed(),
+            len: self.len(),
+            seed: self.seed(),
+        }
+    }
+
+    fn fadvise(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let advice = match self.below(20) {
+            0 => 9999,
+            1..=10 => libc::POSIX_FADV_DONTNEED,
+            _ => self.pick(FileAdvice::ALL),
+        };
+        Call::Fadvise {
+            slot,
+            off: self.off(size).to_signed(),
+            len: self.span().to_signed(),
+            advice: FileAdvice(advice),
+        }
+    }
+
+    fn dirty(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let (off, len) = match self.below(10) {
+            0..=3 => (0, size),
+            4 => (self.off(size), self.span()),
+            _ => {
+                let off = self.below(size.div_ceil(PAGE).max(1)) * PAGE;
+                (off, self.span().min(size.saturating_sub(off)))
+            }
+        };
+        Call::Dirty { slot, off, len }
+    }
+
+    fn unwritten(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, _) = self.slot(model, process);
+        Call::Unwritten { slot }
+    }
+
+    fn stored(&mut self, model: &Model, _: u8) -> Call {
+        let sizes: Vec<_> = model.stored_objects().collect();
+        let (object, size) = sizes
+            .get(self.index(sizes.len()))
+            .map_or((0, 0), |&(o, size, _)| (o, size));
+        Call::Stored {
+            object,
+            off: self.below(size.div_ceil(PAGE)) * PAGE,
+            len: self.nr_pages(6) * PAGE,
+        }
+    }
+
+    fn drop_caches(_: &mut Self, _: &Model, _: u8) -> Call {
+        Call::DropCaches {}
+    }
+
+    /// Mostly a pool on an object that is closed, if there is one.
+    fn again(&mut self, model: &Model, _: u8) -> Call {
+        let mut objects: Vec<_> = model.stored_objects().collect();
+        if objects.iter().any(|(_, _, is_open)| !is_open) && self.chance(90) {
+            objects.retain(|(_, _, is_open)| !is_open);
+        }
+        Call::Again {
+            slot: self.any_slot(),
+            object: objects
+                .get(self.index(objects.len()))
+                .map_or(0, |&(o, _, _)| o),
+        }
+    }
+
     fn fork(&mut self, _: &Model, _: u8) -> Call {
         let child = self.any_process();
         Call::Fork { child }
@@ -717,7 +834,7 @@ mod tests {
 
     /// Pages of the longest mapping that the sequence makes.
     fn longest(seed: u64) -> u64 {
-        let ops = generate(Theme::Calls, seed, 200).ops;
+        let ops = generate(Theme::Calls, Home::Memory, seed, 200).ops;
         let len = |op: &Op| match op.call {
             Call::Mmap { len, .. } => len / PAGE,
             _ => 0,

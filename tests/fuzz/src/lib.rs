@@ -4,7 +4,8 @@
 //!
 //! [`generate`] makes random operations of several processes. The [`model`] predicts the result of
 //! each operation, every byte that it reads, and every signal. The [`world`] does the operations,
-//! one at a time, on a pool or on a memfd, and compares the answers. [`shrink`] shortens a sequence
+//! one at a time, on a pool or on a memfd, and compares the answers. [`storage`] has the objects behind
+//! backed pools. [`shrink`] shortens a sequence
 //! that differs. [`op`] is its text form.
 //!
 //! On a kernel with KCOV, [`coverage`] shows which code of the module was reached. Sequences that reach
@@ -30,6 +31,7 @@ pub mod op;
 pub mod oracle;
 pub mod race;
 pub mod shrink;
+pub mod storage;
 pub mod sys;
 pub mod worker;
 pub mod world;
@@ -52,7 +54,8 @@ pub struct Seen {
     pub result: i64,
     /// The [`digest`] of the bytes read. For `info`, the number of resident pages.
     pub sum: u64,
-    /// For `info`: allocated pages, seals, flags.
+    /// For `info`: allocated pages, seals, flags. For calls that make bytes durable: 1 if the disk was told
+    /// to.
     pub extra: u64,
     /// The fault that ended an access.
     pub fault: Option<sys::Fault>,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::*;
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::{generate, Theme};
-use mmap_pool_fuzz::model::Kind;
+use mmap_pool_fuzz::model::{Home, Kind};
 use mmap_pool_fuzz::op::Sequence;
 use mmap_pool_fuzz::{oracle, race, world};
 use mmap_pool_tests::Failure;
@@ -31,7 +31,8 @@ Does random operations on pools of /dev/mmap_pool. Runs in a guest.
   --seconds T      end after T seconds in any case
   --length L       operations of a sequence (default: 200; mode kernel: 2000)
   --on KINDS       kinds of objects, with commas between them: node, created, memfd,
-                   or a strategy of created pools, such as huge (default: all)
+                   a strategy of created pools, such as huge, or a backed pool:
+                   device, device-tracked, ext4, ext4-tracked (default: all)
   --replay FILE    do the operations in FILE, and no random ones
   --print          print the sequence of the seed, and do nothing
 ";
@@ -116,7 +117,12 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
 fn run(options: &Options) -> Result<bool, Failure> {
     if options.is_print {
         let plan = &options.plan;
-        print!("{}", generate(plan.theme, plan.seed, plan.length));
+        for home in Home::ALL {
+            if plan.kinds.iter().any(|kind| kind.home() == home) {
+                let sequence = generate(plan.theme, home, plan.seed, plan.length);
+                print!("# {home}\n{sequence}");
+            }
+        }
         return Ok(true);
     }
     let hand = if options.is_disturbed {

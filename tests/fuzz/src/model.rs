@@ -13,12 +13,13 @@
 //! | files | what |
 //! |---|---|
 //! | `kind`, `expected` | kinds of objects, predicted answers |
-//! | `object` | a pool or memfd: its pages, its size, its seals |
+//! | `stored`, `object` | the object behind a backed pool; a pool or memfd: its pages, its size, its seals |
 //! | `state` | all processes, open files and objects |
 //! | `area`, `access`, `size` | borders of VMAs; page faults and private copies; changes of size |
 //! | `descriptor`, `fork` | calls on descriptors and processes |
 //! | `mapping`, `remap`, `advice` | calls on mappings |
 //! | `file`, `copy`, `allocation`, `seal` | calls on files |
+//! | `durable` | calls that make bytes durable, and reads of the object behind a pool |
 //! | `inspection` | the reads at the end of a sequence |
 
 mod access;
@@ -27,6 +28,7 @@ mod allocation;
 mod area;
 mod copy;
 mod descriptor;
+mod durable;
 mod expected;
 mod file;
 mod fork;
@@ -38,6 +40,7 @@ mod remap;
 mod seal;
 mod size;
 mod state;
+mod stored;
 
 use crate::op::{Call, Op};
 use crate::{digest, pattern};
@@ -45,12 +48,13 @@ use file::Source;
 use object::size;
 
 pub use expected::Expected;
-pub use kind::Kind;
+pub use kind::{Behind, Home, Kind, Tracking};
 pub use state::Model;
 
 impl Model {
     /// Predicts the answer of `op`, and changes the model accordingly. Returns `None` and changes
     /// nothing if the model does not know the answer.
+    #[expect(clippy::too_many_lines, reason = "a list of all calls")]
     pub fn predict(&mut self, op: &Op) -> Option<Expected> {
         let p = usize::from(op.process);
         self.processes.get(p)?.as_ref()?;
@@ -78,7 +82,7 @@ impl Model {
                 to,
             } => self.mremap(p, at, (old, new), flags, to),
             Call::Madvise { at, len, advice } => self.madvise(p, at, len, advice),
-            Call::Msync { at, len, flags } => Expected::of(self.msync(p, at, len, flags)),
+            Call::Msync { at, len, flags } => self.msync(p, at, len, flags),
             Call::Mlock { at, len } => Expected::of(self.mlock(p, at, len, true)),
             Call::Munlock { at, len } => Expected::of(self.mlock(p, at, len, false)),
             Call::Mincore { at, len } => self.mincore(p, at, len),
@@ -86,6 +90,7 @@ impl Model {
                 let (bytes, fault) = self.load(p, at, len);
                 Expected::accessed(bytes.len(), digest(&bytes), fault)
             }
+            Call::Store { at, len, .. } if self.stores_past_end(p, at, len) => None,
             Call::Store { at, len, seed } => {
                 let (done, fault) = self.store(p, at, &pattern(seed, size(len)));
                 Expected::accessed(done, 0, fault)
@@ -130,7 +135,27 @@ impl Model {
                 to,
                 to_off,
             } => self.copy_range(p, slot, off, len, to, to_off),
-            Call::Fsync { slot } => self.fsync(p, slot),
+            Call::Fsync { slot } | Call::Fdatasync { slot } => self.fsync(p, slot),
+            Call::SyncRange {
+                slot,
+                off,
+                len,
+                flags,
+            } => self.sync_range(p, slot, off, len, flags),
+            Call::WriteDurably {
+                slot,
+                off,
+                len,
+                seed,
+            } => self.write_durably(p, slot, off, len, seed),
+            Call::Fadvise {
+                slot, len, advice, ..
+            } => self.fadvise(p, slot, len, advice),
+            Call::Dirty { slot, off, len } => self.written(p, slot, off, len),
+            Call::Unwritten { slot } => self.unwritten(p, slot),
+            Call::Stored { object, off, len } => self.stored(object, off, len),
+            Call::DropCaches {} => self.drop_caches(),
+            Call::Again { slot, object } => self.again(p, slot, object),
             Call::Fork { child } => self.fork(p, child),
             Call::Exit {} | Call::Kill {} => self.exit(p),
         }

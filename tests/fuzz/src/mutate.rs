@@ -2,10 +2,8 @@
 
 //! Makes new sequences from kept ones. A sequence is kept if it reached new code.
 
-use mmap_pool::Strategy;
-
 use crate::generate::{Random, Scale};
-use crate::model::{Kind, Model};
+use crate::model::{Home, Model};
 use crate::op::{Op, Sequence};
 
 /// A sequence that was the first to reach some code.
@@ -15,14 +13,17 @@ pub struct Kept {
     pub sequence: Sequence,
     /// The sizes that the random generator used for it.
     pub scale: Scale,
+    /// The home of the kinds that it ran on.
+    pub home: Home,
 }
 
-/// Changes one of the `kept` sequences in one to three places. Then it drops the operations that the
+/// Changes one of the `kept` sequences, which have one home, in one to three places. Then it drops the operations that the
 /// model cannot predict any more, and adds random ones up to `nr_ops` operations. `kept` must not be
 /// empty.
 #[must_use]
 pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
-    let mut random = Random::new(seed, Scale::Small);
+    let home = kept[0].home;
+    let mut random = Random::new(seed, home, Scale::Small);
     let pick = |random: &mut Random| &kept[random.index(kept.len())];
     let base = pick(&mut random);
     random.set_scale(base.scale);
@@ -53,13 +54,14 @@ pub fn mutate(seed: u64, kept: &[Kept], nr_ops: usize) -> Kept {
             }
         }
     }
-    let mut model = Model::new(Kind::Created(Strategy::Page), size);
+    let mut model = Model::new(home.lead(), size);
     ops.retain(|op| model.predict(op).is_some());
     ops.truncate(nr_ops);
     random.fill(&mut ops, size, nr_ops);
     Kept {
         sequence: Sequence { size, ops },
         scale: base.scale,
+        home,
     }
 }
 
@@ -76,32 +78,37 @@ mod tests {
     use super::*;
     use crate::generate::{generate, Theme};
 
-    fn kept() -> Vec<Kept> {
+    fn kept(home: Home) -> Vec<Kept> {
         let kept = |seed| Kept {
-            sequence: generate(Theme::Calls, seed, 100),
+            sequence: generate(Theme::Calls, home, seed, 100),
             scale: Theme::Calls.scale(seed),
+            home,
         };
         (0..20).map(kept).collect()
     }
 
     #[test]
     fn a_seed_gives_one_mutation_of_which_every_operation_has_an_answer() {
-        let kept = kept();
-        for seed in 0..200 {
-            let Kept { sequence, scale } = mutate(seed, &kept, 120);
-            assert_eq!(sequence, mutate(seed, &kept, 120).sequence);
-            assert_eq!(sequence.ops.len(), 120);
-            assert!(kept
-                .iter()
-                .any(|kept| kept.sequence.size == sequence.size && kept.scale == scale));
-            let mut model = Model::new(Kind::Created(Strategy::Page), sequence.size);
-            assert!(sequence.ops.iter().all(|op| model.predict(op).is_some()));
+        for home in Home::ALL {
+            let kept = kept(home);
+            for seed in 0..200 {
+                let Kept {
+                    sequence, scale, ..
+                } = mutate(seed, &kept, 120);
+                assert_eq!(sequence, mutate(seed, &kept, 120).sequence);
+                assert_eq!(sequence.ops.len(), 120);
+                assert!(kept
+                    .iter()
+                    .any(|kept| kept.sequence.size == sequence.size && kept.scale == scale));
+                let mut model = Model::new(home.lead(), sequence.size);
+                assert!(sequence.ops.iter().all(|op| model.predict(op).is_some()));
+            }
         }
     }
 
     #[test]
     fn a_mutation_is_like_what_it_is_made_of() {
-        let kept = &kept()[..1];
+        let kept = &kept(Home::Memory)[..1];
         let (mut nr_alike, mut nr_same) = (0, 0);
         for seed in 0..100 {
             let ops = mutate(seed, kept, 100).sequence.ops;

@@ -167,6 +167,12 @@ bits! {
         "sync" = libc::MS_SYNC,
         "invalidate" = libc::MS_INVALIDATE,
     }
+    /// The `flags` of `sync_file_range`.
+    RangeFlags {
+        "wait_before" = libc::SYNC_FILE_RANGE_WAIT_BEFORE,
+        "write" = libc::SYNC_FILE_RANGE_WRITE,
+        "wait_after" = libc::SYNC_FILE_RANGE_WAIT_AFTER,
+    }
     /// The `mode` of `fallocate`.
     AllocMode {
         "keep" = libc::FALLOC_FL_KEEP_SIZE,
@@ -272,6 +278,15 @@ names! {
         "end" = libc::SEEK_END,
         "data" = libc::SEEK_DATA,
         "hole" = libc::SEEK_HOLE,
+    }
+    /// The `advice` of `posix_fadvise`.
+    FileAdvice {
+        "normal" = libc::POSIX_FADV_NORMAL,
+        "random" = libc::POSIX_FADV_RANDOM,
+        "sequential" = libc::POSIX_FADV_SEQUENTIAL,
+        "willneed" = libc::POSIX_FADV_WILLNEED,
+        "dontneed" = libc::POSIX_FADV_DONTNEED,
+        "noreuse" = libc::POSIX_FADV_NOREUSE,
     }
     /// The `advice` of `madvise`. Advice that makes the kernel merge or collapse pages later is left
     /// out.
@@ -434,6 +449,24 @@ calls! {
     CopyRange "copy_range" { slot: u8, off: u64, len: u64, to: u8, to_off: u64 }
     /// `fsync`.
     Fsync "fsync" { slot: u8 }
+    /// `fdatasync`.
+    Fdatasync "fdatasync" { slot: u8 }
+    /// `sync_file_range`.
+    SyncRange "sync_range" { slot: u8, off: i64, len: i64, flags: RangeFlags }
+    /// `pwritev2` with `RWF_DSYNC`.
+    WriteDurably "pwrite_dsync" { slot: u8, off: i64, len: u64, seed: u8 }
+    /// `posix_fadvise`.
+    Fadvise "fadvise" { slot: u8, off: i64, len: i64, advice: FileAdvice }
+    /// `MMAP_POOL_DIRTY`.
+    Dirty "dirty" { slot: u8, off: u64, len: u64 }
+    /// `MMAP_POOL_BACKING`: the count of pages that are dirty or being written back.
+    Unwritten "unwritten" { slot: u8 }
+    /// Reads the object behind a pool past every cache.
+    Stored "stored" { object: u8, off: u64, len: u64 }
+    /// Drops the clean pages of all files.
+    DropCaches "drop_caches" { }
+    /// Creates another pool on the object behind a pool.
+    Again "again" { slot: u8, object: u8 }
     /// `fork`.
     Fork "fork" { child: u8 }
     /// `exit`.
@@ -517,13 +550,16 @@ impl FromStr for Sequence {
 mod tests {
     use super::*;
     use crate::generate::{generate, Theme};
+    use crate::model::Home;
 
     #[test]
     fn a_printed_sequence_is_read_back() {
-        for seed in 0..200 {
-            let sequence = generate(Theme::Calls, seed, 200);
-            assert!(sequence.ops.len() == 200);
-            assert_eq!(sequence.to_string().parse(), Ok(sequence));
+        for home in Home::ALL {
+            for seed in 0..200 {
+                let sequence = generate(Theme::Calls, home, seed, 200);
+                assert!(sequence.ops.len() == 200);
+                assert_eq!(sequence.to_string().parse(), Ok(sequence));
+            }
         }
     }
 

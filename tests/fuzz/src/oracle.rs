@@ -12,7 +12,7 @@ use mmap_pool_tests::Failure;
 use crate::coverage::Coverage;
 use crate::disturb::Hand;
 use crate::generate::{generate, Theme};
-use crate::model::Kind;
+use crate::model::{Home, Kind};
 use crate::mutate::{mutate, Kept};
 use crate::op::Sequence;
 use crate::shrink::shrink;
@@ -130,38 +130,51 @@ pub fn carry_out(
     let mut last = start;
     let mut report = Report::default();
     let mut coverage = Coverage::open()?;
-    let mut kept: Vec<Kept> = Vec::new();
+    // Each home has its own sequences.
+    let mut homes = Home::ALL.map(|home| {
+        let mut kinds = plan.kinds.clone();
+        kinds.retain(|kind| kind.home() == home);
+        let kept: Vec<Kept> = Vec::new();
+        (home, kinds, kept)
+    });
     while report.nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
         let seed = plan.seed.wrapping_add(report.nr_sequences);
-        let mut new = if !kept.is_empty() && report.nr_sequences % 2 == 1 {
-            mutate(seed, &kept, plan.length)
-        } else {
-            Kept {
-                sequence: generate(plan.theme, seed, plan.length),
-                scale: plan.theme.scale(seed),
-            }
-        };
+        let is_mutation = report.nr_sequences % 2 == 1;
         report.nr_sequences += 1;
-        let mut nr_reaching = None;
-        for &kind in &plan.kinds {
-            let outcome = run(kind, &new.sequence, coverage.as_mut(), hand)?;
-            report.nr_ops += outcome.nr_ops;
-            if let Some(difference) = outcome.difference {
-                report.found = Some(match hand {
-                    None => shorten(kind, seed, &new.sequence, difference),
-                    Some(hand) => Found {
-                        seed,
-                        difference,
-                        story: Story::Disturbed(outcome.nr_ops + 1, hand.last_acts()),
-                    },
-                });
-                return Ok(report);
+        for (home, kinds, kept) in &mut homes {
+            if kinds.is_empty() {
+                continue;
             }
-            nr_reaching = nr_reaching.max(outcome.nr_reaching);
-        }
-        if let Some(nr_ops) = nr_reaching {
-            new.sequence.ops.truncate(nr_ops);
-            kept.push(new);
+            let mut new = if is_mutation && !kept.is_empty() {
+                mutate(seed, kept, plan.length)
+            } else {
+                Kept {
+                    sequence: generate(plan.theme, *home, seed, plan.length),
+                    scale: plan.theme.scale(seed),
+                    home: *home,
+                }
+            };
+            let mut nr_reaching = None;
+            for &kind in &*kinds {
+                let outcome = run(kind, &new.sequence, coverage.as_mut(), hand)?;
+                report.nr_ops += outcome.nr_ops;
+                if let Some(difference) = outcome.difference {
+                    report.found = Some(match hand {
+                        None => shorten(kind, seed, &new.sequence, difference),
+                        Some(hand) => Found {
+                            seed,
+                            difference,
+                            story: Story::Disturbed(outcome.nr_ops + 1, hand.last_acts()),
+                        },
+                    });
+                    return Ok(report);
+                }
+                nr_reaching = nr_reaching.max(outcome.nr_reaching);
+            }
+            if let Some(nr_ops) = nr_reaching {
+                new.sequence.ops.truncate(nr_ops);
+                kept.push(new);
+            }
         }
         if let Some(coverage) = &coverage {
             let (nr_blocks, nr_edges) = coverage.counts();
@@ -171,7 +184,7 @@ pub fn carry_out(
             report.reached = Some(Reached {
                 nr_blocks,
                 nr_edges,
-                nr_kept: kept.len(),
+                nr_kept: homes.iter().map(|(_, _, kept)| kept.len()).sum(),
             });
         }
         if last.elapsed() > PAUSE {

@@ -10,13 +10,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mmap_pool::{Pool, Strategy};
+use mmap_pool::Pool;
 use mmap_pool_tests::Failure;
 
 use crate::cast::SignCast;
 use crate::disturb::{Hand, Loose};
 use crate::generate::{Random, Scale, Theme};
-use crate::model::{Kind, Model};
+use crate::model::{Home, Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
 use crate::sys::{self, SharedWords};
 use crate::worker::Setup;
@@ -113,7 +113,7 @@ fn one_round(kind: Kind, seed: u64, hand: Option<&Hand>) -> Result<u64, Failure>
     }
     loose.map_or(Ok(()), Loose::rest)?;
     empty_node()?;
-    let after = settled_totals(before, hand)?;
+    let after = settled_totals(before, hand.is_some() || kind.home() == Home::Storage)?;
     if after != before {
         let what = format!("{before:?} (pools, pages) before the round, {after:?} after it");
         return Err(format!("seed {seed}: {what}").into());
@@ -130,7 +130,7 @@ fn tend(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     sys::die_with_parent();
     // A killed process may leave a child, which uses the pool a moment longer.
     sys::adopt_orphans();
-    let mut random = Random::new(seed, scale);
+    let mut random = Random::new(seed, setup.kind.home(), scale);
     let mut next_seed = seed << 16;
     let mut start = || {
         next_seed += NR_THREADS as u64;
@@ -171,8 +171,8 @@ fn note(words: &SharedWords, status: i32) {
 }
 
 /// The state that the random generator assumes. The real state may differ.
-fn picture(scale: Scale) -> Model {
-    let mut model = Model::new(Kind::Created(Strategy::Page), scale.object_pages() * PAGE);
+fn picture(home: Home, scale: Scale) -> Model {
+    let mut model = Model::new(home.lead(), scale.object_pages() * PAGE);
     let mut believe = |call| model.predict(&Op { process: 0, call });
     for slot in 1..4 {
         let flags = OpenFlags(libc::O_RDWR.to_bits());
@@ -200,8 +200,9 @@ fn compete(setup: &Setup, scale: Scale, seed: u64, words: &SharedWords) {
     thread::scope(|scope| {
         for thread in 0..NR_THREADS as u64 {
             scope.spawn(move || {
-                let picture = picture(scale);
-                let mut random = Random::new(seed + thread, scale);
+                let home = setup.kind.home();
+                let picture = picture(home, scale);
+                let mut random = Random::new(seed + thread, home, scale);
                 while words.get(COUNT) < ROUND {
                     play(setup, &picture, &mut random, words, true);
                 }

@@ -40,6 +40,7 @@ fn without(sequence: &Sequence, start: usize, end: usize) -> Sequence {
 mod tests {
     use super::*;
     use crate::generate::{generate, Theme};
+    use crate::model::Home;
     use crate::op::Call;
 
     fn nr(sequence: &Sequence, name: &str) -> usize {
@@ -49,7 +50,7 @@ mod tests {
 
     #[test]
     fn only_the_operations_that_matter_stay() {
-        let sequence = generate(Theme::Calls, 1, 300);
+        let sequence = generate(Theme::Calls, Home::Memory, 1, 300);
         assert!(nr(&sequence, "store") >= 2 && nr(&sequence, "mmap") >= 1);
         let mut nr_tries = 0;
         let shrunk = shrink(&sequence, |candidate| {
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn order_is_kept() {
-        let sequence = generate(Theme::Calls, 2, 100);
+        let sequence = generate(Theme::Calls, Home::Memory, 2, 100);
         let shrunk = shrink(&sequence, |candidate| {
             let mut rest = candidate.ops.iter();
             rest.any(|op| matches!(op.call, Call::Mmap { .. }))

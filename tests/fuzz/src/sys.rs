@@ -83,6 +83,12 @@ plain! {
     fallocate = SYS_fallocate(fd: i32, mode: i32, off: i64, len: i64);
     /// `fsync(2)`.
     fsync = SYS_fsync(fd: i32);
+    /// `fdatasync(2)`.
+    fdatasync = SYS_fdatasync(fd: i32);
+    /// `sync_file_range(2)`.
+    sync_file_range = SYS_sync_file_range(fd: i32, off: i64, len: i64, flags: u32);
+    /// `posix_fadvise(2)`.
+    fadvise = SYS_fadvise64(fd: i32, off: i64, len: i64, advice: i32);
     /// An ioctl whose argument is a number.
     ioctl_number = SYS_ioctl(fd: i32, number: u32, argument: i64);
     /// `fcntl(2)` with a number.
@@ -270,6 +276,75 @@ pub fn write(fd: i32, mut buffer: Buffer<'_>, off: Option<i64>) -> Answer {
             None => call(libc::SYS_write, [fd, start, len]),
         }
     }
+}
+
+/// `pwritev2(2)` with `RWF_DSYNC`.
+#[must_use]
+pub fn write_durably(fd: i32, bytes: &mut [u8], off: i64) -> Answer {
+    let mut part = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    let flags = libc::RWF_DSYNC.to_bits().into();
+    let part = (&raw mut part).addr() as u64;
+    // SAFETY: The kernel only reads.
+    unsafe {
+        call(
+            libc::SYS_pwritev2,
+            [word(fd.into()), part, 1, word(off), 0, flags],
+        )
+    }
+}
+
+/// `struct blkpg_partition`, `include/uapi/linux/blkpg.h`.
+#[repr(C)]
+struct Partition {
+    start: i64,
+    length: i64,
+    number: i32,
+    names: [u8; 128],
+}
+
+/// `struct blkpg_ioctl_arg`.
+#[repr(C)]
+struct PartitionRequest {
+    op: i32,
+    flags: i32,
+    datalen: i32,
+    data: *mut Partition,
+}
+
+/// Asks a disk to add or remove a partition. Its partition table does not change.
+fn partition(fd: i32, op: i32, number: i32, start: u64, len: u64) -> Answer {
+    const BLKPG: u64 = 0x1269;
+
+    let mut partition = Partition {
+        start: start.to_signed(),
+        length: len.to_signed(),
+        number,
+        names: [0; 128],
+    };
+    let mut request = PartitionRequest {
+        op,
+        flags: 0,
+        datalen: size_of::<Partition>() as i32,
+        data: &raw mut partition,
+    };
+    let request = (&raw mut request).addr() as u64;
+    // SAFETY: Both structs are valid. The kernel only reads.
+    unsafe { call(libc::SYS_ioctl, [word(fd.into()), BLKPG, request]) }
+}
+
+/// Adds a partition to a disk.
+#[must_use]
+pub fn add_partition(fd: i32, number: i32, start: u64, len: u64) -> Answer {
+    partition(fd, 1, number, start, len)
+}
+
+/// Removes a partition of a disk.
+#[must_use]
+pub fn remove_partition(fd: i32, number: i32) -> Answer {
+    partition(fd, 2, number, 0, 0)
 }
 
 /// `sendfile(2)` from an offset.

@@ -3,16 +3,19 @@
 //! Does the calls, in the processes of a run.
 
 use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use mmap_pool::{uapi, Strategy};
 
 use crate::cast::{SignCast, UnsignedCast};
-use crate::model::Kind;
+use crate::model::{Home, Kind, Tracking};
 use crate::op::Call;
+use crate::storage::{object_size, Objects};
 use crate::sys::{self, Answer, Buffer};
-use crate::{digest, pattern, Seen, LONGEST, PROCESSES};
+use crate::{digest, pattern, Seen, LONGEST, PAGE, PROCESSES};
 
 /// The descriptor of slot 0. Those of the other slots follow.
 pub(crate) const FIRST_SLOT: i32 = 200;
@@ -26,6 +29,8 @@ pub struct Setup {
     pub device: Option<OwnedFd>,
     /// The default pool's count of allocated pages before the run.
     pub nr_allocated_before: u64,
+    /// The objects behind the pools of the run. A run on others has none.
+    pub objects: Option<Objects>,
     /// For each process, the socket by which it receives descriptors: sender's end, receiver's end.
     pub mail: [(UnixStream, UnixStream); PROCESSES],
 }
@@ -63,12 +68,18 @@ impl Setup {
         let fd = match &self.device {
             None => sys::memfd(),
             Some(device) => {
+                let strategy = match self.kind {
+                    Kind::Created(strategy) => strategy,
+                    Kind::Backed(behind, tracking) => {
+                        return self.create_backed(slot, tracking, |objects| {
+                            objects.make(object_size(behind, size))
+                        });
+                    }
+                    Kind::Node | Kind::Memfd => Strategy::Page,
+                };
                 let mut create = uapi::Create {
                     size_bytes: size,
-                    strategy: match self.kind {
-                        Kind::Created(strategy) => strategy,
-                        Kind::Node | Kind::Memfd => Strategy::Page,
-                    } as u32,
+                    strategy: strategy as u32,
                     ..uapi::Create::default()
                 };
                 sys::ioctl(device.as_raw_fd(), uapi::CREATE, &mut create)
@@ -79,6 +90,63 @@ impl Setup {
             return sys::ftruncate(fd_of(slot), size.to_signed());
         }
         answer
+    }
+
+    /// Creates a backed pool in `slot`, on the object that `open` opens.
+    fn create_backed(
+        &self,
+        slot: u8,
+        tracking: Tracking,
+        open: impl FnOnce(&Objects) -> io::Result<File>,
+    ) -> Answer {
+        let (Some(device), Some(objects)) = (&self.device, &self.objects) else {
+            return -i64::from(libc::ENODEV);
+        };
+        let object = match open(objects) {
+            Ok(object) => object,
+            Err(error) => return answer_of(&error),
+        };
+        let mut create = uapi::Create {
+            flags: uapi::CREATE_BACKED
+                | match tracking {
+                    Tracking::No => 0,
+                    Tracking::Exact => uapi::CREATE_TRACK,
+                },
+            backing_fd: object.as_raw_fd().to_bits(),
+            ..uapi::Create::default()
+        };
+        let fd = sys::ioctl(device.as_raw_fd(), uapi::CREATE, &mut create);
+        keep(slot, fd)
+    }
+
+    /// Creates a pool in `slot` on the object behind an earlier pool.
+    fn again(&self, slot: u8, number: u8) -> Answer {
+        match self.kind {
+            Kind::Backed(_, tracking) => {
+                self.create_backed(slot, tracking, |objects| objects.open(number.into()))
+            }
+            Kind::Node | Kind::Created(_) | Kind::Memfd => -i64::from(libc::ENODEV),
+        }
+    }
+
+    /// Reads bytes of the object behind a pool past every cache.
+    fn stored(&self, number: u8, off: u64, len: u64) -> Seen {
+        let Some(objects) = &self.objects else {
+            return Seen::of(-i64::from(libc::ENODEV));
+        };
+        match objects.read(number.into(), off, len) {
+            Ok(bytes) => bytes_of(bytes.len() as i64, &bytes),
+            Err(error) => Seen::of(answer_of(&error)),
+        }
+    }
+
+    /// Does a call that makes bytes durable. Tells whether the disk was told to.
+    fn durable(&self, call: impl FnOnce() -> Answer) -> Seen {
+        let nr_flushes = || self.objects.as_ref()?.nr_flushes().ok();
+        let before = nr_flushes();
+        let mut seen = Seen::of(call());
+        seen.extra = u64::from(seen.result >= 0 && nr_flushes() != before);
+        seen
     }
 
     /// Makes slot 0 the descriptor of the default pool.
@@ -127,14 +195,15 @@ impl Setup {
         let is_default = info.flags & uapi::FLAG_DEFAULT != 0;
         let mut nr_allocated = info.nr_allocated_pages;
         let mut flags = u64::from(info.flags);
+        let told = sys::fstat(fd);
+        // `fstat` tells the storage of the object behind a backed pool.
+        let has_other_blocks = self.kind.home() == Home::Storage;
         if is_default {
             nr_allocated = nr_allocated.wrapping_sub(self.nr_allocated_before);
-        } else if sys::fstat(fd)
-            != Ok((
-                info.size_bytes.to_signed(),
-                info.nr_resident_pages.to_signed(),
-            ))
-        {
+        } else if !told.is_ok_and(|(size, nr_pages)| {
+            size.to_bits() == info.size_bytes
+                && (has_other_blocks || nr_pages.to_bits() == info.nr_resident_pages)
+        }) {
             // `fstat` and `MMAP_POOL_INFO` must agree.
             flags |= 1 << 8;
         }
@@ -182,7 +251,9 @@ impl Setup {
                 to,
             } => sys::mremap(at, old, new, flags.0, to),
             Call::Madvise { at, len, advice } => sys::madvise(at, len, advice.0),
-            Call::Msync { at, len, flags } => sys::msync(at, len, flags.0),
+            Call::Msync { at, len, flags } => {
+                return self.durable(|| sys::msync(at, len, flags.0));
+            }
             Call::Mlock { at, len } => sys::mlock(at, len),
             Call::Munlock { at, len } => sys::munlock(at, len),
             Call::Mincore { at, len } => {
@@ -285,10 +356,71 @@ impl Setup {
                 to,
                 to_off,
             } => sys::copy_file_range(fd_of(slot), off, fd_of(to), to_off, len),
-            Call::Fsync { slot } => sys::fsync(fd_of(slot)),
+            Call::Fsync { slot } => return self.durable(|| sys::fsync(fd_of(slot))),
+            Call::Fdatasync { slot } => return self.durable(|| sys::fdatasync(fd_of(slot))),
+            Call::SyncRange {
+                slot,
+                off,
+                len,
+                flags,
+            } => sys::sync_file_range(fd_of(slot), off, len, flags.0),
+            Call::WriteDurably {
+                slot,
+                off,
+                len,
+                seed,
+            } => {
+                let mut bytes = pattern(seed, buffer_len(len));
+                return self.durable(|| sys::write_durably(fd_of(slot), &mut bytes, off));
+            }
+            Call::Fadvise {
+                slot,
+                off,
+                len,
+                advice,
+            } => sys::fadvise(fd_of(slot), off, len, advice.0),
+            Call::Dirty { slot, off, len } => return written(fd_of(slot), off, len),
+            Call::Unwritten { slot } => unwritten(fd_of(slot)),
+            Call::Stored { object, off, len } => return self.stored(object, off, len),
+            Call::DropCaches {} => match fs::write("/proc/sys/vm/drop_caches", "1") {
+                Ok(()) => 0,
+                Err(error) => answer_of(&error),
+            },
+            Call::Again { slot, object } => self.again(slot, object),
             Call::Fork { .. } | Call::Exit {} | Call::Kill {} => 0,
         };
         Seen::of(answer)
+    }
+}
+
+/// The errno of an error, negated.
+fn answer_of(error: &io::Error) -> Answer {
+    -i64::from(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// `MMAP_POOL_DIRTY`.
+fn written(fd: i32, offset_bytes: u64, len_bytes: u64) -> Seen {
+    let nr_pages = len_bytes.min(LONGEST).div_ceil(PAGE);
+    let mut words = vec![0_u8; 8 * nr_pages.div_ceil(64) as usize];
+    let mut dirty = uapi::Dirty {
+        offset_bytes,
+        len_bytes,
+        words_address: words.as_mut_ptr().addr() as u64,
+        reserved: 0,
+    };
+    let mut seen = Seen::of(sys::ioctl(fd, uapi::DIRTY, &mut dirty));
+    if seen.result == 0 {
+        seen.sum = digest(&words);
+    }
+    seen
+}
+
+/// The count of pages that are dirty or being written back.
+fn unwritten(fd: i32) -> Answer {
+    let mut backing = uapi::Backing::default();
+    match sys::ioctl(fd, uapi::BACKING, &mut backing) {
+        0 => (backing.nr_dirty_pages + backing.nr_writeback_pages).to_signed(),
+        errno => errno,
     }
 }
 

@@ -18,11 +18,12 @@ use mmap_pool_tests::{module, Failure};
 use crate::cast::{SignCast, UnsignedCast};
 use crate::coverage::Coverage;
 use crate::disturb::{Hand, Loose};
-use crate::model::{Expected, Kind, Model};
+use crate::model::{Expected, Home, Kind, Model};
 use crate::op::{Call, Op, Sequence};
+use crate::storage::Objects;
 use crate::sys::{self, SharedWords};
 use crate::worker::Setup;
-use crate::{Seen, PAGE, PROCESSES};
+use crate::{digest, Seen, PAGE, PROCESSES};
 
 /// An answer that differs from the predicted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +142,7 @@ pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
         kind,
         device: None,
         nr_allocated_before: 0,
+        objects: kind.behind().map(Objects::none).transpose()?,
         mail: [mail()?, mail()?, mail()?, mail()?],
     };
     if kind != Kind::Memfd {
@@ -259,6 +261,8 @@ fn live(
                     pid => Seen::of(pid),
                 },
                 Call::Exit {} => sys::exit(0),
+                // The last close may end after the call that caused it.
+                ref call @ Call::Again { .. } => settled(setup, call, &step.expected),
                 ref call if is_disturbed && wavers(call) => settled(setup, call, &step.expected),
                 ref call if is_disturbed => whole(setup, call, &step.expected),
                 ref call => setup.perform(call),
@@ -344,18 +348,15 @@ pub(crate) fn totals() -> Result<(u64, u64), Failure> {
     Ok((stat.nr_pools, stat.nr_resident_pages))
 }
 
-/// The same. With a hand it waits for `expected`: the kernel frees pages that the hand has used with a
-/// delay.
-pub(crate) fn settled_totals(
-    expected: (u64, u64),
-    hand: Option<&Hand>,
-) -> Result<(u64, u64), Failure> {
+/// The same. Waits for `expected` if `is_late`: the kernel frees pages that the hand has used with a delay,
+/// and a backed pool may be written back after its last close.
+pub(crate) fn settled_totals(expected: (u64, u64), is_late: bool) -> Result<(u64, u64), Failure> {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     let start = Instant::now();
     loop {
         let found = totals()?;
-        if found == expected || hand.is_none() || start.elapsed() > PATIENCE {
+        if found == expected || !is_late || start.elapsed() > PATIENCE {
             return Ok(found);
         }
         thread::sleep(Duration::from_millis(10));
@@ -374,7 +375,7 @@ pub fn run(
     mut coverage: Option<&mut Coverage>,
     hand: Option<&Hand>,
 ) -> Result<Outcome, Failure> {
-    let (steps, model) = plan(kind, sequence);
+    let (steps, mut model) = plan(kind, sequence);
     if kind == Kind::Node {
         renew_node()?;
         if let Some(coverage) = &mut coverage {
@@ -401,7 +402,8 @@ pub fn run(
         } else {
             before
         };
-        let after = settled_totals(before, hand)?;
+        let is_late = hand.is_some() || kind.home() == Home::Storage;
+        let after = settled_totals(before, is_late)?;
         if after != before && !model.has_spoilt_node() {
             outcome.difference = Some(Difference {
                 kind,
@@ -411,7 +413,30 @@ pub fn run(
             });
         }
     }
+    if let Some(behind) = kind.behind() {
+        outcome.difference = closed_objects(kind, &Objects::of_last_run(behind)?, &mut model)?;
+    }
     Ok(outcome)
+}
+
+/// Compares the objects behind pools after the last close.
+fn closed_objects(
+    kind: Kind,
+    objects: &Objects,
+    model: &mut Model,
+) -> Result<Option<Difference>, Failure> {
+    for (number, (len, expected)) in model.digests().into_iter().enumerate() {
+        let found = digest(&objects.read(number, 0, len.next_multiple_of(PAGE))?);
+        if found != expected {
+            return Ok(Some(Difference {
+                kind,
+                op: format!("all processes have ended, object {number}"),
+                expected: format!("{len:#x}, sum {expected:#x}"),
+                seen: format!("sum {found:#x}"),
+            }));
+        }
+    }
+    Ok(None)
 }
 
 /// Reloads the module if the default pool is sealed or revoked, because nothing else undoes that.

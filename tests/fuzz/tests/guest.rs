@@ -2,7 +2,7 @@
 
 //! In the guest: a short run of each mode, and every sequence of the corpus.
 //!
-//! needs: `nodes=2 mem=2048M append=movablecore=1024M timeout=600`
+//! needs: `disk scratch=512M nodes=2 mem=2048M append=movablecore=1024M timeout=900`
 
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::Theme;
@@ -32,6 +32,7 @@ corpus! {
     a_private_mapping_ends_with_the_pool
     a_refused_zero_range_zeroes_nothing
     a_revoked_pool_may_be_mapped_beside_itself
+    a_write_of_nothing_marks_no_page
     a_write_seal_holds_through_every_descriptor
     moving_pages_keeps_private_copies
     part_of_a_huge_page_leaves_an_eager_pool
@@ -44,7 +45,7 @@ corpus! {
 fn every_answer_is_the_predicted_one() {
     let plan = oracle::Plan {
         seed: 1,
-        nr_ops: 12_000,
+        nr_ops: 20_000,
         limit: None,
         length: 200,
         theme: Theme::Calls,

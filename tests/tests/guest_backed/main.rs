@@ -2,7 +2,7 @@
 
 //! Backed pools: on a block device, and on files of ext4 and XFS.
 //!
-//! needs: `disk scratch=1G insmod=loop insmod=xfs insmod=dm-mod insmod=dm-log-writes insmod=dm-delay timeout=900`
+//! needs: `disk programs scratch=1G insmod=loop insmod=xfs insmod=dm-mod insmod=dm-log-writes insmod=dm-delay timeout=900`
 
 mod access;
 mod bytes;

@@ -3,6 +3,8 @@
 //! Which pages of a tracked pool were written.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -17,6 +19,7 @@ on_each! {
     pages_are_told_exactly_and_once;
     any_mapping_and_any_call_counts;
     what_was_written_back_is_told_still;
+    a_write_of_nothing_marks_no_page;
     ranges_are_checked;
     no_store_is_missed_by_a_reader_beside_it;
     a_pinned_page_is_told_until_it_is_released;
@@ -61,6 +64,18 @@ fn pages_are_told_exactly_and_once(store: &Store) {
     assert!(part(11, 189).is_empty());
     assert_eq!(part(150, 51), [200]);
     assert_eq!(take(&pool), [10]);
+}
+
+/// The source of the write is not mapped.
+fn a_write_of_nothing_marks_no_page(store: &Store) {
+    let pool = tracked(store);
+    pool.read_exact_at(&mut [0; 8], 5 * PAGE as u64).unwrap();
+    let offset = libc::off_t::try_from(5 * PAGE).unwrap();
+    // SAFETY: The kernel checks the address.
+    let written = unsafe { libc::pwrite(pool.as_raw_fd(), ptr::null(), 64, offset) };
+    assert_eq!(written, -1);
+    assert!(take(&pool).is_empty());
+    assert_eq!(pool.backing().unwrap().nr_dirty_pages, 0);
 }
 
 fn any_mapping_and_any_call_counts(store: &Store) {

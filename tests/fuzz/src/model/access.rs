@@ -54,6 +54,9 @@ impl Model {
         if page.pgoff >= object.nr_pages() {
             return Err(Trap::PastEnd);
         }
+        if is_write && page.is_shared {
+            object.dirty(page.pgoff);
+        }
         let bytes = &object.allocate(page.pgoff).bytes;
         if is_write && !page.is_shared {
             page.copy = Some(Rc::clone(bytes));
@@ -88,6 +91,19 @@ impl Model {
             now = stop;
         }
         (bytes, None)
+    }
+
+    /// Whether a store would change bytes past the end of the object behind a backed pool.
+    pub(super) fn stores_past_end(&self, p: usize, at: u64, len: u64) -> bool {
+        let pages = self.processes[p].as_ref().map(|process| &process.pages);
+        let mut touched = pages
+            .into_iter()
+            .flat_map(|pages| pages.range(at / PAGE..(at + len).div_ceil(PAGE)));
+        touched.any(|(&vpage, page)| {
+            let object = &self.objects[page.object];
+            let end = vpage * PAGE + object.size % PAGE;
+            page.is_shared && object.has_tail(page.pgoff) && at + len > end
+        })
     }
 
     pub(super) fn store(&mut self, p: usize, at: u64, bytes: &[u8]) -> (usize, Option<Fault>) {

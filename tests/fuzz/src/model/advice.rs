@@ -2,7 +2,7 @@
 
 //! `madvise`.
 
-use libc::{EACCES, EFAULT, EINVAL, ENODEV, ENOMEM, EPERM};
+use libc::{EACCES, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM};
 
 use super::expected::Expected;
 use super::kind::Kind;
@@ -80,6 +80,8 @@ impl Model {
             ENODEV
         } else if object.is_eager() {
             EPERM
+        } else if object.stored.is_some() {
+            EOPNOTSUPP
         } else {
             object.punch(page.pgoff * PAGE, PAGE);
             0

@@ -2,11 +2,11 @@
 
 //! Allocating and freeing pages: `fallocate`, `MMAP_POOL_PUNCH`, `MMAP_POOL_PREFAULT`.
 
-use libc::{EBADF, EINVAL, ENODEV, EOPNOTSUPP, EPERM};
+use libc::{EBADF, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP, EPERM};
 use mmap_pool::uapi;
 
 use super::expected::Expected;
-use super::kind::Kind;
+use super::kind::{Home, Kind};
 use super::object::ObjectKind;
 use super::state::Model;
 use crate::cast::UnsignedCast;
@@ -19,6 +19,9 @@ impl Model {
             let mode = AllocMode((libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u32);
             return self.fallocate(p, slot, mode, off.to_signed(), len.to_signed());
         }
+        if self.kind.home() == Home::Storage {
+            return self.lacks_ioctl(p, slot);
+        }
         let Some(d) = self
             .slot(p, slot)?
             .filter(|&d| self.descriptions[d].is_writable)
@@ -30,6 +33,11 @@ impl Model {
             off,
             len,
         )))
+    }
+
+    /// An ioctl that such pools do not have.
+    pub(super) fn lacks_ioctl(&self, p: usize, slot: u8) -> Option<Expected> {
+        Expected::error(self.slot(p, slot)?.map_or(EBADF, |_| ENOTTY))
     }
 
     fn punch_object(&mut self, o: usize, off: u64, len: u64) -> i32 {
@@ -77,6 +85,9 @@ impl Model {
         match self.objects[o].kind {
             ObjectKind::Node => return Expected::error(ENODEV),
             ObjectKind::Memfd if is_zero => return Expected::error(EOPNOTSUPP),
+            ObjectKind::Backed => {
+                return Expected::of(-i64::from(self.allocate_storage(o, modes, off + len)));
+            }
             _ => {}
         }
         if is_punch {
@@ -105,9 +116,29 @@ impl Model {
         Expected::of(0)
     }
 
+    /// `fallocate` of a backed pool.
+    fn allocate_storage(&mut self, o: usize, modes: i32, end: u64) -> i32 {
+        let object = &mut self.objects[o];
+        if object.is_revoked {
+            ENODEV
+        } else if modes != 0 {
+            EOPNOTSUPP
+        } else if object.is_sealed(uapi::SEAL_WRITE) || end > object.size {
+            EPERM
+        } else {
+            if let Some(stored) = &mut object.stored {
+                stored.allocate();
+            }
+            0
+        }
+    }
+
     pub(super) fn prefault(&mut self, p: usize, slot: u8, off: u64, len: u64) -> Option<Expected> {
         if self.kind == Kind::Memfd {
             return None;
+        }
+        if self.kind.home() == Home::Storage {
+            return self.lacks_ioctl(p, slot);
         }
         let Some(d) = self
             .slot(p, slot)?

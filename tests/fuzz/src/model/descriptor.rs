@@ -4,26 +4,23 @@
 
 use libc::{EBADF, ENOENT};
 
-use mmap_pool::Strategy;
-
 use super::expected::Expected;
-use super::kind::Kind;
+use super::kind::Home;
 use super::object::{Object, ObjectKind};
 use super::state::Model;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::OpenFlags;
+use crate::storage::NR_OBJECTS;
 use crate::Seen;
 
 impl Model {
     pub(super) fn create(&mut self, p: usize, slot: u8, size: u64) -> Option<Expected> {
         self.slot(p, slot)?;
-        let kind = match self.kind {
-            Kind::Memfd => ObjectKind::Memfd,
-            Kind::Created(Strategy::Eager) => ObjectKind::Eager,
-            _ => ObjectKind::Created,
-        };
-        self.objects.push(Object::new(kind, size));
-        let object = self.objects.len() - 1;
+        let object = self.objects.len();
+        if self.kind.home() == Home::Storage && object == NR_OBJECTS {
+            return None;
+        }
+        self.objects.push(Object::created(self.kind, object, size));
         let description = self.describe(object, OpenFlags(libc::O_RDWR.to_bits()));
         *self.slot_mut(p, slot)? = Some(description);
         Expected::of(0)
@@ -88,14 +85,11 @@ impl Model {
             seen.extra |= object.nr_allocated;
             seen.extra |= u64::from(object.kind == ObjectKind::Node) << 40;
             seen.extra |= u64::from(object.is_revoked) << 41;
+            seen.extra |= u64::from(object.stored.is_some()) << 42;
         }
         Some(Expected {
             seen,
             has_exact_pages: self.kind.has_exact_pages(),
         })
-    }
-
-    pub(super) fn fsync(&self, p: usize, slot: u8) -> Option<Expected> {
-        Expected::of(self.slot(p, slot)?.map_or(-i64::from(EBADF), |_| 0))
     }
 }

@@ -10,7 +10,7 @@ use crate::{digest, Seen};
 pub struct Expected {
     /// The answer.
     pub seen: Seen,
-    /// Whether the resident pages must be exactly those of the answer.
+    /// Whether the resident pages, or whether the disk was flushed, must be exactly as in the answer.
     pub(super) has_exact_pages: bool,
 }
 
@@ -35,6 +35,17 @@ impl Expected {
         Some(Self {
             seen,
             has_exact_pages: true,
+        })
+    }
+
+    /// The answer of a call that makes bytes durable. If `is_flushed`, the disk was certainly told to.
+    pub(super) fn durable(result: Answer, is_flushed: bool) -> Option<Self> {
+        Some(Self {
+            seen: Seen {
+                extra: 1,
+                ..Seen::of(result)
+            },
+            has_exact_pages: is_flushed,
         })
     }
 

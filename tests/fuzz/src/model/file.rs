@@ -43,7 +43,7 @@ impl Model {
             return Expected::error(ENODEV);
         }
         let expected = if let Some(at) = to {
-            if self.is_tangled(p, at, o, pos, len) {
+            if self.is_tangled(p, at, o, pos, len) || self.stores_past_end(p, at, len) {
                 return None;
             }
             Expected::of(self.read_to_memory(p, o, pos, len, at))
@@ -133,7 +133,7 @@ impl Model {
             return -i64::from(EPERM);
         }
         // The error of a write past the end, if it cannot make the object larger.
-        let no_room = if object.kind == ObjectKind::Node {
+        let no_room = if matches!(object.kind, ObjectKind::Node | ObjectKind::Backed) {
             Some(ENOSPC)
         } else if object.is_sealed(uapi::SEAL_GROW) {
             Some(EPERM)
@@ -192,8 +192,9 @@ impl Model {
         Rc::make_mut(page)[from..from + bytes.len()].copy_from_slice(&bytes);
         if copied > 0 {
             object.size = object.size.max(pos + copied);
+            object.dirty(pos / PAGE);
         }
-        if copied < len && object.is_pool() {
+        if copied < len && object.is_pool() && object.stored.is_none() {
             self.set_len(o, self.objects[o].size);
         }
         copied
@@ -220,6 +221,14 @@ impl Model {
             })
     }
 
+    /// Whether the model knows where an open file has data.
+    fn knows_data(&self, d: usize) -> bool {
+        match &self.objects[self.descriptions[d].object].stored {
+            Some(stored) => stored.knows_holes(),
+            None => self.kind.has_exact_pages(),
+        }
+    }
+
     pub(super) fn seek(&mut self, p: usize, slot: u8, off: i64, whence: i32) -> Option<Expected> {
         let Some(d) = self.slot(p, slot)? else {
             return Expected::error(EBADF);
@@ -230,8 +239,15 @@ impl Model {
             libc::SEEK_SET => off,
             libc::SEEK_CUR => pos + off,
             libc::SEEK_END => object.size.to_signed() + off,
-            libc::SEEK_DATA | libc::SEEK_HOLE if !self.kind.has_exact_pages() => return None,
+            libc::SEEK_DATA | libc::SEEK_HOLE if !self.knows_data(d) => return None,
             libc::SEEK_DATA | libc::SEEK_HOLE => {
+                if object.is_revoked && object.stored.is_some() {
+                    return Expected::error(ENODEV);
+                }
+                // A backed pool writes back before it asks the object.
+                let o = self.descriptions[d].object;
+                self.objects[o].settle_all();
+                let object = &self.objects[o];
                 let found = u64::try_from(off)
                     .ok()
                     .and_then(|off| object.seek(off, whence == libc::SEEK_HOLE));

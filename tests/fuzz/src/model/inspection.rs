@@ -44,9 +44,51 @@ impl Model {
                     }
                 }
                 look(Call::Info { slot });
+                look(Call::Unwritten { slot });
             }
         }
+        self.inspect_stored(&mut ops);
         ops
+    }
+
+    /// Compares the object behind each pool: first the bytes that are certain, then all of them after
+    /// `fsync`.
+    fn inspect_stored(&self, ops: &mut Vec<Op>) {
+        /// Pages of a piece.
+        const MANY: u64 = 64;
+
+        for (number, object) in (0_u8..).zip(&self.objects) {
+            let Some(stored) = &object.stored else {
+                continue;
+            };
+            let Some((process, slot)) = self.descriptor_of(usize::from(number)) else {
+                continue;
+            };
+            let mut look = |call| ops.push(Op { process, call });
+            let read = |(off, len)| Call::Stored {
+                object: number,
+                off,
+                len,
+            };
+            for range in stored.certain_ranges(MANY) {
+                look(read(range));
+            }
+            let len = stored.len();
+            look(Call::Dirty { slot, off: 0, len });
+            look(Call::Fsync { slot });
+            look(read((0, len.next_multiple_of(PAGE))));
+            look(Call::Unwritten { slot });
+        }
+    }
+
+    /// The first process and slot with a descriptor of an object.
+    fn descriptor_of(&self, o: usize) -> Option<(u8, u8)> {
+        (0_u8..).zip(&self.processes).find_map(|(number, process)| {
+            let mut slots = (0_u8..).zip(&process.as_ref()?.slots);
+            let (slot, _) =
+                slots.find(|(_, d)| d.is_some_and(|d| self.descriptions[d].object == o))?;
+            Some((number, slot))
+        })
     }
 
     /// The mapped pages, in pieces of up to `max` pages. An access to a piece succeeds or fails as

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 
-//! Mappings: `mmap`, `munmap`, `mprotect`, `mlock`, `msync`, `mincore`.
+//! Mappings: `mmap`, `munmap`, `mprotect`, `mlock`, `mincore`.
 
-use libc::{EACCES, EBADF, EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM};
+use libc::{EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM};
 use mmap_pool::uapi;
 
 use super::expected::Expected;
 use super::state::{Mapped, Model};
 use crate::cast::{SignCast, UnsignedCast};
-use crate::op::{MapFlags, Prot, SyncFlags};
+use crate::op::{MapFlags, Prot};
 use crate::sys::{Answer, ELSEWHERE};
 use crate::PAGE;
 
@@ -189,25 +189,6 @@ impl Model {
             return -i64::from(ENOMEM);
         }
         0
-    }
-
-    pub(super) fn msync(&mut self, p: usize, at: u64, len: u64, flags: SyncFlags) -> Answer {
-        let is_both = flags.has(libc::MS_ASYNC) && flags.has(libc::MS_SYNC);
-        if flags.0 > 7 || at % PAGE != 0 || is_both {
-            return -i64::from(EINVAL);
-        }
-        let mut result = 0;
-        for vpage in at / PAGE..(at + len).div_ceil(PAGE) {
-            match self.process(p).pages.get(&vpage) {
-                None if flags.0.to_signed() == libc::MS_ASYNC => return -i64::from(ENOMEM),
-                None => result = ENOMEM,
-                Some(page) if page.is_locked && flags.has(libc::MS_INVALIDATE) => {
-                    return -i64::from(EBUSY);
-                }
-                Some(_) => {}
-            }
-        }
-        -i64::from(result)
     }
 
     pub(super) fn mincore(&mut self, p: usize, at: u64, len: u64) -> Option<Expected> {

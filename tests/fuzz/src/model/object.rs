@@ -3,17 +3,19 @@
 //! A pool or memfd: its pages, size and seals.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use mmap_pool::uapi;
 
+use super::stored::Stored;
 use crate::{HUGE, PAGE};
 
 /// The bytes of a page.
 pub(super) type Bytes = Rc<[u8; PAGE as usize]>;
 
 /// A page of zeros. All such pages share one allocation until a write.
-fn zeros() -> Bytes {
+pub(super) fn zeros() -> Bytes {
     thread_local! {
         static ZEROS: Bytes = Rc::new([0; PAGE as usize]);
     }
@@ -23,6 +25,30 @@ fn zeros() -> Bytes {
 /// Converts a number of bytes to an index or length.
 pub(super) fn size(bytes: u64) -> usize {
     usize::try_from(bytes).expect("sizes are small here")
+}
+
+/// The pages of a range of bytes.
+pub(super) fn pages_of(off: u64, len: u64) -> Range<u64> {
+    off / PAGE..off.saturating_add(len).div_ceil(PAGE)
+}
+
+/// Reads a range of bytes. A page that is not there reads as zeros.
+pub(super) fn read_pages<'a>(
+    range: Range<u64>,
+    page_at: impl Fn(u64) -> Option<&'a Bytes>,
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let start = at % PAGE;
+        let stop = PAGE.min(start + (range.end - at));
+        match page_at(at / PAGE) {
+            Some(page) => bytes.extend_from_slice(&page[size(start)..size(stop)]),
+            None => bytes.resize(bytes.len() + size(stop - start), 0),
+        }
+        at += stop - start;
+    }
+    bytes
 }
 
 /// A page of an object.
@@ -40,6 +66,8 @@ pub(super) enum ObjectKind {
     Created,
     /// A created pool that always has all its pages.
     Eager,
+    /// A created pool with an object behind it.
+    Backed,
     Memfd,
 }
 
@@ -52,6 +80,8 @@ pub(super) struct Object {
     pub(super) nr_allocated: u64,
     pub(super) seals: u32,
     pub(super) is_revoked: bool,
+    /// The object behind a backed pool.
+    pub(super) stored: Option<Stored>,
 }
 
 impl Object {
@@ -66,7 +96,50 @@ impl Object {
                 _ => 0,
             },
             is_revoked: false,
+            stored: None,
         }
+    }
+
+    /// A pool that `stored` is behind.
+    pub(super) fn backed(stored: Stored) -> Self {
+        let mut object = Self::new(ObjectKind::Backed, stored.len());
+        object.seals = uapi::SEAL_SHRINK | uapi::SEAL_GROW;
+        let page = |bytes: &Bytes| Page {
+            bytes: Rc::clone(bytes),
+            is_data: true,
+        };
+        object.pages = stored
+            .pages()
+            .map(|(pgoff, bytes)| (pgoff, page(bytes)))
+            .collect();
+        object.stored = Some(stored);
+        object
+    }
+
+    /// The page was written, by a mapping or a call.
+    pub(super) fn dirty(&mut self, pgoff: u64) {
+        if let Some(stored) = &mut self.stored {
+            stored.dirty(pgoff);
+        }
+    }
+
+    /// The bytes of these pages are in the object behind the pool.
+    pub(super) fn settle(&mut self, pages: Range<u64>) {
+        if let Some(stored) = &mut self.stored {
+            let page = |pgoff| self.pages.get(&pgoff);
+            stored.settle(pages, |pgoff| Some(Rc::clone(&page(pgoff)?.bytes)));
+        }
+    }
+
+    /// As [`Self::settle`], for all pages.
+    pub(super) fn settle_all(&mut self) {
+        self.settle(0..u64::MAX);
+    }
+
+    /// Whether a store to this page would leave bytes past the end of the object, which stay until the page
+    /// is written back. The model does not know when that is.
+    pub(super) fn has_tail(&self, pgoff: u64) -> bool {
+        self.stored.is_some() && pgoff == self.size / PAGE
     }
 
     pub(super) fn is_pool(&self) -> bool {
@@ -133,18 +206,7 @@ impl Object {
     /// Reads bytes from `off` on. Allocates nothing.
     pub(super) fn read(&self, off: u64, len: u64) -> Vec<u8> {
         let end = self.size.min(off.saturating_add(len));
-        let mut bytes = Vec::new();
-        let mut at = off;
-        while at < end {
-            let start = at % PAGE;
-            let stop = PAGE.min(start + (end - at));
-            match self.pages.get(&(at / PAGE)) {
-                Some(page) => bytes.extend_from_slice(&page.bytes[size(start)..size(stop)]),
-                None => bytes.resize(bytes.len() + size(stop - start), 0),
-            }
-            at += stop - start;
-        }
-        bytes
+        read_pages(off..end, |pgoff| Some(&self.pages.get(&pgoff)?.bytes))
     }
 
     pub(super) fn punch(&mut self, off: u64, len: u64) {
@@ -166,7 +228,10 @@ impl Object {
         if off >= self.size {
             return None;
         }
-        let is_data = |pgoff: &u64| self.pages.get(pgoff).is_some_and(|page| page.is_data);
+        let is_data = |pgoff: &u64| match &self.stored {
+            Some(stored) => stored.has_storage(*pgoff),
+            None => self.pages.get(pgoff).is_some_and(|page| page.is_data),
+        };
         let mut pages = off / PAGE..self.nr_pages();
         let found = if is_hole {
             let end = pages.end;

@@ -39,6 +39,9 @@ impl Model {
         {
             return Expected::error(EBUSY);
         }
+        if seals & uapi::SEAL_WRITE != 0 {
+            self.objects[o].settle_all();
+        }
         self.objects[o].seals |= seals;
         Expected::of(0)
     }
@@ -57,6 +60,7 @@ impl Model {
         if self.objects[o].is_eager() {
             return Expected::error(EPERM);
         }
+        self.objects[o].settle_all();
         self.objects[o].is_revoked = true;
         self.set_len(o, 0);
         Expected::of(0)

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use mmap_pool::Strategy;
 
-use super::kind::Kind;
+use super::kind::{Behind, Kind, Tracking};
 use super::object::{Bytes, Object, ObjectKind};
+use super::stored::Stored;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{OpenFlags, Prot};
+use crate::storage::object_size;
 use crate::{PAGE, PROCESSES, SLOTS};
 
 /// An open file.
@@ -58,15 +60,30 @@ pub struct Model {
     pub(super) nr_areas: u32,
 }
 
+impl Object {
+    /// Object number `number` of a run, as `create` makes it.
+    pub(super) fn created(kind: Kind, number: usize, size: u64) -> Self {
+        match kind {
+            Kind::Created(Strategy::Eager) => Self::new(ObjectKind::Eager, size),
+            Kind::Node | Kind::Created(_) => Self::new(ObjectKind::Created, size),
+            Kind::Backed(behind, tracking) => {
+                let is_tracked = tracking == Tracking::Exact;
+                let has_holes = behind == Behind::Ext4;
+                let size = object_size(behind, size);
+                Self::backed(Stored::new(number, size, has_holes, is_tracked))
+            }
+            Kind::Memfd => Self::new(ObjectKind::Memfd, size),
+        }
+    }
+}
+
 impl Model {
     /// A model of one process. Its slot 0 is a descriptor of an empty object of `size` bytes.
     #[must_use]
     pub fn new(kind: Kind, size: u64) -> Self {
         let object = match kind {
             Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(PAGE)),
-            Kind::Created(Strategy::Eager) => Object::new(ObjectKind::Eager, size),
-            Kind::Created(_) => Object::new(ObjectKind::Created, size),
-            Kind::Memfd => Object::new(ObjectKind::Memfd, size),
+            _ => Object::created(kind, 0, size),
         };
         let mut model = Self {
             kind,
