@@ -42,7 +42,7 @@ test_conformance_names_the_mistake_of_each_wrong_driver() {
 	for driver in ignores_offset offset_in_32_bits past_the_end another_area no_page no_zeroing frees_on_close \
 		no_open no_growth vm_shared maywrite private_is_shared private_pfn no_reference; do
 		insmod /wrong/$driver.ko
-		mmap-conformance --time-limit 600 $rows /dev/$driver >/tmp/said
+		mmap-conformance --time-limit 600 $rows /dev/$driver >/tmp/said 2>&1
 		status=$?
 		sed -n "s/^MISTAKE  /$driver $status /p" /tmp/said
 		rmmod $driver

@@ -247,18 +247,19 @@ fn nr_faults(pid: i32) -> u64 {
     faults.and_then(|faults| faults.parse().ok()).unwrap_or(0)
 }
 
-/// The outcomes as lines: the row, a word, and the answer or the reason, separated by tabs.
+/// The outcomes as lines with tabs: the row, a word, the answer of a file, the answer, the reason.
 #[must_use]
 pub fn records(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     for Outcome { scenario, verdict } in outcomes {
-        let (word, rest) = match verdict {
-            Verdict::Same => ("same", String::new()),
-            Verdict::Allowed(why, answer) => ("allowed", format!("{answer}\t{why}")),
-            Verdict::Differs(answer) => ("differs", answer.clone()),
-            Verdict::NotRun(why) => ("not run", why.clone()),
+        let (word, answer, why) = match verdict {
+            Verdict::Same => ("same", "", ""),
+            Verdict::Allowed(why, answer) => ("allowed", answer.as_str(), *why),
+            Verdict::Differs(answer) => ("differs", answer.as_str(), ""),
+            Verdict::NotRun(why) => ("not run", "", why.as_str()),
         };
-        let _ = writeln!(text, "{}\t{word}\t{rest}", scenario.name);
+        let (name, expected) = (scenario.name, expected(scenario));
+        let _ = writeln!(text, "{name}\t{word}\t{expected}\t{answer}\t{why}");
     }
     text
 }
