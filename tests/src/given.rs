@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{
-    fcntl_add_seals, ftruncate, memfd_create, open, seek, MemfdFlags, Mode, OFlags, SealFlags,
-    SeekFrom,
+    fcntl_add_seals, fstatfs, ftruncate, memfd_create, open, seek, MemfdFlags, Mode, OFlags,
+    SealFlags, SeekFrom,
 };
 use rustix::mm::MapFlags;
 
@@ -58,6 +58,8 @@ pub struct Facts {
     pub maps_at_once: bool,
     /// Whether the pages are those of a page cache.
     pub is_page_cache: bool,
+    /// Whether the pages are written back to somewhere.
+    pub is_on_disk: bool,
 }
 
 impl Facts {
@@ -298,7 +300,8 @@ impl Given {
     }
 
     pub(crate) fn nr_resident_pages(&self) -> Result<Option<u64>, Failure> {
-        if !self.facts.is_file {
+        // A disk allocates blocks late, and a huge page is allocated at once.
+        if !self.facts.is_file || self.facts.is_on_disk || self.facts.page_bytes > PAGE {
             return Ok(None);
         }
         let blocks = self.open(OFlags::RDONLY)?.metadata()?.blocks();
@@ -434,6 +437,9 @@ impl Drop for Given {
     }
 }
 
+/// tmpfs, ramfs, hugetlbfs, and the pools of `mmap_pool`.
+const MEMORY_FILE_SYSTEMS: [i64; 4] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6, 0x4d50_6f6c];
+
 /// What can be known without a mapping: kind and size, and whether `read(2)` works.
 ///
 /// # Errors
@@ -450,6 +456,8 @@ pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result
     let metadata = file.metadata()?;
     facts.is_file = metadata.file_type().is_file();
     facts.is_page_cache = !metadata.file_type().is_char_device();
+    let is_in_memory = MEMORY_FILE_SYSTEMS.contains(&fstatfs(&file)?.f_type);
+    facts.is_on_disk = facts.is_page_cache && (!facts.is_file || !is_in_memory);
     let end = if facts.is_file {
         Some(metadata.len())
     } else {

@@ -5,6 +5,7 @@
 use crate::given::Facts;
 use crate::judge::{is_same, Outcome, Verdict};
 use crate::scenario::{Scenario, Who};
+use crate::subject::PAGE;
 
 /// A difference that is right for some kinds of objects.
 struct Allowance {
@@ -77,6 +78,18 @@ fn is_special(facts: &Facts) -> bool {
 
 fn maps_at_once(facts: &Facts) -> bool {
     facts.maps_at_once
+}
+
+fn is_on_disk(facts: &Facts) -> bool {
+    facts.is_on_disk
+}
+
+fn is_block_device(facts: &Facts) -> bool {
+    facts.is_on_disk && !facts.is_file
+}
+
+fn has_huge_pages(facts: &Facts) -> bool {
+    facts.page_bytes > PAGE
 }
 
 const ALLOWANCES: &[Allowance] = &[
@@ -155,13 +168,13 @@ const ALLOWANCES: &[Allowance] = &[
         "seals are for memfds and hugetlbfs",
     ),
     allow(
-        has_no_page_cache,
+        |_| true,
         "userfaultfd::",
         "Invalid argument",
         "userfaultfd is for shared memory of the kernel, and for drivers that ask for it",
     ),
     allow(
-        has_no_page_cache,
+        |_| true,
         "userfaultfd::modes_of_registration",
         "EINVAL",
         "userfaultfd is for shared memory of the kernel, and for drivers that ask for it",
@@ -238,8 +251,63 @@ const ALLOWANCES: &[Allowance] = &[
     allow(maps_frames, "advice::", "EFAULT", FRAMES),
     allow(maps_frames, "advice::", "bad address", FRAMES),
     allow(maps_frames, "advice::", "0 mapped", FRAMES),
+    allow(is_device, "lazy::touching", "mincore 0 1", ZEROED),
+    allow(
+        is_device,
+        "advice::giving_a_shared_page",
+        "mincore 0 1",
+        ZEROED,
+    ),
+    allow(is_on_disk, "lazy::touching", "mincore 0 1", READ_AHEAD),
+    allow(
+        is_on_disk,
+        "advice::giving_a_shared_page",
+        "mincore 0 1",
+        READ_AHEAD,
+    ),
+    allow(
+        is_on_disk,
+        "sizes::a_mapping_sees_a_hole",
+        "mincore 0 1",
+        READ_AHEAD,
+    ),
+    allow(
+        is_on_disk,
+        "io::o_direct_changes_nothing",
+        "EINVAL",
+        "direct I/O has to be aligned to the blocks of the disk",
+    ),
+    allow(
+        is_on_disk,
+        "sizes::",
+        "",
+        "the file system has other modes of fallocate(), blocks and limits",
+    ),
+    allow(
+        is_on_disk,
+        "transfers::flags_of_preadv2",
+        "4 4 4",
+        "the file system implements other flags",
+    ),
+    allow(is_on_disk, "pins::", "Bad address", LONG_TERM),
+    allow(
+        is_block_device,
+        "io::seeking_reaches",
+        "EINVAL",
+        "no place past the end of a block device can be sought",
+    ),
+    allow(
+        has_huge_pages,
+        "",
+        "",
+        "its pages are larger than 4 KiB: offsets, lengths and counts are multiples of that",
+    ),
 ];
 
+const ZEROED: &str = "the program zeroes a device before each row, so all its pages are there";
+const READ_AHEAD: &str = "the kernel reads pages ahead and maps them around a fault";
+const LONG_TERM: &str = "a buffer of io_uring is pinned for long, which is refused for pages that \
+                         are written back";
 const REFUSES: &str = "the driver refuses at mmap() what reaches past its end";
 const SPECIAL: &str = "the kernel neither locks nor lengthens areas that are special to a driver";
 const MERGES: &str = "areas that are special to a driver, or have a .close, do not merge";
