@@ -123,9 +123,13 @@ pub struct Given {
     file: Option<PathBuf>,
     is_read_only: bool,
     facts: Facts,
-    /// What the scenario asked for in vain. Children write it too.
+    /// What the scenario asked for in vain, and how often it opened the object. Children write
+    /// it, too.
     asked: Arc<Mapping>,
 }
+
+/// Where the number of openings is, in bytes.
+const OPENINGS: usize = 4;
 
 /// What scenarios ask an object for in vain, as it goes on.
 #[derive(Clone, Debug)]
@@ -204,7 +208,17 @@ impl Given {
         Err(self.lacks(lacks))
     }
 
+    /// Another opening would be another object, and a row could wait for it without end.
+    fn ask_for_another_opening(&self) -> Result<(), Failure> {
+        let nr_openings = self.asked.atomic_u32(OPENINGS)?.fetch_add(1, Relaxed);
+        if nr_openings > 0 {
+            self.ask(Needs::ONE)?;
+        }
+        Ok(())
+    }
+
     fn path(&self) -> Result<PathBuf, Failure> {
+        self.ask_for_another_opening()?;
         Ok(match (&self.name, &self.file, &self.held) {
             (Name::Path(path), ..) | (_, Some(path), _) => path.clone(),
             (.., Some(memfd)) => path_of(memfd),
