@@ -19,6 +19,7 @@ macro_rules! catalogue {
                 touching_resident_pages_allocates_nothing;
                 reading_a_private_mapping_allocates_the_page;
                 a_page_is_zero_when_first_seen;
+                a_page_has_nothing_of_another;
                 write_allocates_the_pages_it_writes;
                 reading_a_hole_allocates_nothing;
                 pages_outlive_the_mapping;
@@ -36,6 +37,7 @@ macro_rules! catalogue {
                 a_separate_program_sees_and_makes_writes;
                 writes_are_kept_when_everything_is_closed;
                 a_childs_writes_are_kept_after_its_death;
+                pages_are_kept_while_others_allocate;
                 a_mapping_outlives_its_descriptor;
             }
             cow: "copy on write" {
@@ -85,6 +87,7 @@ macro_rules! catalogue {
                 reading_privately_past_the_end_is_sigbus;
                 writing_privately_past_the_end_is_sigbus;
                 a_mapping_that_starts_past_the_end_is_sigbus;
+                an_offset_of_4_gib_is_past_the_end;
                 a_fault_past_the_end_allocates_nothing;
                 populating_past_the_end_is_no_error;
                 mlock_past_the_end_is_enomem;
@@ -228,6 +231,7 @@ macro_rules! catalogue {
                 mlock_splits_and_merges_again;
                 madvise_splits;
                 mremap_shrinks_and_grows_in_place;
+                mremap_grows_beyond_what_was_mapped;
                 mremap_that_may_not_move_is_enomem;
                 mremap_moves_to_a_fixed_place;
                 mremap_grows_past_the_end;

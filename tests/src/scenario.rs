@@ -8,6 +8,7 @@ use mmap_pool::Pool;
 
 use crate::catalogue::scenarios;
 use crate::module::EmptyPool;
+use crate::needs::Needs;
 use crate::report::{Report, Seen};
 use crate::subject::Subject;
 use crate::{Answer, Failure};
@@ -62,6 +63,8 @@ pub struct Row {
     pub tried: &'static str,
     /// The object of the kernel that is asked too.
     pub oracle: Oracle,
+    /// What it needs of the subject.
+    pub needs: Needs,
     /// The right answer of each [`Who`]; `None` if it is not asked.
     answers: [Option<&'static str>; 3],
 }
@@ -71,6 +74,7 @@ pub(crate) const fn row(tried: &'static str, answer: &'static str) -> Row {
     Row {
         tried,
         oracle: Oracle::Memfd,
+        needs: Needs::NONE,
         answers: [Some(answer); 3],
     }
 }
@@ -91,6 +95,12 @@ impl Row {
     /// Does not ask `who`.
     pub(crate) const fn without(mut self, who: Who) -> Self {
         self.answers[who as usize] = None;
+        self
+    }
+
+    /// Needs this of the subject, besides what the methods of [`Subject`] ask for.
+    pub(crate) const fn needs(mut self, needs: Needs) -> Self {
+        self.needs = self.needs.and(needs);
         self
     }
 
@@ -152,7 +162,7 @@ impl Scenario {
                 Who::Created => Subject::created()?,
                 Who::Oracle => Subject::oracle(self.row.oracle)?,
             };
-            let answer = (self.run)(&subject);
+            let answer = self.ask(&subject);
             answers.push((who, answer.map_err(|failure| failure.to_string())));
             drop(subject);
             let after = holdings()?;
@@ -162,6 +172,15 @@ impl Scenario {
         }
         let released = default_pool.release();
         left.map_or(released, |left| Err(left.into()))
+    }
+
+    /// Asks one subject.
+    ///
+    /// # Errors
+    ///
+    /// The scenario cannot answer.
+    pub fn ask(&self, subject: &Subject) -> Answer {
+        (self.run)(subject)
     }
 
     /// The subjects that are asked.

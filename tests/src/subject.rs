@@ -2,6 +2,7 @@
 
 //! Subjects of the scenarios: pools, and objects of the kernel of the same size.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -18,6 +19,8 @@ use rustix::fs::{
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
+use crate::given::Given;
+use crate::needs::Needs;
 use crate::observe;
 use crate::scenario::Oracle;
 use crate::{fail, Failure};
@@ -90,10 +93,27 @@ enum Kind {
     Tmpfs(PathBuf),
     Anonymous,
     Device,
+    Given(Given),
 }
 
 /// The disk that tests may write to.
 pub const SCRATCH: &str = "/dev/scratch";
+
+/// A number of pages; unknown for an object that does not count them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub Option<u64>);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str(UNKNOWN),
+        }
+    }
+}
+
+/// What stands for an unknown number in an answer.
+pub const UNKNOWN: &str = "?";
 
 impl Subject {
     /// The default pool of the loaded module, which must be new.
@@ -167,6 +187,26 @@ impl Subject {
         Ok(Self { kind })
     }
 
+    /// An object that the user of a program names.
+    #[must_use]
+    pub fn given(given: Given) -> Self {
+        Self {
+            kind: Kind::Given(given),
+        }
+    }
+
+    /// Makes the bytes of a given object those of a new one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn clear(&self) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Given(given) => given.clear(),
+            _ => Ok(()),
+        }
+    }
+
     /// The path by which a process of this user opens the subject.
     ///
     /// # Errors
@@ -180,6 +220,7 @@ impl Subject {
             Kind::Tmpfs(folder) => folder.join("file"),
             Kind::Anonymous => fail!("anonymous memory cannot be opened"),
             Kind::Device => SCRATCH.into(),
+            Kind::Given(given) => given.path_for_writing()?,
         })
     }
 
@@ -189,6 +230,9 @@ impl Subject {
     ///
     /// The errno of `open(2)`.
     pub fn open(&self, access: OFlags) -> Result<Object, Failure> {
+        if let Kind::Given(given) = &self.kind {
+            return given.open(access);
+        }
         let mode = Mode::RUSR | Mode::WUSR;
         let file = open(self.path()?, access | OFlags::CLOEXEC, mode)?;
         // SAFETY: Pools, memfds and files of tmpfs are memory. The device has no other user.
@@ -210,6 +254,9 @@ impl Subject {
     ///
     /// The errno of `open(2)` or `mmap(2)`.
     pub fn map(&self, builder: MappingBuilder) -> Result<Mapping, Failure> {
+        if let Kind::Given(given) = &self.kind {
+            return given.map(builder);
+        }
         Ok(builder.len(SIZE).map(&self.file()?)?)
     }
 
@@ -233,6 +280,7 @@ impl Subject {
     pub fn private(&self) -> Result<Mapping, Failure> {
         match self.kind {
             Kind::Anonymous => anonymous(SIZE, MapFlags::PRIVATE),
+            Kind::Given(ref given) => given.private(),
             _ => self.map(MappingBuilder::private()),
         }
     }
@@ -245,6 +293,7 @@ impl Subject {
     pub fn size_bytes(&self) -> Result<u64, Failure> {
         Ok(match &self.kind {
             Kind::Node => Pool::open()?.info()?.size_bytes,
+            Kind::Given(given) => given.size_bytes()?,
             _ => self.file()?.metadata()?.len(),
         })
     }
@@ -257,6 +306,7 @@ impl Subject {
     pub fn resize(&self, size_bytes: u64) -> Result<(), Errno> {
         match &self.kind {
             Kind::Node => node(|pool| pool.resize(size_bytes)),
+            Kind::Given(given) => given.resize(size_bytes),
             _ => ftruncate(self.open_file()?, size_bytes),
         }
     }
@@ -269,12 +319,8 @@ impl Subject {
     pub fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
         match &self.kind {
             Kind::Node => node(|pool| pool.punch(offset, len)),
-            _ => fallocate(
-                self.open_file()?,
-                FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
-                offset,
-                len,
-            ),
+            Kind::Given(given) => given.punch(offset, len),
+            _ => make_hole(&self.open_file()?, offset, len),
         }
     }
 
@@ -287,6 +333,7 @@ impl Subject {
         match &self.kind {
             Kind::Node => node(|pool| pool.seal(seals)),
             Kind::Created(pool) => pool.seal(seals).map_err(|error| error.errno()),
+            Kind::Given(given) => given.seal(seals),
             _ => fcntl_add_seals(self.open_file()?, SealFlags::from_bits_retain(seals.bits())),
         }
     }
@@ -297,6 +344,9 @@ impl Subject {
     ///
     /// The subject is not a pool.
     pub fn pool(&self) -> Result<Pool, Failure> {
+        if let Kind::Given(given) = &self.kind {
+            return Err(given.lacks(Needs::POOL).into());
+        }
         Ok(Pool::open_path(self.path()?)?)
     }
 
@@ -315,11 +365,36 @@ impl Subject {
     /// # Errors
     ///
     /// The errno of asking for it.
-    pub fn nr_resident_pages(&self) -> Result<u64, Failure> {
-        Ok(match &self.kind {
-            Kind::Node => Pool::open()?.info()?.nr_resident_pages,
-            _ => self.file()?.metadata()?.blocks() * 512 / PAGE as u64,
-        })
+    pub fn nr_resident_pages(&self) -> Result<Count, Failure> {
+        Ok(Count(match &self.kind {
+            Kind::Node => Some(Pool::open()?.info()?.nr_resident_pages),
+            Kind::Given(given) => given.nr_resident_pages()?,
+            _ => Some(self.file()?.metadata()?.blocks() * 512 / PAGE as u64),
+        }))
+    }
+
+    /// Reads bytes with `read(2)`, through a new descriptor.
+    ///
+    /// # Errors
+    ///
+    /// The errno of `open(2)` or `read(2)`.
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: usize) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Given(given) => given.read_exact_at(bytes, offset),
+            _ => Ok(self.file()?.read_exact_at(bytes, offset as u64)?),
+        }
+    }
+
+    /// Writes bytes with `write(2)`, through a new descriptor.
+    ///
+    /// # Errors
+    ///
+    /// The errno of `open(2)` or `write(2)`.
+    pub fn write_all_at(&self, bytes: &[u8], offset: usize) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Given(given) => given.write_all_at(bytes, offset),
+            _ => Ok(self.file()?.write_all_at(bytes, offset as u64)?),
+        }
     }
 
     /// The word that `read(2)` finds at `offset`, through a new descriptor.
@@ -328,6 +403,9 @@ impl Subject {
     ///
     /// The errno of `open(2)` or `read(2)`.
     pub fn word(&self, offset: usize) -> Result<String, Failure> {
+        if let Kind::Given(given) = &self.kind {
+            return given.word(offset);
+        }
         observe::word_in_file(&*self.file()?, offset)
     }
 
@@ -337,8 +415,21 @@ impl Subject {
     ///
     /// The errno of `open(2)` or `write(2)`.
     pub fn put_word(&self, offset: usize, word: &str) -> Result<(), Failure> {
+        if let Kind::Given(given) = &self.kind {
+            return given.put_word(offset, word);
+        }
         observe::put_word_in_file(&*self.file()?, offset, word)
     }
+}
+
+/// Makes a range of a file a hole.
+///
+/// # Errors
+///
+/// The errno of `fallocate(2)`.
+pub fn make_hole(file: &impl AsFd, offset: u64, len: u64) -> Result<(), Errno> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fallocate(file, flags, offset, len)
 }
 
 impl Drop for Subject {
@@ -356,7 +447,8 @@ fn node(ask: impl FnOnce(&Pool) -> mmap_pool::Result<()>) -> Result<(), Errno> {
         .map_err(|error| error.errno())
 }
 
-fn path_of(fd: &impl AsRawFd) -> PathBuf {
+/// The path by which a process of this user opens a file that has no name.
+pub fn path_of(fd: &impl AsRawFd) -> PathBuf {
     format!("/proc/{}/fd/{}", process::id(), fd.as_raw_fd()).into()
 }
 

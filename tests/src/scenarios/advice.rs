@@ -7,6 +7,7 @@ use std::ffi::c_int;
 use mmap_pool::{Advice, Mapping, MappingBuilder};
 
 use crate::child::in_child;
+use crate::needs::Needs;
 use crate::observe::{checked, list, mincore, present, put_word, symbol, verdict, word};
 use crate::scenario::{row, Scenario};
 use crate::scenarios::descriptors::become_another_user;
@@ -94,6 +95,7 @@ pub(crate) const fn populating_past_the_end_is_efault() -> Scenario {
         "MADV_POPULATE_READ, POPULATE_WRITE a page more than there are",
         "EFAULT EFAULT",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let mapping = MappingBuilder::shared()
             .len(SIZE + PAGE)

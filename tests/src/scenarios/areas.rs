@@ -11,6 +11,7 @@ use std::ptr;
 use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
 
 use crate::child::in_child;
+use crate::needs::Needs;
 use crate::observe::{checked, last_errno, page_table, put_word, verdict, word};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
@@ -162,6 +163,26 @@ pub(crate) const fn mremap_shrinks_and_grows_in_place() -> Scenario {
     })
 }
 
+pub(crate) const fn mremap_grows_beyond_what_was_mapped() -> Scenario {
+    row(
+        "map 4 pages, mremap() to 8, read the last",
+        "ok, 8+8 rw-s, seven",
+    )
+    .test(|subject| {
+        let (file, range) = (subject.file()?, Range::reserve()?);
+        range.map(&file, 8..12, 0)?;
+        subject.put_word(7 * PAGE, "seven")?;
+        range.unmap(12..16)?;
+        let grown = range.remap(8, 4 * PAGE, 8 * PAGE, 0, None);
+        Ok(format!(
+            "{}, {}, {}",
+            verdict(&grown),
+            range.lines()?,
+            range.word(15)?
+        ))
+    })
+}
+
 pub(crate) const fn mremap_that_may_not_move_is_enomem() -> Scenario {
     row("mremap() without room and without MAYMOVE", "ENOMEM").test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
@@ -198,6 +219,7 @@ pub(crate) const fn mremap_grows_past_the_end() -> Scenario {
         "mremap() to one page more than there are, touch both",
         "ok, SIGBUS BUS_ADRERR at +0x100000",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let mapping = subject.shared()?;
         in_child(|| {
@@ -221,6 +243,7 @@ pub(crate) const fn mremap_keeps_private_copies() -> Scenario {
         "copy pages 1 and 3 of 4 privately, move, change all in the pool",
         "new mine new mine",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         for page in 0..4 {
             subject.put_word(page * PAGE, "old")?;
@@ -245,6 +268,7 @@ pub(crate) const fn mremap_dontunmap_leaves_the_old_place() -> Scenario {
         "MREMAP_DONTUNMAP of a written page",
         "shared: old mine, new mine; private: old old, new mine",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
             subject.put_word(0, "old")?;
@@ -268,6 +292,7 @@ pub(crate) const fn mremap_of_nothing_maps_shared_memory_again() -> Scenario {
         "mremap() with an old length of 0",
         "shared: hello hello; private: EINVAL",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         subject.put_word(0, "hello")?;
         let answers = [libc::MAP_SHARED, libc::MAP_PRIVATE].map(|sharing| {
@@ -290,6 +315,7 @@ pub(crate) const fn growsdown_and_noreserve() -> Scenario {
         "GROWSDOWN shared, private; NORESERVE shared, private; STACK, 32BIT",
         "EINVAL EINVAL ok ok ok ok",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         let file = subject.file()?;
         let answers = [
@@ -320,6 +346,7 @@ pub(crate) const fn overcommit_looks_at_private_mappings_only() -> Scenario {
         "map 1 TiB: private, with NORESERVE, read-only, shared",
         "private ENOMEM, private without reserve ok, private read-only ok, shared ok",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         // More than memory and swap of any guest together.
         let map = |builder: MappingBuilder| -> Answer {

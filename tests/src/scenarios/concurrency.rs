@@ -11,6 +11,7 @@ use std::thread;
 use mmap_pool::{Mapping, MappingBuilder};
 
 use crate::child::Child;
+use crate::needs::Needs;
 use crate::scenario::{row, Scenario};
 use crate::subject::{Subject, PAGE, PAGES, SIZE};
 use crate::{Answer, Failure};
@@ -75,9 +76,8 @@ pub(crate) const fn four_threads_copy_the_same_private_pages_once() -> Scenario 
     .test(|subject| {
         let mapping = subject.private()?;
         in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
-        let file = subject.file()?;
         let mut bytes = vec![0xff; NR_PAGES * PAGE];
-        file.read_exact_at(&mut bytes, 0)?;
+        subject.read_exact_at(&mut bytes, 0)?;
         let left = bytes.iter().max().copied().unwrap_or(0);
         Ok(format!("{}, read() {left}", counts(&mapping, 0..NR_PAGES)?))
     })
@@ -129,6 +129,7 @@ pub(crate) const fn readers_writers_and_mappings_at_once_lose_no_page() -> Scena
         "2 threads pwrite, 2 store, each its own bytes of 64 pages",
         "64 resident, every byte in place",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let mapping = subject.shared()?;
         let marks = [1_u8, 2, 3, 4];
@@ -358,7 +359,7 @@ fn nothing_left(subject: &Subject, done: &str) -> Answer {
     subject.punch(0, SIZE as u64)?;
     let left = subject.nr_resident_pages()?;
     let mut bytes = vec![0xff; SIZE];
-    subject.file()?.read_exact_at(&mut bytes, 0)?;
+    subject.read_exact_at(&mut bytes, 0)?;
     let highest = bytes.iter().max().copied().unwrap_or(0);
     Ok(format!("{done}, {left} resident, highest byte {highest}"))
 }

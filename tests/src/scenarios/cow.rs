@@ -6,6 +6,7 @@ use mmap_pool::{Advice, MappingBuilder};
 use rustix::fs::OFlags;
 
 use crate::child::{in_child, Child};
+use crate::needs::Needs;
 use crate::observe::{page_table, put_word, word};
 use crate::peer;
 use crate::scenario::{row, Scenario};
@@ -309,6 +310,7 @@ pub(crate) const fn a_read_only_descriptor_can_be_written_privately() -> Scenari
         "open O_RDONLY, map privately, write",
         "mapping mine, read() old",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         subject.put_word(0, "old")?;
         let file = subject.open(OFlags::RDONLY)?;

@@ -15,6 +15,7 @@ use rustix::net::{
 };
 
 use crate::child::{in_child, Child};
+use crate::needs::Needs;
 use crate::observe::{checked, put_word, symbol, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
@@ -160,6 +161,7 @@ pub(crate) const fn a_child_inherits_descriptor_and_position() -> Scenario {
         "seek to 100, fork, child reads 5",
         "child reads hello, parent is at 105",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
         subject.put_word(100, "hello")?;

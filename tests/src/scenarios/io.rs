@@ -14,6 +14,7 @@ use rustix::fs::{fdatasync, fsync, OFlags};
 use rustix::io::{pread, pwrite};
 use rustix::mm::{mmap_anonymous, mprotect, msync, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 
+use crate::needs::Needs;
 use crate::observe::{count, put_word, symbol, verdict, word};
 use crate::scenario::Oracle::Tmpfs;
 use crate::scenario::Who::{Created, Node};
@@ -48,28 +49,32 @@ pub(crate) const fn read_sees_what_a_mapping_stored() -> Scenario {
 }
 
 pub(crate) const fn read_and_write_move_the_position() -> Scenario {
-    row("write 10, seek to 4, read 6", "at 10, read 456789, at 10").test(|subject| {
-        let mut file = subject.file()?;
-        file.write_all(b"0123456789")?;
-        let written = file.stream_position()?;
-        file.seek(SeekFrom::Start(4))?;
-        let mut bytes = [0; 6];
-        file.read_exact(&mut bytes)?;
-        let read = String::from_utf8_lossy(&bytes);
-        Ok(format!(
-            "at {written}, read {read}, at {}",
-            file.stream_position()?
-        ))
-    })
+    row("write 10, seek to 4, read 6", "at 10, read 456789, at 10")
+        .needs(Needs::CALLS)
+        .test(|subject| {
+            let mut file = subject.file()?;
+            file.write_all(b"0123456789")?;
+            let written = file.stream_position()?;
+            file.seek(SeekFrom::Start(4))?;
+            let mut bytes = [0; 6];
+            file.read_exact(&mut bytes)?;
+            let read = String::from_utf8_lossy(&bytes);
+            Ok(format!(
+                "at {written}, read {read}, at {}",
+                file.stream_position()?
+            ))
+        })
 }
 
 pub(crate) const fn pread_and_pwrite_do_not_move_the_position() -> Scenario {
-    row("pwrite and pread at 5000", "read hello, at 0").test(|subject| {
-        let mut file = subject.file()?;
-        crate::observe::put_word_in_file(&file, 5000, "hello")?;
-        let read = crate::observe::word_in_file(&file, 5000)?;
-        Ok(format!("read {read}, at {}", file.stream_position()?))
-    })
+    row("pwrite and pread at 5000", "read hello, at 0")
+        .needs(Needs::CALLS)
+        .test(|subject| {
+            let mut file = subject.file()?;
+            crate::observe::put_word_in_file(&file, 5000, "hello")?;
+            let read = crate::observe::word_in_file(&file, 5000)?;
+            Ok(format!("read {read}, at {}", file.stream_position()?))
+        })
 }
 
 pub(crate) const fn seeking_reaches_start_place_and_end() -> Scenario {
@@ -77,6 +82,8 @@ pub(crate) const fn seeking_reaches_start_place_and_end() -> Scenario {
         "lseek SET 4096, CUR 8, END -8, END 8192",
         "4096 4104 1048568 1056768",
     )
+    .needs(Needs::CALLS)
+    .needs(Needs::END)
     .test(|subject| {
         let mut file = subject.file()?;
         let places = [
@@ -95,6 +102,7 @@ pub(crate) const fn impossible_seeks_are_einval() -> Scenario {
         "lseek SET -1, CUR -1 at 0, whence 99",
         "EINVAL EINVAL EINVAL, at 0",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let mut file = subject.file()?;
         let seeks =
@@ -118,6 +126,7 @@ pub(crate) const fn duplicates_share_the_position_and_reopened_ones_do_not() -> 
         "seek to 100, ask a dup and a second open",
         "dup 100, open 0",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let mut file = subject.file()?;
         let (mut duplicate, mut opened) = (file.try_clone()?, subject.file()?);
@@ -131,11 +140,15 @@ pub(crate) const fn duplicates_share_the_position_and_reopened_ones_do_not() -> 
 }
 
 pub(crate) const fn reading_ends_at_the_end() -> Scenario {
-    row("pread 200 across, at and past the end", "100 0 0").test(|subject| {
-        let file = subject.file()?;
-        let read = around_the_end().map(|offset| count(&pread(&file, &mut [0; 200][..], offset)));
-        Ok(read.join(" "))
-    })
+    row("pread 200 across, at and past the end", "100 0 0")
+        .needs(Needs::CALLS)
+        .needs(Needs::END)
+        .test(|subject| {
+            let file = subject.file()?;
+            let read =
+                around_the_end().map(|offset| count(&pread(&file, &mut [0; 200][..], offset)));
+            Ok(read.join(" "))
+        })
 }
 
 pub(crate) const fn writing_ends_at_the_end() -> Scenario {
@@ -145,6 +158,8 @@ pub(crate) const fn writing_ends_at_the_end() -> Scenario {
     )
     .beside(Tmpfs)
     .without(Created)
+    .needs(Needs::CALLS)
+    .needs(Needs::END)
     .test(fill_and_write_around_the_end)
 }
 
@@ -154,6 +169,8 @@ pub(crate) const fn writing_past_the_end_makes_a_file_larger() -> Scenario {
         "200 200 200, 1056968 bytes",
     )
     .but(Node, "100 ENOSPC ENOSPC, 1048576 bytes")
+    .needs(Needs::CALLS)
+    .needs(Needs::END)
     .test(|subject| {
         let written = fill_and_write_around_the_end(subject)?;
         Ok(format!("{written}, {} bytes", subject.size_bytes()?))
@@ -165,6 +182,8 @@ pub(crate) const fn writing_nothing_anywhere_is_no_error() -> Scenario {
         "pwrite and pread 0 bytes inside, at and past the end",
         "0 0, 0 0, 0 0",
     )
+    .needs(Needs::CALLS)
+    .needs(Needs::END)
     .test(|subject| {
         let file = subject.file()?;
         let pairs = around_the_end().map(|offset| {
@@ -185,6 +204,7 @@ pub(crate) const fn an_empty_write_leaves_the_times() -> Scenario {
         "kept, changed",
     )
     .but(Node, "kept, kept")
+    .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
@@ -235,17 +255,19 @@ pub(crate) const fn negative_offsets_are_einval() -> Scenario {
 }
 
 pub(crate) const fn a_bad_buffer_is_efault() -> Scenario {
-    row("read into, write from unmapped memory", "EFAULT EFAULT").test(|subject| {
-        let file = subject.file()?;
-        // Below the lowest address that can be mapped.
-        let nowhere = ptr::without_provenance_mut(PAGE);
-        let read = raw_pread(&file, nowhere, 100, 0);
-        Ok(format!(
-            "{} {}",
-            count(&read),
-            count(&raw_pwrite(&file, nowhere, 100, 0))
-        ))
-    })
+    row("read into, write from unmapped memory", "EFAULT EFAULT")
+        .needs(Needs::CALLS)
+        .test(|subject| {
+            let file = subject.file()?;
+            // Below the lowest address that can be mapped.
+            let nowhere = ptr::without_provenance_mut(PAGE);
+            let read = raw_pread(&file, nowhere, 100, 0);
+            Ok(format!(
+                "{} {}",
+                count(&read),
+                count(&raw_pwrite(&file, nowhere, 100, 0))
+            ))
+        })
 }
 
 pub(crate) const fn a_half_bad_buffer_transfers_its_good_half() -> Scenario {
@@ -253,6 +275,7 @@ pub(crate) const fn a_half_bad_buffer_transfers_its_good_half() -> Scenario {
         "transfer 200 bytes, the second 100 unmapped",
         "read 100, written 100",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
         let none = ProtFlags::empty();
@@ -279,6 +302,7 @@ pub(crate) const fn unaligned_transfers_cross_pages_whole() -> Scenario {
         "pwrite and pread 10000 bytes at 4090",
         "written 10000, mapping equal, read() equal, neighbours 0",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         const OFFSET: usize = 4090;
         let (file, mapping) = (subject.file()?, subject.shared()?);
@@ -305,6 +329,7 @@ pub(crate) const fn all_of_it_goes_through_one_call() -> Scenario {
         "write(2) every byte at once, read back at once",
         "written 1048576, read 1048576, equal",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
         let source = pattern(SIZE);
@@ -325,6 +350,7 @@ pub(crate) const fn vectors_are_gathered_and_scattered() -> Scenario {
         "writev three pieces, readv two",
         "written 9, read 9: abcdef ghi",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let mut file = subject.file()?;
         let pieces: [&[u8]; 3] = [b"ab", b"cdef", b"ghi"];
@@ -346,6 +372,7 @@ pub(crate) const fn read_into_an_untouched_mapping_of_itself() -> Scenario {
         "pread page 0 into page 10 of its own mapping",
         "4096, page 10 holds hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         subject.put_word(0, "hello")?;
@@ -363,6 +390,7 @@ pub(crate) const fn read_onto_itself() -> Scenario {
         "pread an untouched page into itself, a written one too",
         "4096, 4096, hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         let untouched = raw_pread(&file, mapping.as_ptr(), PAGE, 0);
@@ -383,6 +411,7 @@ pub(crate) const fn write_from_an_untouched_mapping_of_itself() -> Scenario {
         "pwrite page 21 from untouched page 20 of itself",
         "4096, page 21 holds 0",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         subject.put_word(21 * PAGE, "old")?;
@@ -401,6 +430,7 @@ pub(crate) const fn write_from_itself() -> Scenario {
         "pwrite an untouched page from itself, a written one too",
         "4096, 4096, hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         let untouched = raw_pwrite(&file, mapping.as_ptr(), PAGE, 0);
@@ -421,6 +451,8 @@ pub(crate) const fn read_into_a_private_mapping_of_itself() -> Scenario {
         "pread page 0 into page 10 of a private mapping",
         "4096, mapping hello, read() 0",
     )
+    .needs(Needs::CALLS)
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::private())?;
         subject.put_word(0, "hello")?;
@@ -435,6 +467,7 @@ pub(crate) const fn whole_object_read_into_its_own_mapping() -> Scenario {
         "pread all of it into an untouched mapping of itself",
         "1048576, first hello, last world",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         subject.put_word(0, "hello")?;

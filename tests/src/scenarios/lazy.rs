@@ -5,10 +5,12 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use mmap_pool::{Mapping, MappingBuilder};
+use mmap_pool::{Mapping, MappingBuilder, Protection};
 
 use crate::child::in_child;
+use crate::needs::Needs;
 use crate::observe::{list, mincore, page_table, present, put_word, word};
+use crate::others::{has_mark, Others};
 use crate::scenario::{row, Scenario};
 use crate::subject::{Subject, PAGE, SIZE};
 use crate::Answer;
@@ -92,16 +94,39 @@ pub(crate) const fn a_page_is_zero_when_first_seen() -> Scenario {
         mapping.read_at(&mut bytes, 0)?;
         let seen = zero(&bytes);
         bytes.fill(0xff);
-        subject.file()?.read_exact_at(&mut bytes, 0)?;
+        subject.read_exact_at(&mut bytes, 0)?;
         Ok(format!("mapping {seen}, read() {}", zero(&bytes)))
     })
 }
 
-pub(crate) const fn write_allocates_the_pages_it_writes() -> Scenario {
-    row("write(2) two bytes across a page boundary", "2 resident").test(|subject| {
-        subject.file()?.write_all_at(b"ab", (7 * PAGE - 1) as u64)?;
-        resident(subject)
+pub(crate) const fn a_page_has_nothing_of_another() -> Scenario {
+    row(
+        "others fill memory with marks and free it, then look at every byte",
+        "no mark",
+    )
+    .test(|subject| {
+        in_child(|| {
+            drop(Others::new()?);
+            let mapping = subject.map(MappingBuilder::shared().protection(Protection::READ))?;
+            let mut bytes = vec![0; mapping.len()];
+            mapping.read_at(&mut bytes, 0)?;
+            let found = if has_mark(&bytes) {
+                "a mark"
+            } else {
+                "no mark"
+            };
+            Ok(found.into())
+        })
     })
+}
+
+pub(crate) const fn write_allocates_the_pages_it_writes() -> Scenario {
+    row("write(2) two bytes across a page boundary", "2 resident")
+        .needs(Needs::CALLS)
+        .test(|subject| {
+            subject.file()?.write_all_at(b"ab", (7 * PAGE - 1) as u64)?;
+            resident(subject)
+        })
 }
 
 pub(crate) const fn reading_a_hole_allocates_nothing() -> Scenario {
@@ -111,7 +136,7 @@ pub(crate) const fn reading_a_hole_allocates_nothing() -> Scenario {
     )
     .test(|subject| {
         let mut bytes = vec![0xff; SIZE];
-        subject.file()?.read_exact_at(&mut bytes, 0)?;
+        subject.read_exact_at(&mut bytes, 0)?;
         Ok(format!("{}, {}", zero(&bytes), resident(subject)?))
     })
 }
@@ -142,6 +167,7 @@ pub(crate) const fn populating_a_private_mapping_copies_every_page() -> Scenario
         "the same, MAP_PRIVATE",
         "256 resident, 256 in the page table, 256 copies",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         let mapping = subject.map(MappingBuilder::private().populate())?;
         let nr_copies = page_table(&mapping)?

@@ -10,6 +10,7 @@ use rustix::process::WaitStatus;
 
 use crate::cgroup::Cgroup;
 use crate::child::{in_child, Child};
+use crate::needs::Needs;
 use crate::observe::{checked, count, page_table, put_word, put_word_in_file, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
@@ -89,6 +90,7 @@ pub(crate) const fn a_broken_page_is_lost_for_those_who_use_it() -> Scenario {
         "EBUSY; SIGBUS BUS_MCEERR_AR at +0x8, read() EIO, write() EIO; beside it whole; \
          punched 0",
     )
+    .needs(Needs::LOSSES)
     .test(|subject| {
         let mapping = subject.shared()?;
         put_word(&mapping, 0, "broken")?;
@@ -118,6 +120,7 @@ pub(crate) const fn a_transfer_ends_before_a_broken_page() -> Scenario {
         "MADV_HWPOISON page 2 of three: read, write all three",
         "8192 8192",
     )
+    .needs(Needs::LOSSES)
     .test(|subject| {
         let broken = 2;
         let mapping = subject.shared()?;
@@ -139,6 +142,7 @@ pub(crate) const fn a_failing_page_is_moved_away() -> Scenario {
         "MADV_SOFT_OFFLINE a written page",
         "ok, kept, another frame",
     )
+    .needs(Needs::LOSSES)
     .test(|subject| {
         let mapping = subject.shared()?;
         put_word(&mapping, 0, "kept")?;

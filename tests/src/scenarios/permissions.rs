@@ -2,12 +2,11 @@
 
 //! A mapping never has more rights than its descriptor.
 
-use std::os::unix::fs::FileExt;
-
 use mmap_pool::{Errno, MappingBuilder, Protection, Seals};
 use rustix::fs::OFlags;
 use rustix::io::{pread, pwrite};
 
+use crate::needs::Needs;
 use crate::observe::{symbol, verdict};
 use crate::scenario::{row, Scenario};
 use crate::subject::{Subject, PAGE};
@@ -26,6 +25,7 @@ pub(crate) const fn read_write_descriptor_maps_private_with_everything() -> Scen
         "open O_RDWR, MAP_PRIVATE, each protection",
         "ok: --- r-- -w- rw- --x r-x -wx rwx",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| each_mapping(subject, OFlags::RDWR, MappingBuilder::private()))
 }
 
@@ -42,6 +42,7 @@ pub(crate) const fn read_only_descriptor_maps_private_with_everything() -> Scena
         "open O_RDONLY, MAP_PRIVATE, each protection",
         "ok: --- r-- -w- rw- --x r-x -wx rwx",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| each_mapping(subject, OFlags::RDONLY, MappingBuilder::private()))
 }
 
@@ -74,6 +75,7 @@ pub(crate) const fn mprotect_of_a_private_mapping_may_climb() -> Scenario {
         "O_RDONLY, MAP_PRIVATE PROT_NONE, then mprotect()",
         "ok: --- r-- -w- rw- --x r-x -wx rwx",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| each_mprotect(subject, OFlags::RDONLY, MappingBuilder::private()))
 }
 
@@ -102,6 +104,7 @@ pub(crate) const fn an_object_sealed_against_writing_maps_private_with_everythin
         "seal WRITE, O_RDWR, MAP_PRIVATE, each protection",
         "ok: --- r-- -w- rw- --x r-x -wx rwx",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         subject.seal(Seals::WRITE)?;
         each_mapping(subject, OFlags::RDWR, MappingBuilder::private())
@@ -153,7 +156,7 @@ pub(crate) const fn read_and_write_obey_the_open_mode() -> Scenario {
 
 pub(crate) const fn code_in_an_executable_mapping_runs() -> Scenario {
     row("write a function, map r-x, call it", "returns 42").test(|subject| {
-        subject.file()?.write_all_at(RETURN_42, 0)?;
+        subject.write_all_at(RETURN_42, 0)?;
         let protection = Protection::READ | Protection::EXEC;
         let mapping = MappingBuilder::shared().protection(protection).len(PAGE);
         let mapping = mapping.map(&subject.open(OFlags::RDONLY)?)?;

@@ -11,6 +11,7 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Protection};
 use rustix::pipe::pipe;
 
 use crate::child::Child;
+use crate::needs::Needs;
 use crate::observe::{checked, count, put_word, verdict, word};
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario};
@@ -27,6 +28,7 @@ pub(crate) const fn vmsplice_takes_the_page_itself() -> Scenario {
         put_word(&mapping, 0, "old")?;
         let (from, to) = pipe()?;
         let spliced = splice_word(&mapping, &to);
+        drop(to);
         put_word(&mapping, 0, "later")?;
         Ok(format!("{}, {}", count(&spliced), word_of_pipe(from)?))
     })
@@ -45,8 +47,8 @@ pub(crate) const fn a_pinned_page_survives_punching() -> Scenario {
         subject.punch(0, PAGE as u64)?;
         // An allocation must not get the pinned page now.
         let mut all = vec![0x5a; 64 * PAGE];
-        subject.file()?.write_all_at(&all, 0)?;
-        subject.file()?.read_exact_at(&mut all, 0)?;
+        subject.write_all_at(&all, 0)?;
+        subject.read_exact_at(&mut all, 0)?;
         let is_new = all.iter().all(|&byte| byte == 0x5a);
         Ok(format!(
             "pipe {}, object {}",
@@ -99,6 +101,7 @@ pub(crate) const fn proc_mem_reads_and_writes() -> Scenario {
         "/proc/self/mem: private rw-, shared r--, shared rw-",
         "private rw-: old ok new; shared r--: old EIO old; shared rw-: old ok new; read() new",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         subject.put_word(0, "old")?;
         let mem = File::options()
@@ -174,6 +177,7 @@ pub(crate) const fn a_debugger_writes_through_a_read_only_private_mapping() -> S
         "PTRACE_POKEDATA private r--, shared r--",
         "private ok, shared EIO; child sees written, read() old",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         subject.put_word(0, "old")?;
         let read_only = |builder: MappingBuilder| subject.map(builder.protection(Protection::READ));
@@ -218,6 +222,7 @@ pub(crate) const fn a_core_dump_holds_the_pages() -> Scenario {
         Node,
         "by default missing there, with file mappings there there",
     )
+    .needs(Needs::PRIVATE)
     .test(|subject| {
         let mapping = subject.shared()?;
         // One page, since a private mapping with a copy is dumped whole.
@@ -276,6 +281,7 @@ pub(crate) const fn io_uring_reads_and_writes() -> Scenario {
         "IORING_OP_READ, WRITE and FIXED ones, buffers in its own mapping",
         "read 4096 hello, write 4096 hello; fixed: write 4096 fixed, read 4096 hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let mapping = subject.shared()?;
         subject.put_word(0, "hello")?;

@@ -6,9 +6,10 @@ use mmap_pool::MappingBuilder;
 
 use crate::child::{in_child, Child};
 use crate::observe::{page_table, put_word, word};
+use crate::others::{has_mark, Others};
 use crate::peer;
 use crate::scenario::{row, Scenario};
-use crate::subject::PAGE;
+use crate::subject::{PAGE, PAGES};
 
 pub(crate) const fn two_mappings_are_the_same_memory() -> Scenario {
     row(
@@ -137,6 +138,31 @@ pub(crate) const fn a_childs_writes_are_kept_after_its_death() -> Scenario {
             Ok(String::new())
         })?;
         subject.word(0)
+    })
+}
+
+pub(crate) const fn pages_are_kept_while_others_allocate() -> Scenario {
+    row(
+        "write the second half, unmap, let others allocate memory, read()",
+        "128 kept, 0 of another",
+    )
+    .test(|subject| {
+        let mapping = subject.shared()?;
+        let pages = PAGES / 2..PAGES;
+        for page in pages.clone() {
+            put_word(&mapping, page * PAGE, "kept")?;
+        }
+        mapping.unmap()?;
+        in_child(|| {
+            let _others = Others::new()?;
+            let (mut nr_kept, mut nr_of_another) = (0, 0);
+            for page in pages {
+                let word = subject.word(page * PAGE)?;
+                nr_kept += usize::from(word == "kept");
+                nr_of_another += usize::from(has_mark(word.as_bytes()));
+            }
+            Ok(format!("{nr_kept} kept, {nr_of_another} of another"))
+        })
     })
 }
 

@@ -9,6 +9,7 @@ use mmap_pool::{Mapping, MappingBuilder, Protection};
 use rustix::mm::{mmap, mmap_anonymous, munmap, MapFlags, ProtFlags};
 
 use crate::child::in_child;
+use crate::needs::Needs;
 use crate::observe::{put_word, symbol, verdict};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
@@ -20,6 +21,7 @@ pub(crate) const fn reading_past_the_end_is_sigbus() -> Scenario {
         "map longer than the object, read past its end",
         "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
     )
+    .needs(Needs::END)
     .test(|subject| past_the_end(subject, MappingBuilder::shared(), Access::Read))
 }
 
@@ -28,6 +30,7 @@ pub(crate) const fn writing_past_the_end_is_sigbus() -> Scenario {
         "the same, write",
         "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
     )
+    .needs(Needs::END)
     .test(|subject| past_the_end(subject, MappingBuilder::shared(), Access::Write))
 }
 
@@ -36,6 +39,8 @@ pub(crate) const fn reading_privately_past_the_end_is_sigbus() -> Scenario {
         "the same, MAP_PRIVATE, read",
         "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
     )
+    .needs(Needs::PRIVATE)
+    .needs(Needs::END)
     .test(|subject| past_the_end(subject, MappingBuilder::private(), Access::Read))
 }
 
@@ -44,6 +49,8 @@ pub(crate) const fn writing_privately_past_the_end_is_sigbus() -> Scenario {
         "the same, MAP_PRIVATE, write",
         "last byte ok; SIGBUS BUS_ADRERR at +0x100123",
     )
+    .needs(Needs::PRIVATE)
+    .needs(Needs::END)
     .test(|subject| past_the_end(subject, MappingBuilder::private(), Access::Write))
 }
 
@@ -52,10 +59,27 @@ pub(crate) const fn a_mapping_that_starts_past_the_end_is_sigbus() -> Scenario {
         "offset = 4 pages past the end, read",
         "SIGBUS BUS_ADRERR at +0x0",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let offset = (SIZE + 4 * PAGE) as u64;
         let mapping = MappingBuilder::shared()
             .offset(offset)
+            .len(PAGE)
+            .map(&subject.file()?)?;
+        touch(mapping.as_ptr(), 0, Access::Read)
+    })
+}
+
+pub(crate) const fn an_offset_of_4_gib_is_past_the_end() -> Scenario {
+    row(
+        "offset 4 GiB, whose lower 32 bits are 0, read",
+        "SIGBUS BUS_ADRERR at +0x0",
+    )
+    .needs(Needs::END)
+    .test(|subject| {
+        subject.put_word(0, "there")?;
+        let mapping = MappingBuilder::shared()
+            .offset(1 << 32)
             .len(PAGE)
             .map(&subject.file()?)?;
         touch(mapping.as_ptr(), 0, Access::Read)
@@ -67,6 +91,7 @@ pub(crate) const fn a_fault_past_the_end_allocates_nothing() -> Scenario {
         "SIGBUS in a child, then count pages",
         "SIGBUS BUS_ADRERR at +0x100000, 0 resident",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let mapping = too_long(subject, MappingBuilder::shared())?;
         let signal = touch(mapping.as_ptr(), SIZE, Access::Write)?;
@@ -82,6 +107,7 @@ pub(crate) const fn populating_past_the_end_is_no_error() -> Scenario {
         "MAP_POPULATE 4 pages more than there are",
         "ok, 256 resident",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let mapped = too_long(subject, MappingBuilder::shared().populate());
         let verdict = if mapped.is_ok() { "ok" } else { "an error" };
@@ -93,12 +119,14 @@ pub(crate) const fn populating_past_the_end_is_no_error() -> Scenario {
 }
 
 pub(crate) const fn mlock_past_the_end_is_enomem() -> Scenario {
-    row("mlock() 4 pages more than there are", "ENOMEM").test(|subject| {
-        let mapping = too_long(subject, MappingBuilder::shared())?;
-        Ok(mapping
-            .lock()
-            .map_or_else(|error| symbol(error.errno()), |()| "ok".into()))
-    })
+    row("mlock() 4 pages more than there are", "ENOMEM")
+        .needs(Needs::END)
+        .test(|subject| {
+            let mapping = too_long(subject, MappingBuilder::shared())?;
+            Ok(mapping
+                .lock()
+                .map_or_else(|error| symbol(error.errno()), |()| "ok".into()))
+        })
 }
 
 pub(crate) const fn system_calls_past_the_end_are_efault() -> Scenario {
@@ -106,6 +134,8 @@ pub(crate) const fn system_calls_past_the_end_are_efault() -> Scenario {
         "write(2) and read(2) a buffer past the end",
         "EFAULT EFAULT",
     )
+    .needs(Needs::CALLS)
+    .needs(Needs::END)
     .test(|subject| {
         let mapping = too_long(subject, MappingBuilder::shared())?;
         let buffer = mapping.as_ptr().wrapping_add(SIZE);
@@ -208,6 +238,7 @@ pub(crate) const fn protection_wins_over_the_end() -> Scenario {
         "PROT_READ, write past the object's end",
         "SIGSEGV SEGV_ACCERR at +0x100000",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let mapping = too_long(
             subject,

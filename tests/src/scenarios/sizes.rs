@@ -12,6 +12,7 @@ use rustix::io::pwrite;
 use rustix::mm::{madvise, Advice};
 
 use crate::child::in_child;
+use crate::needs::Needs;
 use crate::observe::{checked, count, list, mincore, put_word, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
@@ -28,6 +29,7 @@ pub(crate) const fn fstat_tells_kind_size_links_and_blocks() -> Scenario {
         "regular, 1048576 bytes, 0 links, 0 blocks, then 8",
     )
     .but(Node, "device, 0 bytes, 1 links, 0 blocks, then 0")
+    .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
         let before = file.metadata()?;
@@ -55,6 +57,7 @@ pub(crate) const fn growing_makes_a_longer_mapping_valid() -> Scenario {
         "map twice the size, touch past the end, grow, touch again",
         "SIGBUS BUS_ADRERR at +0x100000; ok, 2097152 bytes, then ok 0",
     )
+    .needs(Needs::END)
     .test(|subject| {
         let mapping = MappingBuilder::shared()
             .len(2 * SIZE)
@@ -255,6 +258,7 @@ pub(crate) const fn a_hole_may_begin_and_end_within_a_page() -> Scenario {
         "fill 4 pages, punch 2 pages' length from byte 100",
         "ok, 3 resident, bytes right",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         subject.file()?.write_all_at(&[7; 4 * PAGE], 0)?;
         let punched = verdict(&subject.punch(100, 2 * PAGE as u64));
@@ -499,6 +503,7 @@ pub(crate) const fn seeking_holes_in_a_full_object_and_past_it() -> Scenario {
         "all written: SEEK_DATA, SEEK_HOLE inside, at and past the end",
         "data 1048575 ENXIO ENXIO ENXIO; holes 1048576 1048576 ENXIO ENXIO",
     )
+    .needs(Needs::END)
     .test(|subject| {
         subject.file()?.write_all_at(&vec![1; SIZE], 0)?;
         let file = subject.file()?;
@@ -544,6 +549,8 @@ pub(crate) const fn writing_far_past_the_end_leaves_a_hole() -> Scenario {
         Node,
         "ENOSPC, 1048576 bytes, SIGBUS BUS_ADRERR at +0x200000",
     )
+    .needs(Needs::CALLS)
+    .needs(Needs::END)
     .test(|subject| {
         let file = subject.file()?;
         let written = pwrite(&file, b"far", 4 * END);
@@ -563,6 +570,7 @@ pub(crate) const fn o_append_writes_at_the_end() -> Scenario {
         "8, 1048584 bytes, start 0",
     )
     .but(Node, "ENOSPC, 1048576 bytes, start 0")
+    .needs(Needs::END)
     .test(|subject| {
         let file = subject.open(OFlags::RDWR | OFlags::APPEND)?;
         let written = pwrite(&file, b"appended", 0);
@@ -576,15 +584,17 @@ pub(crate) const fn o_append_writes_at_the_end() -> Scenario {
 }
 
 pub(crate) const fn rlimit_fsize_bounds_writes() -> Scenario {
-    row("RLIMIT_FSIZE 4 pages: pwrite 8 across, past it", "4 EFBIG").test(|subject| {
-        let file = subject.file()?;
-        in_child(|| {
-            limit_file_size(FOUR)?;
-            let across = pwrite(&file, b"12345678", FOUR - 4);
-            let past = pwrite(&file, b"12345678", FOUR);
-            Ok(format!("{} {}", count(&across), count(&past)))
+    row("RLIMIT_FSIZE 4 pages: pwrite 8 across, past it", "4 EFBIG")
+        .needs(Needs::CALLS)
+        .test(|subject| {
+            let file = subject.file()?;
+            in_child(|| {
+                limit_file_size(FOUR)?;
+                let across = pwrite(&file, b"12345678", FOUR - 4);
+                let past = pwrite(&file, b"12345678", FOUR);
+                Ok(format!("{} {}", count(&across), count(&past)))
+            })
         })
-    })
 }
 
 pub(crate) const fn rlimit_fsize_bounds_growth() -> Scenario {

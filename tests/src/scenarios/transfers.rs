@@ -11,6 +11,7 @@ use rustix::fs::{copy_file_range, memfd_create, sendfile, MemfdFlags};
 use rustix::io::{preadv2, pwritev2, ReadWriteFlags};
 use rustix::pipe::{pipe, splice, SpliceFlags};
 
+use crate::needs::Needs;
 use crate::observe::{count, put_word_in_file, verdict, word_in_file};
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario};
@@ -22,6 +23,7 @@ pub(crate) const fn sendfile_reads_it() -> Scenario {
         "sendfile() 3 pages from offset 100 to another file",
         "12288, offset 12388, hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         subject.put_word(5000, "hello")?;
         let to = scratch()?;
@@ -40,6 +42,7 @@ pub(crate) const fn sendfile_writes_it() -> Scenario {
         "sendfile() 3 pages from another file, 4 asked for",
         "12288, hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let from = scratch()?;
         put_word_in_file(&from, 4900, "hello")?;
@@ -54,6 +57,7 @@ pub(crate) const fn splice_moves_it_through_a_pipe() -> Scenario {
         "splice() 2 pages into a pipe, and from it to page 20",
         "out 8192, in 8192, hello",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         subject.put_word(5000, "hello")?;
         let (from, to) = pipe()?;
@@ -94,23 +98,26 @@ fn splice_in_full(
 }
 
 pub(crate) const fn splice_ends_at_the_end() -> Scenario {
-    row("splice() 200 across and at the end", "100 0").test(|subject| {
-        let (_from, to) = pipe()?;
-        let file = subject.file()?;
-        let end = SIZE as u64;
-        let moved = [end - 100, end].map(|mut offset| {
-            let moved = splice(
-                &file,
-                Some(&mut offset),
-                &to,
-                None,
-                200,
-                SpliceFlags::empty(),
-            );
-            count(&moved)
-        });
-        Ok(moved.join(" "))
-    })
+    row("splice() 200 across and at the end", "100 0")
+        .needs(Needs::CALLS)
+        .needs(Needs::END)
+        .test(|subject| {
+            let (_from, to) = pipe()?;
+            let file = subject.file()?;
+            let end = SIZE as u64;
+            let moved = [end - 100, end].map(|mut offset| {
+                let moved = splice(
+                    &file,
+                    Some(&mut offset),
+                    &to,
+                    None,
+                    200,
+                    SpliceFlags::empty(),
+                );
+                count(&moved)
+            });
+            Ok(moved.join(" "))
+        })
 }
 
 pub(crate) const fn what_is_in_a_pipe_does_not_change_any_more() -> Scenario {
@@ -118,6 +125,7 @@ pub(crate) const fn what_is_in_a_pipe_does_not_change_any_more() -> Scenario {
         "splice() a page into a pipe, punch it, write it anew",
         "old, read() new",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         subject.put_word(0, "old")?;
         let (from, to) = pipe()?;
@@ -168,6 +176,7 @@ pub(crate) const fn flags_of_preadv2_and_pwritev2() -> Scenario {
         "RWF_HIPRI, DSYNC, SYNC, NOWAIT, unknown, 4 bytes each",
         "read 4 4 4 EOPNOTSUPP EOPNOTSUPP; write 4 4 4 EOPNOTSUPP EOPNOTSUPP",
     )
+    .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
         let flags = [
@@ -202,6 +211,7 @@ pub(crate) const fn rwf_append_writes_at_the_end() -> Scenario {
         "8, 1048584 bytes, start 0",
     )
     .but(Node, "ENOSPC, 1048576 bytes, start 0")
+    .needs(Needs::END)
     .test(|subject| {
         let written = pwritev2(
             subject.file()?,
@@ -219,25 +229,27 @@ pub(crate) const fn rwf_append_writes_at_the_end() -> Scenario {
 }
 
 pub(crate) const fn bytes_cross_between_it_and_other_files() -> Scenario {
-    row("sendfile() 1 MiB in and out again", "equal").test(|subject| {
-        let other = scratch()?;
-        let pattern: Vec<u8> = (0..=250).cycle().take(SIZE).collect();
-        other.write_all_at(&pattern, 0)?;
-        let file = subject.file()?;
-        let mut offset = 0;
-        while sendfile(&file, &other, Some(&mut offset), SIZE)? > 0 {}
-        let back = scratch()?;
-        let mut offset = 0;
-        while sendfile(&back, &file, Some(&mut offset), SIZE)? > 0 {}
-        let mut bytes = vec![0; SIZE];
-        back.read_exact_at(&mut bytes, 0)?;
-        Ok(if bytes == pattern {
-            "equal"
-        } else {
-            "different"
-        }
-        .into())
-    })
+    row("sendfile() 1 MiB in and out again", "equal")
+        .needs(Needs::CALLS)
+        .test(|subject| {
+            let other = scratch()?;
+            let pattern: Vec<u8> = (0..=250).cycle().take(SIZE).collect();
+            other.write_all_at(&pattern, 0)?;
+            let file = subject.file()?;
+            let mut offset = 0;
+            while sendfile(&file, &other, Some(&mut offset), SIZE)? > 0 {}
+            let back = scratch()?;
+            let mut offset = 0;
+            while sendfile(&back, &file, Some(&mut offset), SIZE)? > 0 {}
+            let mut bytes = vec![0; SIZE];
+            back.read_exact_at(&mut bytes, 0)?;
+            Ok(if bytes == pattern {
+                "equal"
+            } else {
+                "different"
+            }
+            .into())
+        })
 }
 
 fn scratch() -> Result<File, Failure> {

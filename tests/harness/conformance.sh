@@ -1,0 +1,68 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of mmap-conformance: it says nothing against correct drivers, and names the mistake of each
+# wrong one (tests/modules/wrong).
+
+# judge SCRIPT…: runs a script of the guest with the program and the drivers.
+judge() {
+	local program=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance drivers
+	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
+	drivers=$("$top/qemu/module" "$kernel_name" "$top/tests/modules/wrong" correct 2>"$tmp/said") || fail 'no drivers'
+	guest --no-module --timeout 600 --copy "$program:/bin/mmap-conformance" \
+		--copy "${drivers%/*}:/wrong" -- sh -c "$1"
+}
+
+test_conformance_says_nothing_against_correct_drivers() {
+	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
+	# shellcheck disable=SC2016 # the guest's variables
+	judge 'for driver in correct bare; do
+		insmod /wrong/$driver.ko
+		printf "before" | dd of=/dev/$driver bs=6 seek=1 conv=notrunc 2>/dev/null
+		mmap-conformance --time-limit 600 /dev/$driver | grep -vE "^(allowed| )"
+		[ $driver = bare ] || dd if=/dev/$driver bs=6 skip=1 count=1 2>/dev/null
+		echo
+		rmmod $driver
+	done'
+	expect_status 0
+	! grep -q DIFFERS "$tmp/out" || fail "$(cat "$tmp/out")"
+	(($(grep -c '^[0-9]* rows answer as a file does, [0-9]* differ as its kind may, 0 differ, ' "$tmp/out") == 2)) ||
+		fail "$(cat "$tmp/out")"
+	# It runs most rows, and puts back what was there.
+	(($(sed -n 's/ rows answer as a file.*//p' "$tmp/out" | head -n 1) > 150)) || fail 'too few rows'
+	grep -qx before "$tmp/out" || fail 'the bytes of the driver are gone'
+}
+
+test_conformance_names_the_mistake_of_each_wrong_driver() {
+	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
+	# The driver without references comes last: memory of the guest is not to be trusted after it.
+	# shellcheck disable=SC2016 # the guest's variables
+	judge 'rows="--row sharing --row cow::private_write --row cow::giving --row permissions --row signals
+		--row areas::mremap"
+	for driver in ignores_offset offset_in_32_bits past_the_end another_area no_page no_zeroing frees_on_close \
+		no_open no_growth vm_shared maywrite private_is_shared private_pfn no_reference; do
+		insmod /wrong/$driver.ko
+		mmap-conformance --time-limit 600 $rows /dev/$driver >/tmp/said 2>&1
+		status=$?
+		sed -n "s/^MISTAKE  /$driver $status /p" /tmp/said
+		rmmod $driver
+	done'
+	expect_status 0
+	cut -d : -f 1 "$tmp/out" >"$tmp/named"
+	cmp "$tmp/named" - <<-'END' || fail "$(cat "$tmp/out")"
+		ignores_offset 1 the offset is ignored
+		offset_in_32_bits 1 an offset is cut to 32 bits
+		past_the_end 1 a page past the end
+		another_area 1 the area of another mapping
+		no_page 1 a fault is never resolved
+		no_zeroing 1 pages are not zeroed
+		frees_on_close 1 memory is freed on close
+		no_open 1 no .open beside .close
+		no_growth 1 SIGBUS where an area has grown
+		vm_shared 1 VM_SHARED instead of VM_MAYSHARE
+		maywrite 1 VM_MAYWRITE on a read-only device
+		private_is_shared 1 private writes reach the object
+		private_pfn 1 private mappings of frames
+		no_reference 1 a page without a reference
+	END
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+
+//! Memory of others: what the kernel gives to someone else, and takes back.
+
+use std::fs::File;
+use std::io::Write;
+
+use mmap_pool::Mapping;
+use rustix::mm::MapFlags;
+use rustix::pipe::{pipe_with, PipeFlags};
+use rustix::thread::{sched_setaffinity, CpuSet};
+
+use crate::subject::{anonymous, PAGE};
+use crate::Failure;
+
+/// As long as a word.
+const MARK: &[u8; 8] = b"another!";
+const PIPE_BYTES: usize = 16 * PAGE;
+const NR_PIPES: usize = 64;
+const ANONYMOUS_BYTES: usize = 8 << 20;
+
+/// Pages of the kernel and of programs, full of marks. They are free again when this is dropped.
+#[derive(Debug)]
+pub struct Others {
+    _pipes: Vec<(File, File)>,
+    _anonymous: Mapping,
+}
+
+impl Others {
+    /// Lets others allocate 12 MiB. The kernel keeps free pages for each processor, so the calling
+    /// thread stays on one from now on.
+    ///
+    /// # Errors
+    ///
+    /// The errno of a call.
+    pub fn new() -> Result<Self, Failure> {
+        let mut processors = CpuSet::new();
+        processors.set(rustix::thread::sched_getcpu());
+        sched_setaffinity(None, &processors)?;
+        let marks = MARK.repeat(PIPE_BYTES / MARK.len());
+        let mut pipes = Vec::new();
+        for _ in 0..NR_PIPES {
+            let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+            let (from, mut to) = (File::from(from), File::from(to));
+            // The kernel makes pipes smaller for a user that has many.
+            let _ = to.write(&marks)?;
+            pipes.push((from, to));
+        }
+        let anonymous = anonymous(ANONYMOUS_BYTES, MapFlags::PRIVATE)?;
+        for offset in (0..ANONYMOUS_BYTES).step_by(marks.len()) {
+            anonymous.write_at(&marks, offset)?;
+        }
+        Ok(Self {
+            _pipes: pipes,
+            _anonymous: anonymous,
+        })
+    }
+}
+
+/// Whether there is a mark in these bytes.
+#[must_use]
+pub fn has_mark(bytes: &[u8]) -> bool {
+    bytes.windows(MARK.len()).any(|window| window == MARK)
+}
