@@ -216,7 +216,8 @@ impl FreeLists {
         let nr_surplus = self.max_pages() - *self.bounds.start();
         let mut lists = self.lists.iter_mut().rev();
         let list = lists.find(|list| list.folios.len() > 0)?;
-        if nr_surplus >= 1 << list.order {
+        // A folio for which there is no room any more takes none with it.
+        if nr_surplus >= 1 << list.order && list.folios.len() <= list.max_folios {
             list.max_folios -= 1;
         }
         list.folios.pop()
@@ -564,6 +565,26 @@ mod tests {
             free.follow_demand();
             assert_eq!(free.max_pages(), nr_huge_pages << pmd_order());
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_folio_without_room_takes_none_with_it() -> Result {
+        let least = 4 << pmd_order();
+        let mut free = FreeLists::new(least..=4 * least)?;
+        // Room has moved from one list to the next, and the worker has not freed the folios yet.
+        free.lists[1].max_folios += free.lists[0].max_folios;
+        free.lists[0].max_folios = 1;
+        for _ in 0..4 {
+            free.lists[0]
+                .folios
+                .push(NewFolio::zeroed_in_advance(Node::nearest(), 0)?);
+        }
+        for _ in 0..4 {
+            drop(free.pop_largest());
+        }
+        assert_eq!(free.lists[0].max_folios, 0);
+        assert!(free.max_pages() >= least);
         Ok(())
     }
 
