@@ -129,8 +129,12 @@ impl Inode<Pool> {
                 (new.ok()?, true)
             }
         };
-        // With a hardware memory error, its other pages are mapped one by one.
-        if folio.nr_pages() != pool.nr_huge_pages || folio.check_intact().is_err() {
+        // With a hardware memory error, its other pages are mapped one by one. So are those of a
+        // folio that reaches past the end: touching a page there is `SIGBUS`.
+        if folio.nr_pages() != pool.nr_huge_pages
+            || folio.end() > self.bounds().end
+            || folio.check_intact().is_err()
+        {
             return None;
         }
         pool.count_fault(folio.nr_pages(), is_new);
