@@ -248,6 +248,13 @@ vm_fault_t mmap_pool_vmf_insert_huge(struct vm_fault *vmf, struct folio *folio)
 	return vmf_insert_folio_pmd(vmf, folio, false);
 }
 
+/* As fault_dirty_shared_page() in mm/memory.c. */
+void mmap_pool_vmf_update_time(const struct vm_fault *vmf)
+{
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		file_update_time(vmf->vma->vm_file);
+}
+
 #if defined(CONFIG_USERFAULTFD) && defined(MMAP_POOL_UFFD_OPS)
 /*
  * The core handles the faults of protected pages. Those of pages that are

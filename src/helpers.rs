@@ -96,6 +96,7 @@ extern "C" {
         index: c_ulong,
     ) -> *mut page;
     pub(crate) fn mmap_pool_vmf_may_map_huge(vmf: *const vm_fault) -> bool;
+    pub(crate) fn mmap_pool_vmf_update_time(vmf: *const vm_fault);
     pub(crate) fn mmap_pool_vmf_insert_huge(vmf: *mut vm_fault, folio: *mut folio) -> vm_fault_t;
     #[cfg(all(CONFIG_USERFAULTFD, MMAP_POOL_UFFD_OPS))]
     pub(crate) static mmap_pool_uffd_ops: kernel::bindings::vm_uffd_ops;

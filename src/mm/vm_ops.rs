@@ -252,13 +252,18 @@ impl<'a> VmFault<'a> {
     /// # Safety
     ///
     /// The core has called `huge_fault` with this fault.
-    unsafe fn insert_huge(self, folio: &LockedFolio) -> bindings::vm_fault_t {
-        if warn_on!(self.page_of(folio).is_null()) {
+    unsafe fn insert_huge(self, folio: LockedFolio) -> bindings::vm_fault_t {
+        if warn_on!(self.page_of(&folio).is_null()) {
             return bindings::vm_fault_reason_VM_FAULT_FALLBACK;
         }
         // SAFETY: The caller's promise. The folio is in the page cache of the file, and holds the
         // page. The lock keeps it there until it is mapped.
-        unsafe { helpers::mmap_pool_vmf_insert_huge(self.0, folio.as_ptr()) }
+        let ret = unsafe { helpers::mmap_pool_vmf_insert_huge(self.0, folio.as_ptr()) };
+        // Not under the lock of the folio, as in `fault_dirty_shared_page()`, `mm/memory.c`.
+        drop(folio);
+        // SAFETY: The pointer is valid by the type invariants, and the VMA is locked.
+        unsafe { helpers::mmap_pool_vmf_update_time(self.0) };
+        ret
     }
 
     /// Returns the faulting page, or null if `folio` does not hold it.
@@ -412,7 +417,7 @@ impl<T: VmOperations> VmOperationsVTable<T> {
             let object = T::Object::of_file(vmf.file());
             if let Some(folio) = object.and_then(|object| T::huge_fault(object, &vmf)) {
                 // SAFETY: The core has called this function with `vmf`.
-                return unsafe { vmf.insert_huge(&folio) };
+                return unsafe { vmf.insert_huge(folio) };
             }
         }
         bindings::vm_fault_reason_VM_FAULT_FALLBACK
