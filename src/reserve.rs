@@ -210,6 +210,18 @@ impl FreeLists {
         nr_pages
     }
 
+    /// Takes the empty room of this order and the larger ones, as long as there is more than the least:
+    /// the page allocator has no such folios, and smaller ones may still be had.
+    fn give_up(&mut self, order: u32) {
+        let mut nr_surplus = self.max_pages() - *self.bounds.start();
+        for list in self.lists.iter_mut().skip(order as usize) {
+            let nr_empty = list.max_folios.saturating_sub(list.folios.len());
+            let nr_folios = nr_empty.min(nr_surplus >> list.order);
+            list.max_folios -= nr_folios;
+            nr_surplus -= nr_folios << list.order;
+        }
+    }
+
     /// Takes a folio of the highest order that is not empty, and its room if there is more than the
     /// least.
     fn pop_largest(&mut self) -> Option<NewFolio> {
@@ -329,6 +341,7 @@ impl NodeReserve {
         };
         while let Some(order) = missing().filter(|_| goes_on()) {
             let Ok(folio) = NewFolio::zeroed_in_advance(self.node, order) else {
+                self.free.lock().give_up(order);
                 return;
             };
             self.free.lock().lists[order as usize].folios.push(folio);
@@ -602,6 +615,19 @@ mod tests {
             before = free.max_pages();
         }
         assert!(before < least + (2 << pmd_order()));
+        Ok(())
+    }
+
+    #[test]
+    fn room_that_cannot_be_filled_is_free_for_smaller_folios() -> Result {
+        let mut free = FreeLists::new(4 << pmd_order()..=16 << pmd_order())?;
+        for list in free.lists.iter_mut().skip(4) {
+            list.nr_missed = 1 << pmd_order();
+        }
+        free.follow_demand();
+        assert_eq!(free.max_pages(), 16 << pmd_order());
+        free.give_up(4);
+        assert_eq!(free.max_pages(), 4 << pmd_order());
         Ok(())
     }
 }

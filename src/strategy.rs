@@ -31,8 +31,8 @@ impl Strategy {
     ///
     /// `nr_pages_before(max)` counts the pages, at most `max`, that the pool holds right before
     /// `pgoff`. [`Strategy::Auto`] continues such a run with a folio that is as large, or smaller
-    /// where `pgoff` is not aligned to that. So it has no state, and a pool holds no more than twice
-    /// the pages of the runs that were touched.
+    /// where `pgoff` is not aligned to that. So it has no state, and a new folio is never larger than
+    /// what the pool holds right before it.
     #[inline]
     pub(crate) fn order_at(
         self,

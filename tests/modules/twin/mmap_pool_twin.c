@@ -471,12 +471,15 @@ static vm_fault_t pool_huge_fault(struct vm_fault *vmf, unsigned int order)
 	}
 	if (IS_ERR(folio))
 		return VM_FAULT_FALLBACK;
-	if (folio_order(folio) == PMD_ORDER && !folio_test_has_hwpoisoned(folio)) {
+	if (folio_order(folio) == PMD_ORDER && !folio_test_has_hwpoisoned(folio) &&
+	    folio_pos(folio) + folio_size(folio) <= i_size_read(inode)) {
 		count_fault(pool, folio, is_new);
 		ret = vmf_insert_folio_pmd(vmf, folio, false);
 	}
 	folio_unlock(folio);
 	folio_put(folio);
+	if (vmf->flags & FAULT_FLAG_WRITE && ret != VM_FAULT_FALLBACK)
+		file_update_time(vma->vm_file);
 	return ret;
 #else
 	return VM_FAULT_FALLBACK;

@@ -4,6 +4,7 @@
 
 use std::ffi::c_int;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -11,6 +12,8 @@ use mmap_pool::{Mapping, MappingBuilder, Protection, Strategy};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, nr_minor_faults, present, put_word, vmstat, word};
 use mmap_pool_tests::subject::PAGE;
+use rustix::fs::{fstat, futimens, Timespec, Timestamps};
+use rustix::pipe::pipe;
 
 use crate::strategies::{pool, HUGE, HUGE_PAGES, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
 
@@ -83,6 +86,55 @@ fn a_huge_fault_beside_one_that_needs_a_page_table_is_no_mistake() {
         }
         is_over.store(true, Relaxed);
     });
+}
+
+/// A folio that is pinned is not split when the pool shrinks, so it reaches past the end. What is past
+/// the end must not be mapped with the rest.
+#[test]
+fn a_huge_page_that_reaches_past_the_end_is_mapped_up_to_the_end() {
+    let _module = fresh_module();
+    let pool = pool(Strategy::Huge, HUGE);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    put_word(&mapping, 0, "pinned").unwrap();
+    let (from, to) = pipe().unwrap();
+    let vector = libc::iovec {
+        iov_base: mapping.as_ptr().cast(),
+        iov_len: PAGE,
+    };
+    // SAFETY: The vector names mapped memory, which may change while it is in the pipe.
+    checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) }).unwrap();
+    pool.resize(8 * PAGE as u64).unwrap();
+    for _ in 0..2 {
+        put_word(&mapping, 0, "again").unwrap();
+        let present = present(&mapping).unwrap();
+        assert!(present.iter().all(|&page| page < 8), "{present:?}");
+    }
+    drop((from, to));
+}
+
+/// As a store to a page of any file does.
+#[test]
+fn the_first_store_to_a_huge_page_changes_the_times() {
+    let _module = fresh_module();
+    let epoch = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    for strategy in Strategy::ALL {
+        let pool = pool(strategy, HUGE);
+        pool.prefault(0, HUGE as u64).unwrap();
+        let times = Timestamps {
+            last_access: epoch,
+            last_modification: epoch,
+        };
+        futimens(&pool, &times).unwrap();
+        let before = fstat(&pool).unwrap();
+        assert_eq!(before.st_mtime, 0, "{strategy:?}");
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        put_word(&mapping, 0, "new").unwrap();
+        let after = fstat(&pool).unwrap();
+        assert!(after.st_mtime > 0, "{strategy:?}: the time of modification is kept");
+    }
 }
 
 /// Advises the kernel about these bytes of the mapping.
