@@ -440,7 +440,7 @@ fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
 fn what_cannot_be_written_for_want_of_memory_is_written_later() {
     Store::ext4(|store| {
         let object = store.object(64 * PAGE);
-        object.write_all_at(&[1; 64 * PAGE], 0).unwrap();
+        object.write_all_at(&vec![1; 64 * PAGE], 0).unwrap();
         object.sync_all().unwrap();
         let pool = backed(&object);
         let mapping = map(&pool, 64 * PAGE);
