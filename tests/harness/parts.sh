@@ -439,7 +439,7 @@ test_test_that_the_kernel_cannot_run_is_said() {
 	expect_said '^mmap_pool: not run (2): reading,'
 	# A module of tests, and a module of the kernel.
 	runner guest_some part::xfs::reading part::xfs::writing part::ext4::reading part::xfstests
-	printf '%s\n' '	/// needs: `config=CONFIG_XFS_FS`' '	mod xfs {' 'fn reading() {' >"$tmp/top/part.rs"
+	printf '%s\n' '    /// needs: `config=CONFIG_XFS_FS`' '    mod xfs {' 'fn reading() {' >"$tmp/top/part.rs"
 	"$qemu/cargo-runner" "$tmp/guest_some-1" >"$tmp/out" 2>"$tmp/said"
 	expect_said '^mmap_pool: not run (2): xfs, which needs a kernel with CONFIG_XFS_FS, and'
 	grep -q -e ' --exact --skip part::xfs::reading --skip part::xfs::writing$' "$tmp/out" || fail "$(cat "$tmp/out")"
@@ -513,6 +513,7 @@ test_every_guest_target_says_what_it_needs() {
 		grep -rqw "$option" "$top/qemu/config" "$top/qemu/kernels" || grep -qx "$option" <<-'END' || fail "no kernel has $option"
 			CONFIG_XFS_FS
 			CONFIG_BLK_DEV_DM
+			CONFIG_CGROUP_WRITEBACK
 			CONFIG_DM_DELAY
 			CONFIG_DM_LOG_WRITES
 		END

@@ -26,6 +26,8 @@ macro_rules! as_tests {
 
 macro_rules! as_module {
     (backed $($name:ident)*) => {
+        // Without it, a cgroup at its limit waits for each write: minutes on a slow kernel.
+        /// needs: `config=CONFIG_CGROUP_WRITEBACK`
         mod backed {
             $(
                 #[test]
