@@ -71,7 +71,7 @@ fn every_answer_is_the_predicted_one() {
 
 #[test]
 fn every_answer_of_backed_pools_is_the_predicted_one() {
-    predict(Home::Storage, 3_000);
+    predict(Home::Storage, 1_000);
 }
 
 /// Returns the number of pages that the kernel has moved.
