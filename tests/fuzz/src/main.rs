@@ -213,6 +213,7 @@ fn in_a_race(plan: &oracle::Plan, hand: Option<&Hand>) -> Result<bool, Failure> 
         seed: plan.seed,
         nr_ops: plan.nr_ops,
         limit: plan.limit,
+        kinds: plan.kinds.clone(),
     };
     let nr_ops = race::carry_out(&race, hand, |nr_ops| {
         println!("{nr_ops} operations, {} a second", rate(nr_ops, start));

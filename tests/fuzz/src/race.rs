@@ -44,6 +44,8 @@ pub struct Plan {
     pub nr_ops: u64,
     /// The time after which the run ends in any case.
     pub limit: Option<Duration>,
+    /// The kinds of pools that have their turn.
+    pub kinds: Vec<Kind>,
 }
 
 /// Carries out `plan`, and returns the number of operations done. `hand` acts meanwhile. Calls
@@ -63,7 +65,7 @@ pub fn carry_out(
     let mut nr_ops = 0;
     let mut round = 0;
     while nr_ops < plan.nr_ops && plan.limit.is_none_or(|limit| start.elapsed() < limit) {
-        for kind in Kind::all() {
+        for &kind in &plan.kinds {
             if kind != Kind::Memfd {
                 nr_ops += one_round(kind, plan.seed.wrapping_add(round), hand)?;
             }
