@@ -133,7 +133,10 @@ fn the_first_store_to_a_huge_page_changes_the_times() {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         put_word(&mapping, 0, "new").unwrap();
         let after = fstat(&pool).unwrap();
-        assert!(after.st_mtime > 0, "{strategy:?}: the time of modification is kept");
+        assert!(
+            after.st_mtime > 0,
+            "{strategy:?}: the time of modification is kept"
+        );
     }
 }
 
