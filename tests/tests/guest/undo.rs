@@ -228,7 +228,7 @@ fn fallocated_pages_are_in_memory_and_mapped_sixteen_at_once() {
 }
 
 /// How often the other process fails while this one writes.
-const NR_FAILURES: u32 = 300;
+const NR_FAILURES: u32 = 100;
 
 #[test]
 fn what_is_written_beside_a_failing_fallocate_is_never_lost() {
