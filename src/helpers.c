@@ -255,7 +255,7 @@ void mmap_pool_vmf_update_time(const struct vm_fault *vmf)
 		file_update_time(vmf->vma->vm_file);
 }
 
-#if defined(CONFIG_USERFAULTFD) && defined(MMAP_POOL_UFFD_OPS)
+#ifdef CONFIG_USERFAULTFD
 /*
  * The core handles the faults of protected pages. Those of pages that are
  * missing or not mapped (MISSING, MINOR) are up to the fault handler of the

@@ -67,7 +67,7 @@ struct page *mmap_pool_folio_mapping_page(struct folio *folio,
 bool mmap_pool_vmf_may_map_huge(const struct vm_fault *vmf);
 void mmap_pool_vmf_update_time(const struct vm_fault *vmf);
 vm_fault_t mmap_pool_vmf_insert_huge(struct vm_fault *vmf, struct folio *folio);
-#if defined(CONFIG_USERFAULTFD) && defined(MMAP_POOL_UFFD_OPS)
+#ifdef CONFIG_USERFAULTFD
 extern const struct vm_uffd_ops mmap_pool_uffd_ops;
 #endif
 void mmap_pool_folio_mark_uptodate(struct folio *folio);

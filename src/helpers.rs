@@ -98,7 +98,7 @@ extern "C" {
     pub(crate) fn mmap_pool_vmf_may_map_huge(vmf: *const vm_fault) -> bool;
     pub(crate) fn mmap_pool_vmf_update_time(vmf: *const vm_fault);
     pub(crate) fn mmap_pool_vmf_insert_huge(vmf: *mut vm_fault, folio: *mut folio) -> vm_fault_t;
-    #[cfg(all(CONFIG_USERFAULTFD, MMAP_POOL_UFFD_OPS))]
+    #[cfg(CONFIG_USERFAULTFD)]
     pub(crate) static mmap_pool_uffd_ops: kernel::bindings::vm_uffd_ops;
     pub(crate) fn mmap_pool_folio_mark_uptodate(folio: *mut folio);
     pub(crate) fn mmap_pool_folio_set_uptodate(folio: *mut folio);

@@ -123,10 +123,10 @@ pub(crate) trait VmOperations {
     /// pages.
     ///
     /// The other modes (`_MISSING`, `_MINOR`) are always refused: only `handle_userfault()` could
-    /// report their faults, and it is not exported. Before Linux 7.3 all modes are refused.
+    /// report their faults, and it is not exported.
     ///
     /// C: `vm_operations_struct::uffd_ops`.
-    #[cfg_attr(not(all(CONFIG_USERFAULTFD, MMAP_POOL_UFFD_OPS)), allow(dead_code))]
+    #[cfg_attr(not(CONFIG_USERFAULTFD), allow(dead_code))]
     const USERFAULTFD: bool = false;
 
     /// Sets the memory policy for later allocations of `pages` of `object`. Without `policy`, that
@@ -343,7 +343,7 @@ impl<T: VmOperations> VmOperationsVTable<T> {
         } else {
             None
         },
-        #[cfg(all(CONFIG_USERFAULTFD, MMAP_POOL_UFFD_OPS))]
+        #[cfg(CONFIG_USERFAULTFD)]
         uffd_ops: if T::USERFAULTFD {
             &raw const helpers::mmap_pool_uffd_ops
         } else {

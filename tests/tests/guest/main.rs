@@ -39,6 +39,20 @@ macro_rules! as_tests {
 macro_rules! as_module {
     // These need a disk: `guest_backed`.
     (backed $($name:ident)*) => {};
+    (userfaultfd $($name:ident)*) => {
+        // Two of them protect pages from all accesses.
+        /// needs: `config=CONFIG_USERFAULTFD_RWP`
+        mod userfaultfd {
+            $(
+                #[test]
+                fn $name() {
+                    mmap_pool_tests::scenario::check(
+                        concat!("userfaultfd::", stringify!($name))
+                    );
+                }
+            )*
+        }
+    };
     ($group:ident $($name:ident)*) => {
         mod $group {
             $(
