@@ -42,10 +42,7 @@ use crate::{
     reserve::Reserve,
     totals::Charge, //
 };
-use core::{
-    iter::successors,
-    ops::Range, //
-};
+use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::atomic::Relaxed, //
@@ -167,11 +164,9 @@ impl Inode<Pool> {
             if let Some(found) = self.find_folio(pgoff, &bounds) {
                 return found.map(|folio| (folio, false));
             }
-            // Extra pages are optional. Without memory for them, fall back to a single page. Not each
-            // order is tried: a memory cgroup at its limit reclaims for each.
-            let orders = successors(Some(self.order_at(pgoff)), |order| Some(order / 2));
-            let large = orders
-                .take_while(|&order| order > 0)
+            // Extra pages are optional. Without memory for them, fall back to a single page.
+            let large = (1..=self.order_at(pgoff))
+                .rev()
                 .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
             if let Some(folio) = large {
                 return Ok((folio, true));

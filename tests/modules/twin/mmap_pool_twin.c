@@ -404,12 +404,10 @@ static struct folio *locked_folio(struct inode *inode, pgoff_t pgoff, const stru
 		if (folio)
 			return folio;
 		*is_new = true;
-		for (int order = order_at(inode, pgoff);; order /= 2) {
+		for (int order = order_at(inode, pgoff); order >= 0; order--) {
 			folio = add_folio(inode, pgoff, order, bounds);
 			if (!IS_ERR(folio))
 				return folio;
-			if (!order)
-				break;
 		}
 		if (PTR_ERR(folio) != -EEXIST)
 			return folio;
