@@ -43,27 +43,26 @@ macro_rules! as_module {
         // Two of them protect pages from all accesses.
         /// needs: `config=CONFIG_USERFAULTFD_RWP`
         mod userfaultfd {
-            $(
-                #[test]
-                fn $name() {
-                    mmap_pool_tests::scenario::check(
-                        concat!("userfaultfd::", stringify!($name))
-                    );
-                }
-            )*
+            checks! { userfaultfd $($name)* }
         }
     };
     ($group:ident $($name:ident)*) => {
         mod $group {
-            $(
-                #[test]
-                fn $name() {
-                    mmap_pool_tests::scenario::check(
-                        concat!(stringify!($group), "::", stringify!($name))
-                    );
-                }
-            )*
+            checks! { $group $($name)* }
         }
+    };
+}
+
+macro_rules! checks {
+    ($group:ident $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                mmap_pool_tests::scenario::check(
+                    concat!(stringify!($group), "::", stringify!($name))
+                );
+            }
+        )*
     };
 }
 
