@@ -35,7 +35,6 @@ test_conformance_says_nothing_against_correct_drivers() {
 
 test_conformance_names_the_mistake_of_each_wrong_driver() {
 	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
-	# The driver without references comes last: memory of the guest is not to be trusted after it.
 	# shellcheck disable=SC2016 # the guest's variables
 	judge 'rows="--row sharing --row cow::private_write --row cow::giving --row permissions --row signals
 		--row areas::mremap"

@@ -57,9 +57,8 @@ impl Outcome {
     /// Whether more rows could harm the machine: pages are lost, or nothing can be touched.
     #[must_use]
     pub fn is_dangerous(&self) -> bool {
-        let is_lost =
-            |answer: &str| answer.ends_with(" of another") && !answer.ends_with(", 0 of another");
-        let lost = matches!(&self.verdict, Verdict::Differs(answer) if is_lost(answer));
+        let lost =
+            matches!(&self.verdict, Verdict::Differs(answer) if answer.ends_with(" of another"));
         lost || self.has_no_end()
     }
 }

@@ -379,7 +379,7 @@ pub const MISTAKES: &[Mistake] = &[
             "sharing::pages_are_kept_while_others_allocate",
             "of another",
         )],
-        without: "sharing::writes_are_kept_when_everything_is_closed",
+        without: "",
         also: &[],
     },
     Mistake {

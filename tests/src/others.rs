@@ -27,16 +27,13 @@ pub struct Others {
 }
 
 impl Others {
-    /// Lets others allocate 12 MiB. The kernel keeps free pages for each processor, so the calling
-    /// thread stays on one from now on.
+    /// Lets others allocate 12 MiB, on one processor: see [`stay`].
     ///
     /// # Errors
     ///
     /// The errno of a call.
     pub fn new() -> Result<Self, Failure> {
-        let mut processors = CpuSet::new();
-        processors.set(rustix::thread::sched_getcpu());
-        sched_setaffinity(None, &processors)?;
+        stay()?;
         let marks = MARK.repeat(PIPE_BYTES / MARK.len());
         let mut pipes = Vec::new();
         for _ in 0..NR_PIPES {
@@ -55,6 +52,18 @@ impl Others {
             _anonymous: anonymous,
         })
     }
+}
+
+/// Keeps the calling thread on the processor where it is. The kernel has free pages for each
+/// processor, so what a thread frees is allocated on the same one first.
+///
+/// # Errors
+///
+/// The errno of the call.
+pub fn stay() -> Result<(), Failure> {
+    let mut processors = CpuSet::new();
+    processors.set(rustix::thread::sched_getcpu());
+    Ok(sched_setaffinity(None, &processors)?)
 }
 
 /// Whether there is a mark in these bytes.

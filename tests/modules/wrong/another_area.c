@@ -10,16 +10,10 @@ static unsigned long last_start, last_pgoff;
 static vm_fault_t another_area_fault(struct vm_fault *vmf)
 {
 	unsigned long index = last_pgoff + (vmf->address - last_start) / PAGE_SIZE;
-	struct page *page;
 
 	if (index >= OBJECT_PAGES)
 		return VM_FAULT_SIGBUS;
-	page = object_page(index);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
+	return object_give(vmf, index);
 }
 
 static const struct vm_operations_struct another_area_vm_ops = { .fault = another_area_fault };

@@ -28,9 +28,10 @@ static vm_fault_t frees_on_close_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff >= OBJECT_PAGES)
 		return VM_FAULT_SIGBUS;
-	page = object_page(vmf->pgoff);
+	page = object_get(vmf->pgoff);
 	if (IS_ERR(page))
 		return vmf_error(PTR_ERR(page));
+	put_page(page);
 	return vmf_insert_pfn(vmf->vma, vmf->address, page_to_pfn(page));
 }
 

@@ -8,16 +8,10 @@
 static vm_fault_t ignores_offset_fault(struct vm_fault *vmf)
 {
 	unsigned long index = (vmf->address - vmf->vma->vm_start) >> PAGE_SHIFT;
-	struct page *page;
 
 	if (index >= OBJECT_PAGES)
 		return VM_FAULT_SIGBUS;
-	page = object_page(index);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
+	return object_give(vmf, index);
 }
 
 static const struct vm_operations_struct ignores_offset_vm_ops = { .fault = ignores_offset_fault };

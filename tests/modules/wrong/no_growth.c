@@ -8,17 +8,9 @@
 
 static vm_fault_t no_growth_fault(struct vm_fault *vmf)
 {
-	struct page *page;
-
-	if (vmf->pgoff >= OBJECT_PAGES ||
-	    vmf->address - vmf->vma->vm_start >= (unsigned long)vmf->vma->vm_private_data)
+	if (vmf->address - vmf->vma->vm_start >= (unsigned long)vmf->vma->vm_private_data)
 		return VM_FAULT_SIGBUS;
-	page = object_page(vmf->pgoff);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
+	return object_fault(vmf);
 }
 
 static const struct vm_operations_struct no_growth_vm_ops = { .fault = no_growth_fault };

@@ -10,16 +10,9 @@ static atomic_t nr_mappings;
 
 static vm_fault_t no_open_fault(struct vm_fault *vmf)
 {
-	struct page *page;
-
-	if (vmf->pgoff >= OBJECT_PAGES || atomic_read(&nr_mappings) <= 0)
+	if (atomic_read(&nr_mappings) <= 0)
 		return VM_FAULT_SIGBUS;
-	page = object_page(vmf->pgoff);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
+	return object_fault(vmf);
 }
 
 static void no_open_close(struct vm_area_struct *vma)

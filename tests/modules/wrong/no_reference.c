@@ -4,24 +4,43 @@
  * reference is dropped, so the page is freed while the driver still uses it: it soon holds
  * something else.
  *
- * Pages that were freed in this way are lost to the driver, so this one frees none at the end.
+ * In earnest this ends the machine, because the next mapping drops a reference of the page's new
+ * owner. So this driver takes the reference, and drops its own when the mapping has ended.
  */
 #include "object.h"
 
+static DECLARE_BITMAP(mapped, OBJECT_PAGES);
+
 static vm_fault_t no_reference_fault(struct vm_fault *vmf)
 {
-	struct page *page;
+	vm_fault_t result = object_fault(vmf);
 
-	if (vmf->pgoff >= OBJECT_PAGES)
-		return VM_FAULT_SIGBUS;
-	page = object_page(vmf->pgoff);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	vmf->page = page;
-	return 0;
+	guard(mutex)(&object_lock);
+	if (!result)
+		set_bit(vmf->pgoff, mapped);
+	return result;
 }
 
-static const struct vm_operations_struct no_reference_vm_ops = { .fault = no_reference_fault };
+/* The pages of the area are no longer mapped there. */
+static void no_reference_close(struct vm_area_struct *vma)
+{
+	size_t i;
+
+	guard(mutex)(&object_lock);
+	for_each_set_bit(i, mapped, OBJECT_PAGES) {
+		/* Whether nobody else maps the page, or uses it. */
+		if (page_count(object_pages[i]) == 1) {
+			clear_bit(i, mapped);
+			set_bit(i, object_lost);
+			put_page(object_pages[i]);
+		}
+	}
+}
+
+static const struct vm_operations_struct no_reference_vm_ops = {
+	.fault = no_reference_fault,
+	.close = no_reference_close,
+};
 
 static int no_reference_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -29,8 +48,4 @@ static int no_reference_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-static void no_reference_exit(void)
-{
-}
-
-object_driver(object_nothing, no_reference_exit, no_reference_mmap, NULL);
+object_driver(object_nothing, object_put_all, no_reference_mmap, NULL);

@@ -3,9 +3,14 @@
  * The common part of the drivers in this folder: 1 MiB of memory, a page at a time,
  * zeroed. A driver adds its mmap, which is where the mistakes are.
  *
- *	object_page(pgoff)		the page at this offset, allocated on first use
+ *	object_get(pgoff)		the page at this offset, allocated on first use, and a
+ *					reference to it
+ *	object_look(pgoff)		the same, to read it only
  *	object_put_all()		frees all pages
  *	object_nothing()		does nothing
+ *	object_give(vmf, pgoff)		resolves a fault with that page
+ *	object_fault, object_vm_ops, object_mmap
+ *					what is correct, for drivers whose mistake is elsewhere
  *	object_driver(init, exit, mmap, flush)
  *					/dev/NAME, with NAME the name of the module
  */
@@ -35,12 +40,19 @@
 static DEFINE_MUTEX(object_lock);
 /* Each page has one reference from here. The last entry is for drivers that forget the end. */
 static struct page *object_pages[OBJECT_PAGES + 1];
+/*
+ * Pages here that a wrong driver has freed too early. It reads what the next owner writes there.
+ * For everything else they are replaced, because the next owner must not be harmed.
+ */
+static DECLARE_BITMAP(object_lost, OBJECT_PAGES + 1);
 
-static struct page *object_page(unsigned long pgoff)
+static struct page *object_get(unsigned long pgoff)
 {
 	guard(mutex)(&object_lock);
 	if (pgoff >= ARRAY_SIZE(object_pages))
 		return ERR_PTR(-EINVAL);
+	if (test_and_clear_bit(pgoff, object_lost))
+		object_pages[pgoff] = NULL;
 	if (!object_pages[pgoff]) {
 		struct page *page = alloc_page(OBJECT_GFP);
 
@@ -48,14 +60,29 @@ static struct page *object_page(unsigned long pgoff)
 			return ERR_PTR(-ENOMEM);
 		object_pages[pgoff] = page;
 	}
+	get_page(object_pages[pgoff]);
 	return object_pages[pgoff];
+}
+
+static struct page *__maybe_unused object_look(unsigned long pgoff)
+{
+	scoped_guard(mutex, &object_lock) {
+		if (pgoff < ARRAY_SIZE(object_pages) && test_bit(pgoff, object_lost)) {
+			struct page *copy = alloc_page(GFP_KERNEL);
+
+			if (copy)
+				copy_highpage(copy, object_pages[pgoff]);
+			return copy ?: ERR_PTR(-ENOMEM);
+		}
+	}
+	return object_get(pgoff);
 }
 
 static void __maybe_unused object_put_all(void)
 {
 	guard(mutex)(&object_lock);
 	for (size_t i = 0; i < ARRAY_SIZE(object_pages); i++) {
-		if (object_pages[i])
+		if (object_pages[i] && !test_bit(i, object_lost))
 			put_page(object_pages[i]);
 		object_pages[i] = NULL;
 	}
@@ -67,12 +94,13 @@ static ssize_t __maybe_unused object_read(struct kiocb *iocb, struct iov_iter *t
 
 	while (iov_iter_count(to) && iocb->ki_pos < OBJECT_SIZE) {
 		size_t offset = offset_in_page(iocb->ki_pos);
-		struct page *page = object_page(iocb->ki_pos >> PAGE_SHIFT);
+		struct page *page = object_look(iocb->ki_pos >> PAGE_SHIFT);
 		size_t copied;
 
 		if (IS_ERR(page))
 			return done ?: PTR_ERR(page);
 		copied = copy_page_to_iter(page, offset, PAGE_SIZE - offset, to);
+		put_page(page);
 		if (!copied)
 			return done ?: -EFAULT;
 		iocb->ki_pos += copied;
@@ -89,12 +117,13 @@ static ssize_t __maybe_unused object_write(struct kiocb *iocb, struct iov_iter *
 		return 0;
 	while (iov_iter_count(from) && iocb->ki_pos < OBJECT_SIZE) {
 		size_t offset = offset_in_page(iocb->ki_pos);
-		struct page *page = object_page(iocb->ki_pos >> PAGE_SHIFT);
+		struct page *page = object_get(iocb->ki_pos >> PAGE_SHIFT);
 		size_t copied;
 
 		if (IS_ERR(page))
 			return done ?: PTR_ERR(page);
 		copied = copy_page_from_iter(page, offset, PAGE_SIZE - offset, from);
+		put_page(page);
 		if (!copied)
 			return done ?: -EFAULT;
 		iocb->ki_pos += copied;
@@ -110,6 +139,33 @@ static loff_t __maybe_unused object_llseek(struct file *file, loff_t offset, int
 
 static int __maybe_unused object_nothing(void)
 {
+	return 0;
+}
+
+/* Resolves a fault with the page at this offset. The reference becomes the mapping's. */
+static vm_fault_t __maybe_unused object_give(struct vm_fault *vmf, unsigned long pgoff)
+{
+	struct page *page = object_get(pgoff);
+
+	if (IS_ERR(page))
+		return vmf_error(PTR_ERR(page));
+	vmf->page = page;
+	return 0;
+}
+
+/* The correct fault handler: the page is found by its offset in the object. */
+static vm_fault_t __maybe_unused object_fault(struct vm_fault *vmf)
+{
+	if (vmf->pgoff >= OBJECT_PAGES)
+		return VM_FAULT_SIGBUS;
+	return object_give(vmf, vmf->pgoff);
+}
+
+static const struct vm_operations_struct __maybe_unused object_vm_ops = { .fault = object_fault };
+
+static int __maybe_unused object_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &object_vm_ops;
 	return 0;
 }
 

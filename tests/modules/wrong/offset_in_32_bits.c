@@ -8,16 +8,10 @@
 static vm_fault_t cut_offset_fault(struct vm_fault *vmf)
 {
 	u32 offset = vmf->pgoff << PAGE_SHIFT;
-	struct page *page;
 
 	if (offset >= OBJECT_SIZE)
 		return VM_FAULT_SIGBUS;
-	page = object_page(offset >> PAGE_SHIFT);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
+	return object_give(vmf, offset >> PAGE_SHIFT);
 }
 
 static const struct vm_operations_struct cut_offset_vm_ops = { .fault = cut_offset_fault };

@@ -7,16 +7,9 @@
 
 static vm_fault_t past_the_end_fault(struct vm_fault *vmf)
 {
-	struct page *page;
-
 	if (vmf->pgoff > OBJECT_PAGES)
 		return VM_FAULT_SIGBUS;
-	page = object_page(vmf->pgoff);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
+	return object_give(vmf, vmf->pgoff);
 }
 
 static const struct vm_operations_struct past_the_end_vm_ops = { .fault = past_the_end_fault };

@@ -14,9 +14,13 @@ static int private_is_shared_mmap(struct file *file, struct vm_area_struct *vma)
 	vma->vm_page_prot = PAGE_SHARED;
 	vm_flags_set(vma, VM_DONTEXPAND);
 	for (unsigned long i = 0; i < vma_pages(vma); i++, address += PAGE_SIZE) {
-		struct page *page = object_page(vma->vm_pgoff + i);
-		int error = IS_ERR(page) ? PTR_ERR(page) : vm_insert_page(vma, address, page);
+		struct page *page = object_get(vma->vm_pgoff + i);
+		int error;
 
+		if (IS_ERR(page))
+			return PTR_ERR(page);
+		error = vm_insert_page(vma, address, page);
+		put_page(page);
 		if (error)
 			return error;
 	}

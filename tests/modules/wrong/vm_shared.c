@@ -6,27 +6,11 @@
  */
 #include "object.h"
 
-static vm_fault_t vm_shared_fault(struct vm_fault *vmf)
-{
-	struct page *page;
-
-	if (vmf->pgoff >= OBJECT_PAGES)
-		return VM_FAULT_SIGBUS;
-	page = object_page(vmf->pgoff);
-	if (IS_ERR(page))
-		return vmf_error(PTR_ERR(page));
-	get_page(page);
-	vmf->page = page;
-	return 0;
-}
-
-static const struct vm_operations_struct vm_shared_vm_ops = { .fault = vm_shared_fault };
-
 static int vm_shared_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	vma->vm_ops = &vm_shared_vm_ops;
+	vma->vm_ops = &object_vm_ops;
 	return 0;
 }
 
