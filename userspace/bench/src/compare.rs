@@ -3,6 +3,7 @@
 //! Compares two results, and finds the figures that changed.
 
 use crate::results::{Figure, Measured};
+use crate::row::Unit;
 
 /// A figure that changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +26,8 @@ impl Move<'_> {
 }
 
 /// Returns the figures that changed by more than `threshold`, a fraction of the old median, and those
-/// that only one result has. It skips figures of time, which mean something only within one run.
+/// that only one result has. It skips figures of time and of contention, which mean something only
+/// within one run.
 #[must_use]
 pub fn moves<'a>(old: &'a Measured, new: &'a Measured, threshold: f64) -> Vec<Move<'a>> {
     let find = |measured: &'a Measured, figure: &Figure| {
@@ -45,7 +47,11 @@ pub fn moves<'a>(old: &'a Measured, new: &'a Measured, threshold: f64) -> Vec<Mo
     });
     present
         .chain(gone.filter(|figure| figure.new.is_none()))
-        .filter(|figure| figure.figure.unit != crate::row::Unit::PagesPerMs.to_string())
+        .filter(|figure| {
+            [Unit::PagesPerMs, Unit::ContendedLocks]
+                .iter()
+                .all(|unit| figure.figure.unit != unit.to_string())
+        })
         .filter(|figure| {
             figure
                 .change()

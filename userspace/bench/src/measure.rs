@@ -24,8 +24,8 @@ use memory::{hole, overhead};
 use scale::repeat;
 use sequence::Sequence;
 use touch::{
-    first_touch, first_touch_settled, full, map_call, read_each_page, sparse_first_touch, touches,
-    unmap, write_each_page_downward, write_each_page_shuffled,
+    first_touch, first_touch_settled, full, map_call, read_each_page, sparse_first_touch,
+    stride_first_touch, touches, unmap, write_each_page_downward, write_each_page_shuffled,
 };
 
 pub use cost::wait_until_alone;
@@ -56,6 +56,7 @@ pub fn samples(
         Work::MapCall => repeat(scale, || map_call(subject, scale)),
         Work::FirstTouch => repeat(scale, || first_touch(subject, scale, write_each_page)),
         Work::SparseFirstTouch => repeat(scale, || sparse_first_touch(subject, scale)),
+        Work::StrideFirstTouch => repeat(scale, || stride_first_touch(subject, scale)),
         Work::DownwardFirstTouch => repeat(scale, || {
             first_touch(subject, scale, write_each_page_downward)
         }),
@@ -124,7 +125,10 @@ pub fn samples(
             let object = sequence.full(subject)?;
             repeat(scale, || sequence.read_buffered(&object))
         }
-        Work::ParallelFirstTouch | Work::ParallelWriteAgain | Work::LockFallbacks => {
+        Work::ParallelFirstTouch
+        | Work::ParallelWriteAgain
+        | Work::LockFallbacks
+        | Work::Contention => {
             unreachable!("processors.rs measures these")
         }
     }

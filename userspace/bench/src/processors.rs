@@ -22,6 +22,9 @@ use crate::Failure;
 /// The time for which all processors are busy before a run.
 const WARM_UP: Duration = Duration::from_millis(50);
 
+/// The kernel's counters of each class of locks.
+const LOCK_STAT: &str = "/proc/lock_stat";
+
 /// The size of the objects, and the number of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
@@ -63,6 +66,9 @@ pub fn samples(
     points: &[Option<u64>],
     scale: Scale,
 ) -> Result<Option<Vec<Vec<f64>>>, Failure> {
+    if work == Work::Contention && !fs::exists(LOCK_STAT)? {
+        return Ok(None);
+    }
     let mut samples = vec![Vec::new(); points.len()];
     for turn in 0..=scale.nr_samples {
         let mut largest = vec![f64::NEG_INFINITY; points.len()];
@@ -72,6 +78,9 @@ pub fn samples(
                 let run = Run::new(work, subject, nr_threads, scale.len)?;
                 let figure = match work {
                     Work::LockFallbacks => run.nr_fallbacks.map(|count| count as f64),
+                    Work::Contention => run
+                        .nr_contended
+                        .map(|count| count as f64 * 1000.0 / run.nr_pages as f64),
                     _ => Some(run.nr_pages as f64 / (run.elapsed.as_secs_f64() * 1000.0)),
                 };
                 let Some(figure) = figure else {
@@ -95,6 +104,8 @@ struct Run {
     elapsed: Duration,
     /// Faults that needed more than the VMA lock, if the kernel counts them.
     nr_fallbacks: Option<u64>,
+    /// Locks for which a task had to wait, if the kernel counts them.
+    nr_contended: Option<u64>,
 }
 
 impl Run {
@@ -132,10 +143,11 @@ impl Run {
                     })
                 })
                 .collect();
-            let before = lock_fallbacks()?;
+            let before = (lock_fallbacks()?, contended_locks()?);
             ready.wait();
             done.wait();
-            let after = lock_fallbacks()?;
+            let after = (lock_fallbacks()?, contended_locks()?);
+            let during = |after: Option<u64>, before| Some(after? - before?);
             let times: Vec<_> = threads
                 .into_iter()
                 .map(|thread| Ok(thread.join().map_err(|_| "a thread panicked")??))
@@ -147,7 +159,8 @@ impl Run {
                 elapsed: end
                     .zip(begin)
                     .map_or(Duration::ZERO, |(end, begin)| end - begin),
-                nr_fallbacks: after.zip(before).map(|(after, before)| after - before),
+                nr_fallbacks: during(after.0, before.0),
+                nr_contended: during(after.1, before.1),
             })
         })
     }
@@ -179,4 +192,21 @@ fn lock_fallbacks() -> Result<Option<u64>, Failure> {
         }
     }
     Ok(found)
+}
+
+/// Counts the locks so far for which a task had to wait. A kernel without `CONFIG_LOCK_STAT` does not
+/// count them.
+fn contended_locks() -> Result<Option<u64>, Failure> {
+    if !fs::exists(LOCK_STAT)? {
+        return Ok(None);
+    }
+    let mut count = 0;
+    for line in fs::read_to_string(LOCK_STAT)?.lines() {
+        // The name of a class may contain colons. A line without figures is a place of the code.
+        if let Some((_, figures)) = line.rsplit_once(": ") {
+            let contentions = figures.split_whitespace().nth(1);
+            count += contentions.map_or(Ok(0), str::parse::<u64>)?;
+        }
+    }
+    Ok(Some(count))
 }

@@ -30,6 +30,8 @@ pub enum Work {
     /// One write to every eighth page of a new object, in an order without neighbours. Per touched
     /// page.
     SparseFirstTouch,
+    /// One write to every eighth page of a new object, in order. Per touched page.
+    StrideFirstTouch,
     /// One write to each page of a new object, from the last to the first.
     DownwardFirstTouch,
     /// As [`WriteAgain`](Self::WriteAgain), in an order without neighbours.
@@ -71,6 +73,9 @@ pub enum Work {
     ParallelWriteAgain,
     /// Faults that took `mmap_lock` while two threads touch pages of a new object.
     LockFallbacks,
+    /// Locks that were contended while threads touch their own pages of a new object. The point is
+    /// the number of threads.
+    Contention,
 }
 
 impl Work {
@@ -79,8 +84,17 @@ impl Work {
     pub fn needs_processors(self) -> bool {
         matches!(
             self,
-            Self::ParallelFirstTouch | Self::ParallelWriteAgain | Self::LockFallbacks
+            Self::ParallelFirstTouch
+                | Self::ParallelWriteAgain
+                | Self::LockFallbacks
+                | Self::Contention
         )
+    }
+
+    /// Whether only some kernels have the counter.
+    #[must_use]
+    pub fn may_be_absent(self) -> bool {
+        matches!(self, Self::LockFallbacks | Self::Contention)
     }
 }
 
@@ -99,6 +113,8 @@ pub enum Unit {
     PagesPerMs,
     /// Faults.
     Faults,
+    /// Contended locks for 1000 pages.
+    ContendedLocks,
 }
 
 impl fmt::Display for Unit {
@@ -110,6 +126,7 @@ impl fmt::Display for Unit {
             Self::BytesPerPage => "bytes/page",
             Self::PagesPerMs => "pages/ms",
             Self::Faults => "faults",
+            Self::ContendedLocks => "contended locks/1000 pages",
         })
     }
 }
@@ -318,6 +335,11 @@ const THREADS: Option<Points> = Some(Points {
     full: &[1, 2],
     quick: &[1, 2],
 });
+const MANY_THREADS: Option<Points> = Some(Points {
+    axis: Axis::Threads,
+    full: &[1, 2, 4, 8],
+    quick: &[1, 2],
+});
 
 /// All rows, in the order in which they are measured and shown.
 pub const ROWS: &[Row] = &[
@@ -362,6 +384,15 @@ pub const ROWS: &[Row] = &[
             AUTO_RUST,
             PAGE_RUST,
         ],
+    },
+    Row {
+        name: "stride-first-touch",
+        title: "first touch of every eighth page, in order, the reserve full",
+        work: Work::StrideFirstTouch,
+        unit: Unit::PerPage,
+        subjects: &[POOL_AUTO, POOL_PAGE, POOL_HUGE, Memfd],
+        points: None,
+        targets: &[times(POOL_AUTO, 0.5, Memfd)],
     },
     Row {
         name: "downward-first-touch",
@@ -572,6 +603,27 @@ pub const ROWS: &[Row] = &[
             at_most(POOL_PAGE, 0.0),
             at_most(POOL_AROUND, 0.0),
             at_most(POOL_HUGE, 0.0),
+        ],
+    },
+    Row {
+        name: "contention",
+        title: "contended locks at the first touch by threads at once",
+        work: Work::Contention,
+        unit: Unit::ContendedLocks,
+        subjects: &[
+            POOL_AUTO,
+            POOL_PAGE,
+            TWIN_PAGE,
+            POOL_AROUND,
+            POOL_HUGE,
+            Memfd,
+        ],
+        points: MANY_THREADS,
+        targets: &[
+            times(POOL_AUTO, 1.0, Memfd),
+            times(POOL_PAGE, 1.0, Memfd),
+            times(POOL_AROUND, 1.0, Memfd),
+            times(POOL_HUGE, 1.0, Memfd),
         ],
     },
     Row {

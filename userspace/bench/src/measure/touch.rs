@@ -11,7 +11,7 @@ use super::scale::{repeat, Scale};
 use crate::subject::{Object, Subject, PAGE};
 use crate::Failure;
 
-/// The distance of the touched pages of [`sparse_first_touch`].
+/// The distance of the touched pages of [`sparse_first_touch`] and [`stride_first_touch`].
 const SPARSE: usize = 8;
 
 /// Creates an object with all its pages resident.
@@ -46,7 +46,13 @@ pub fn sparse_first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure
     Ok(cost * SPARSE as f64)
 }
 
-/// The same, with all work of the kernel until the reserve is full again.
+/// One write to every eighth page of a new object, in order. The cost is per touched page.
+pub fn stride_first_touch(subject: Subject, scale: Scale) -> Result<f64, Failure> {
+    let cost = first_touch(subject, scale, |mapping| write_pages(mapping, SPARSE))?;
+    Ok(cost * SPARSE as f64)
+}
+
+/// [`first_touch`], with all work of the kernel until the reserve is full again.
 pub fn first_touch_settled(subject: Subject, scale: Scale) -> Result<f64, Failure> {
     // Takes half of the reserve's huge pages, so that each sample makes the kernel refill it.
     let object = Object::new(subject, 2 * scale.object_len)?;
@@ -92,8 +98,13 @@ pub fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Fail
 
 /// Writes to the first byte of each page.
 pub fn write_each_page(mapping: &Mapping) {
+    write_pages(mapping, 1);
+}
+
+/// Writes to the first byte of every `distance`-th page, in order.
+fn write_pages(mapping: &Mapping, distance: usize) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(PAGE) {
+    for offset in (0..mapping.len()).step_by(distance * PAGE) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).write_volatile(1) };
     }

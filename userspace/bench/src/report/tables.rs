@@ -98,6 +98,7 @@ pub fn tables(measured: &Measured) -> Vec<Table> {
             "first-touch",
             "first-touch-settled",
             "sparse-first-touch",
+            "stride-first-touch",
             "downward-first-touch",
             "write-again",
             "read-again",
@@ -119,6 +120,7 @@ pub fn tables(measured: &Measured) -> Vec<Table> {
         "write-call",
         "parallel-first-touch",
         "parallel-write-again",
+        "contention",
         "grown-first-touch",
         "grown-write-again",
     ] {
