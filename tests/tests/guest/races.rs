@@ -10,6 +10,7 @@ use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, symbol, word};
 use mmap_pool_tests::subject::PAGE;
+use rustix::fs::{fallocate, FallocateFlags};
 
 use crate::strategies::LAZY;
 
@@ -134,6 +135,33 @@ fn a_revoked_pool_is_gone_before_its_bytes_are() {
             ("ENODEV", true),
             "{strategy:?}"
         );
+    }
+}
+
+#[test]
+fn no_page_is_added_to_a_revoked_pool() {
+    const NR_ROUNDS: usize = 20;
+    const LEN: u64 = 16 << 20;
+
+    let _module = fresh_module();
+    for round in 0..NR_ROUNDS {
+        let strategy = LAZY[round % LAZY.len()];
+        let pool = Pool::create().strategy(strategy);
+        let pool = pool.size_bytes(PAGE as u64).create().unwrap();
+        let nr_pages = || pool.info().unwrap().nr_resident_pages;
+        let allocated = thread::scope(|scope| {
+            let allocator = scope.spawn(|| fallocate(&pool, FallocateFlags::empty(), 0, LEN));
+            while nr_pages() == 0 {
+                thread::yield_now();
+            }
+            pool.revoke().unwrap();
+            allocator.join().unwrap()
+        });
+        assert!(
+            matches!(allocated, Ok(()) | Err(Errno::NODEV)),
+            "{allocated:?}"
+        );
+        assert_eq!(nr_pages(), 0, "round {round}");
     }
 }
 
