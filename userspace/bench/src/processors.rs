@@ -69,10 +69,15 @@ pub fn samples(
     if work == Work::Contention && !fs::exists(LOCK_STAT)? {
         return Ok(None);
     }
+    // Other work does not hide contention, so there is no best run.
+    let nr_runs = match work {
+        Work::Contention => 1,
+        _ => scale.nr_runs,
+    };
     let mut samples = vec![Vec::new(); points.len()];
     for turn in 0..=scale.nr_samples {
         let mut largest = vec![f64::NEG_INFINITY; points.len()];
-        for _ in 0..scale.nr_runs {
+        for _ in 0..nr_runs {
             for (largest, point) in largest.iter_mut().zip(points) {
                 let nr_threads = usize::try_from(point.unwrap_or(2))?;
                 let run = Run::new(work, subject, nr_threads, scale.len)?;
