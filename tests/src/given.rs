@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{
-    fcntl_add_seals, fstatfs, ftruncate, memfd_create, open, seek, MemfdFlags, Mode, OFlags,
-    SealFlags, SeekFrom,
+    fcntl_add_seals, fstatfs, ftruncate, memfd_create, open, seek, statx, AtFlags, MemfdFlags,
+    Mode, OFlags, SealFlags, SeekFrom, StatxAttributes, StatxFlags,
 };
 use rustix::mm::MapFlags;
 
@@ -60,6 +60,10 @@ pub struct Facts {
     pub is_page_cache: bool,
     /// Whether the pages are written back to somewhere.
     pub is_on_disk: bool,
+    /// Whether a mapping shows the storage itself (DAX).
+    pub is_dax: bool,
+    /// Whether it has other bytes than zeros, and may not be changed.
+    pub is_not_new: bool,
 }
 
 impl Facts {
@@ -67,10 +71,11 @@ impl Facts {
     #[must_use]
     pub fn line(&self) -> String {
         format!(
-            "{} {} {} {}",
+            "{} {} {} {} {}",
             self.has.bits(),
             self.is_memory,
             self.maps_at_once,
+            self.is_not_new,
             self.flags
         )
     }
@@ -81,11 +86,12 @@ impl Facts {
     ///
     /// It is no line of [`line`](Self::line).
     pub fn known(mut self, line: &str) -> Result<Self, Failure> {
-        let mut words = line.splitn(4, ' ');
+        let mut words = line.splitn(5, ' ');
         let mut next = || words.next().ok_or("a line with too few words");
         self.has = Needs::from_bits(next()?.parse()?);
         self.is_memory = next()?.parse()?;
         self.maps_at_once = next()?.parse()?;
+        self.is_not_new = next()?.parse()?;
         self.flags = next()?.into();
         Ok(self)
     }
@@ -402,6 +408,13 @@ impl Given {
         Ok(bytes)
     }
 
+    /// Whether the bytes that scenarios look at are zeros.
+    fn is_zero(&self) -> Result<bool, Failure> {
+        let mut bytes = vec![0; self.len()];
+        self.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes.iter().all(|&byte| byte == 0))
+    }
+
     /// Makes the bytes those of a new object: [`SIZE`] zeros for a file. Does nothing to an object
     /// that cannot be written.
     ///
@@ -472,6 +485,8 @@ pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result
     facts.is_page_cache = !metadata.file_type().is_char_device();
     let is_in_memory = MEMORY_FILE_SYSTEMS.contains(&fstatfs(&file)?.f_type);
     facts.is_on_disk = facts.is_page_cache && (!facts.is_file || !is_in_memory);
+    let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    facts.is_dax = stat.stx_attributes.contains(StatxAttributes::DAX);
     let end = if facts.is_file {
         Some(metadata.len())
     } else {
@@ -537,6 +552,7 @@ pub fn end_by_touching(given: &Given) -> Result<Option<u64>, Failure> {
 /// The object cannot be mapped for reading.
 pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     let mut facts = given.facts.clone();
+    facts.is_not_new = given.is_read_only && !given.is_zero()?;
     facts.has = Needs::NONE;
     let has = |facts: &mut Facts, need: Needs, is: bool| {
         if is {
@@ -588,9 +604,12 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
         seen.map_or(true, |seen| seen == "shared")
     };
     has(&mut facts, Needs::ONE, is_one);
-    let calls = writes && given.has_calls() && {
+    let calls = given.has_calls() && {
         let seen = in_child(|| {
             let mapping = shared.protection(Protection::READ).map(&file)?;
+            if !writes {
+                return Ok((word(&mapping, 0)? == observe::word_in_file(&file, 0)?).to_string());
+            }
             observe::put_word_in_file(&file, 0, "called")?;
             let read = observe::word_in_file(&file, 0)?;
             let is_same = word(&mapping, 0)? == read;

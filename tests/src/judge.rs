@@ -87,6 +87,8 @@ impl fmt::Display for End {
 
 /// The answer of a row whose process faults forever.
 pub const WITHOUT_END: &str = "does not end: it faults again and again";
+/// Why a row that differs on an object with content, which may not be changed, says nothing.
+const NOT_NEW: &str = "the row expects zeros, and the object has other bytes";
 /// The answer of a row whose time limit is over.
 pub const TOO_LATE: &str = "does not end: the time limit is over";
 
@@ -172,6 +174,9 @@ impl Judge {
         let seen = seen.to_string();
         if !self.facts.has.contains(Needs::WRITE) && is_refused(&seen) {
             return Ok(Verdict::NotRun(Needs::WRITE.to_string()));
+        }
+        if self.facts.is_not_new {
+            return Ok(Verdict::NotRun(NOT_NEW.into()));
         }
         Ok(match why_allowed(&self.facts, scenario, &seen) {
             Some(why) => Verdict::Allowed(why, seen),

@@ -5,7 +5,7 @@
 use crate::given::Facts;
 use crate::judge::{is_same, Outcome, Verdict};
 use crate::scenario::{Scenario, Who};
-use crate::subject::PAGE;
+use crate::subject::{PAGE, SIZE};
 
 /// A difference that is right for some kinds of objects.
 struct Allowance {
@@ -86,6 +86,14 @@ fn is_on_disk(facts: &Facts) -> bool {
 
 fn is_block_device(facts: &Facts) -> bool {
     facts.is_on_disk && !facts.is_file
+}
+
+fn is_dax(facts: &Facts) -> bool {
+    facts.is_dax
+}
+
+fn is_small(facts: &Facts) -> bool {
+    facts.size_bytes.is_some_and(|size| size < SIZE as u64)
 }
 
 fn has_huge_pages(facts: &Facts) -> bool {
@@ -290,6 +298,72 @@ const ALLOWANCES: &[Allowance] = &[
         "the file system implements other flags",
     ),
     allow(is_on_disk, "pins::", "Bad address", LONG_TERM),
+    allow(
+        is_dax,
+        "errors::map_sync_is_refused",
+        "ok",
+        "MAP_SYNC is for storage that is mapped",
+    ),
+    allow(
+        is_dax,
+        "io::a_bad_buffer_is_efault",
+        "0 EFAULT",
+        "read() of a hole in mapped storage returns 0 if the buffer is bad",
+    ),
+    allow(
+        is_dax,
+        "areas::mlock_splits",
+        "8+8 rw-s",
+        "mapped storage is always in memory, so mlock() does nothing",
+    ),
+    allow(
+        is_dax,
+        "advice::locked_pages",
+        "ok",
+        "mapped storage is always in memory, so mlock() does nothing",
+    ),
+    allow(
+        is_dax,
+        "advice::giving_a_shared_page",
+        "mincore , kept",
+        "mincore() looks for pages in the page cache, and mapped storage has none there",
+    ),
+    allow(
+        is_dax,
+        "pins::a_pinned_page_survives",
+        "does not end",
+        "to make a hole in mapped storage waits until nobody uses its pages",
+    ),
+    allow(
+        is_dax,
+        "pins::a_core_dump_holds_the_pages",
+        "missing missing",
+        "bits 7 and 8 of coredump_filter decide on mapped storage",
+    ),
+    allow(
+        is_dax,
+        "pins::",
+        "not supported",
+        "a buffer of io_uring is pinned for long, and mapped storage may be asked for back",
+    ),
+    allow(
+        is_on_disk,
+        "memory::",
+        "No space left",
+        "the disk is smaller than the memory that the row uses up",
+    ),
+    allow(
+        is_device,
+        "sizes::fallocate",
+        "ENODEV",
+        "the driver has no fallocate()",
+    ),
+    allow(
+        is_small,
+        "areas::a_moved_page",
+        "ended",
+        "the row touches pages past its end",
+    ),
     allow(
         is_block_device,
         "io::seeking_reaches",
