@@ -92,6 +92,11 @@ fn is_dax(facts: &Facts) -> bool {
     facts.is_dax
 }
 
+/// Memory that a program asks a driver for, by calls of its own.
+fn is_made(facts: &Facts) -> bool {
+    facts.is_made
+}
+
 fn is_small(facts: &Facts) -> bool {
     facts.size_bytes.is_some_and(|size| size < SIZE as u64)
 }
@@ -258,6 +263,7 @@ const ALLOWANCES: &[Allowance] = &[
     allow(maps_frames, "pins::vmsplice", "failed", FRAMES),
     allow(maps_frames, "advice::", "EFAULT", FRAMES),
     allow(maps_frames, "advice::", "bad address", FRAMES),
+    allow(maps_frames, "advice::", "nvalid argument", FRAMES),
     allow(maps_frames, "advice::", "0 mapped", FRAMES),
     allow(is_device, "lazy::touching", "mincore 0 1", ZEROED),
     allow(
@@ -358,6 +364,26 @@ const ALLOWANCES: &[Allowance] = &[
         "ENODEV",
         "the driver has no fallocate()",
     ),
+    allow(is_made, "", "cannot map the memory: invalid", REFUSED),
+    allow(is_made, "areas::", "Invalid argument", REFUSED),
+    allow(is_made, "signals::", "Invalid argument", REFUSED),
+    allow(is_made, "errors::", "EINVAL", REFUSED),
+    allow(is_made, "errors::", "Invalid argument", REFUSED),
+    allow(is_made, "permissions::", "EINVAL: ---", REFUSED),
+    allow(is_made, "permissions::", "EPERM: --x r-x -wx rwx", NOEXEC),
+    allow(is_made, "permissions::", "EACCES: --x r-x -wx rwx", NOEXEC),
+    allow(
+        is_made,
+        "descriptors::file_locks",
+        "ok ok ok",
+        "all descriptors are copies of one, and its locks are its own",
+    ),
+    allow(
+        is_device,
+        "descriptors::a_descriptor_is_always_ready",
+        "epoll ok",
+        "the driver has poll()",
+    ),
     allow(
         is_small,
         "areas::a_moved_page",
@@ -383,6 +409,8 @@ const READ_AHEAD: &str = "the kernel reads pages ahead and maps them around a fa
 const LONG_TERM: &str = "a buffer of io_uring is pinned for long, which is refused for pages that \
                          are written back";
 const REFUSES: &str = "the driver refuses at mmap() what reaches past its end";
+const REFUSED: &str = "the driver refuses such an address, offset or protection at mmap()";
+const NOEXEC: &str = "its inode is on a file system without executable files";
 const SPECIAL: &str = "the kernel neither locks nor lengthens areas that are special to a driver";
 const MERGES: &str = "areas that are special to a driver, or have a .close, do not merge";
 const AT_ONCE: &str = "mmap() maps all pages at once, and there is no fault handler";
@@ -467,17 +495,15 @@ pub const MISTAKES: &[Mistake] = &[
         name: "the offset is ignored",
         what: "pages are found by their distance from the start of the area; vmf->pgoff has the \
                offset, too (ignores_offset.c)",
-        signs: &[
-            ("sharing::a_mapping_with_an_offset_is_the_same_memory", ""),
-            (
-                "signals::a_mapping_that_starts_past_the_end_is_sigbus",
-                "ok",
-            ),
-        ],
-        without: "",
+        signs: &[("sharing::a_mapping_with_an_offset_is_the_same_memory", "")],
+        without: "sharing::two_mappings_are_the_same_memory",
         also: &[
+            "sharing::",
+            "signals::a_mapping_that_starts_past",
             "signals::an_offset_of_4_gib",
             "errors::fixed_replaces",
+            "io::",
+            "transfers::",
             "areas::",
         ],
     },
