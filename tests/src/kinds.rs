@@ -641,8 +641,8 @@ pub const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "private mappings of frames",
-        what: "remap_pfn_range() maps memory, and private mappings are allowed: a page that is \
-               given up never comes back; use a fault handler and vmf->page (private_pfn.c)",
+        what: "remap_pfn_range() maps memory, and private mappings are allowed: a private copy \
+               cannot be given up; use a fault handler and vmf->page (private_pfn.c)",
         signs: &[("cow::giving_a_copy_up_shows_the_pool_again", "")],
         without: "cow::private_write_is_invisible_to_the_pool",
         also: &["cow::", "lazy::", "areas::", "advice::", "pins::"],
