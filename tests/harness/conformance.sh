@@ -9,8 +9,10 @@ judge() {
 	local program=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance drivers
 	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
 	drivers=$("$top/qemu/module" "$kernel_name" "$top/tests/modules/wrong" correct 2>"$tmp/said") || fail 'no drivers'
-	guest --no-module --timeout 600 --copy "$program:/bin/mmap-conformance" \
-		--copy "${drivers%/*}:/wrong" -- sh -c "$1"
+	# Another test may build there at the same time.
+	mkdir "$tmp/wrong"
+	cp "${drivers%/*}"/*.ko "$tmp/wrong/"
+	guest --no-module --timeout 600 --copy "$program:/bin/mmap-conformance" --copy "$tmp/wrong:/wrong" -- sh -c "$1"
 }
 
 test_conformance_says_nothing_against_correct_drivers() {
@@ -31,6 +33,35 @@ test_conformance_says_nothing_against_correct_drivers() {
 	# It runs most rows, and puts back what was there.
 	(($(sed -n 's/ rows answer as a file.*//p' "$tmp/out" | head -n 1) > 150)) || fail 'too few rows'
 	grep -qx before "$tmp/out" || fail 'the bytes of the driver are gone'
+}
+
+test_conformance_changes_nothing_if_it_may_only_read() {
+	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
+	judge 'insmod /wrong/correct.ko
+	tr "\\0" x </dev/zero | head -c 1048576 >/dev/correct
+	md5sum </dev/correct >/tmp/before
+	mmap-conformance --read-only --time-limit 600 /dev/correct
+	echo status $?
+	md5sum </dev/correct | cmp - /tmp/before && echo unchanged'
+	expect_status 0
+	grep -qx 'status 0' "$tmp/out" && grep -qx unchanged "$tmp/out" || fail "$(cat "$tmp/out")"
+	(($(sed -n 's/ rows answer as a file.* 0 differ, .*//p' "$tmp/out") > 20)) || fail "$(cat "$tmp/out")"
+	grep -q ' not run: .*writ' "$tmp/out" || fail 'no row is missing'
+}
+
+test_conformance_believes_the_size_that_is_given() {
+	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
+	judge 'insmod /wrong/bare.ko
+	mmap-conformance --row signals::reading_past --row sharing::two_mappings /dev/bare
+	echo status $?
+	mmap-conformance --size 524288 --row sharing::two_mappings /dev/bare
+	echo status $?
+	mmap-conformance --size 1052672 --row signals::reading_past /dev/bare
+	echo status $?'
+	expect_status 0
+	grep -E '^(status|/dev/bare)' "$tmp/out" | cut -d ';' -f 1 | cmp - <(printf '%s\n' \
+		'/dev/bare: a device of 1048576 bytes' 'status 0' '/dev/bare: a device of 524288 bytes' 'status 0' \
+		'/dev/bare: a device of 1052672 bytes' 'status 2') || fail "$(cat "$tmp/out")"
 }
 
 test_conformance_names_the_mistake_of_each_wrong_driver() {

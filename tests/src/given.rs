@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{
-    fcntl_add_seals, fstatfs, ftruncate, memfd_create, open, seek, MemfdFlags, Mode, OFlags,
-    SealFlags, SeekFrom,
+    fcntl_add_seals, fstatfs, ftruncate, memfd_create, open, seek, statx, AtFlags, MemfdFlags,
+    Mode, OFlags, SealFlags, SeekFrom, StatxAttributes, StatxFlags,
 };
 use rustix::mm::MapFlags;
 
 use crate::child::in_child;
+use crate::made::Made;
 use crate::needs::Needs;
 use crate::observe::{self, put_word, word};
 use crate::signal::{touch, Access};
@@ -36,6 +37,8 @@ pub enum Name {
     Path(PathBuf),
     /// A new file in this folder for each row.
     Folder(PathBuf),
+    /// New memory of a driver for each row.
+    Made(Made),
 }
 
 /// What is known about the object.
@@ -60,6 +63,12 @@ pub struct Facts {
     pub is_page_cache: bool,
     /// Whether the pages are written back to somewhere.
     pub is_on_disk: bool,
+    /// Whether a mapping shows the storage itself (DAX).
+    pub is_dax: bool,
+    /// Whether a program has to ask a driver for it, by calls of its own.
+    pub is_made: bool,
+    /// Whether it has other bytes than zeros, and may not be changed.
+    pub is_not_new: bool,
 }
 
 impl Facts {
@@ -67,10 +76,11 @@ impl Facts {
     #[must_use]
     pub fn line(&self) -> String {
         format!(
-            "{} {} {} {}",
+            "{} {} {} {} {}",
             self.has.bits(),
             self.is_memory,
             self.maps_at_once,
+            self.is_not_new,
             self.flags
         )
     }
@@ -81,11 +91,12 @@ impl Facts {
     ///
     /// It is no line of [`line`](Self::line).
     pub fn known(mut self, line: &str) -> Result<Self, Failure> {
-        let mut words = line.splitn(4, ' ');
+        let mut words = line.splitn(5, ' ');
         let mut next = || words.next().ok_or("a line with too few words");
         self.has = Needs::from_bits(next()?.parse()?);
         self.is_memory = next()?.parse()?;
         self.maps_at_once = next()?.parse()?;
+        self.is_not_new = next()?.parse()?;
         self.flags = next()?.into();
         Ok(self)
     }
@@ -164,6 +175,7 @@ impl Given {
             Name::Memfd => held = made(flags, SIZE as u64)?,
             Name::Hugetlb => held = made(flags | MemfdFlags::HUGETLB, 2 << 20)?,
             Name::Path(_) => {}
+            Name::Made(made) => held = Some(made.make()?),
             Name::Folder(folder) => {
                 let path = folder.join(format!(".mmap-conformance-{}", process::id()));
                 ftruncate(File::create_new(&path)?, SIZE as u64)?;
@@ -220,6 +232,7 @@ impl Given {
     fn path(&self) -> Result<PathBuf, Failure> {
         self.ask_for_another_opening()?;
         Ok(match (&self.name, &self.file, &self.held) {
+            (Name::Made(_), ..) => return Err(self.lacks(Needs::PATH).into()),
             (Name::Path(path), ..) | (_, Some(path), _) => path.clone(),
             (.., Some(memfd)) => path_of(memfd),
             _ => fail!("the object has no path"),
@@ -234,6 +247,18 @@ impl Given {
     }
 
     pub(crate) fn open(&self, access: OFlags) -> Result<Object, Failure> {
+        if matches!(self.name, Name::Made(_)) && access != OFlags::RDWR {
+            self.lacks(Needs::PATH);
+        }
+        self.open_for_reading_or(access)
+    }
+
+    /// Opens the object. Who asks for fewer rights does not mind more.
+    fn open_for_reading_or(&self, access: OFlags) -> Result<Object, Failure> {
+        if let (Name::Made(_), Some(held)) = (&self.name, &self.held) {
+            // SAFETY: The user of the program vouches that the object is memory.
+            return Ok(unsafe { Object::new(held.try_clone()?) });
+        }
         let mut access = access;
         if self.is_read_only && access.intersects(OFlags::WRONLY | OFlags::RDWR | OFlags::TRUNC) {
             self.lacks(Needs::WRITE);
@@ -279,7 +304,7 @@ impl Given {
 
     pub(crate) fn size_bytes(&self) -> Result<u64, Failure> {
         if self.facts.is_file {
-            return Ok(self.open(OFlags::RDONLY)?.metadata()?.len());
+            return Ok(self.open_for_reading_or(OFlags::RDONLY)?.metadata()?.len());
         }
         match self.facts.size_bytes {
             Some(size) => Ok(size),
@@ -318,7 +343,10 @@ impl Given {
         if !self.facts.is_file || self.facts.is_on_disk || self.facts.page_bytes > PAGE {
             return Ok(None);
         }
-        let blocks = self.open(OFlags::RDONLY)?.metadata()?.blocks();
+        let blocks = self
+            .open_for_reading_or(OFlags::RDONLY)?
+            .metadata()?
+            .blocks();
         Ok(Some(blocks * 512 / PAGE as u64))
     }
 
@@ -336,7 +364,9 @@ impl Given {
         } else {
             OFlags::RDWR
         };
-        Ok(builder.protection(protection).map(&self.open(access)?)?)
+        Ok(builder
+            .protection(protection)
+            .map(&self.open_for_reading_or(access)?)?)
     }
 
     fn has_calls(&self) -> bool {
@@ -345,7 +375,7 @@ impl Given {
 
     pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: usize) -> Result<(), Failure> {
         if self.has_calls() {
-            let file = self.open(OFlags::RDONLY)?;
+            let file = self.open_for_reading_or(OFlags::RDONLY)?;
             return Ok(file.read_exact_at(bytes, offset as u64)?);
         }
         let mapping = self.around(offset, bytes.len(), Protection::READ)?;
@@ -367,7 +397,7 @@ impl Given {
 
     pub(crate) fn word(&self, offset: usize) -> Result<String, Failure> {
         if self.has_calls() {
-            return observe::word_in_file(&*self.open(OFlags::RDONLY)?, offset);
+            return observe::word_in_file(&*self.open_for_reading_or(OFlags::RDONLY)?, offset);
         }
         word(&self.around(offset, observe::WORD, Protection::READ)?, 0)
     }
@@ -400,6 +430,13 @@ impl Given {
             self.read_exact_at(&mut bytes, 0)?;
         }
         Ok(bytes)
+    }
+
+    /// Whether the bytes that scenarios look at are zeros.
+    fn is_zero(&self) -> Result<bool, Failure> {
+        let mut bytes = vec![0; self.len()];
+        self.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes.iter().all(|&byte| byte == 0))
     }
 
     /// Makes the bytes those of a new object: [`SIZE`] zeros for a file. Does nothing to an object
@@ -466,12 +503,15 @@ pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result
         ..Facts::default()
     };
     let given = Given::new(name, &facts, is_read_only)?;
-    let file = given.open(OFlags::RDONLY)?;
+    let file = given.open_for_reading_or(OFlags::RDONLY)?;
     let metadata = file.metadata()?;
-    facts.is_file = metadata.file_type().is_file();
-    facts.is_page_cache = !metadata.file_type().is_char_device();
+    facts.is_made = matches!(name, Name::Made(_));
+    facts.is_file = metadata.file_type().is_file() && !facts.is_made;
+    facts.is_page_cache = !metadata.file_type().is_char_device() && !facts.is_made;
     let is_in_memory = MEMORY_FILE_SYSTEMS.contains(&fstatfs(&file)?.f_type);
     facts.is_on_disk = facts.is_page_cache && (!facts.is_file || !is_in_memory);
+    let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    facts.is_dax = stat.stx_attributes.contains(StatxAttributes::DAX);
     let end = if facts.is_file {
         Some(metadata.len())
     } else {
@@ -499,7 +539,7 @@ pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result
 ///
 /// The object cannot be mapped.
 pub fn end_by_touching(given: &Given) -> Result<Option<u64>, Failure> {
-    let file = given.open(OFlags::RDONLY)?;
+    let file = given.open_for_reading_or(OFlags::RDONLY)?;
     let is_there = |page: u64| -> Result<bool, Failure> {
         let builder = MappingBuilder::shared().protection(Protection::READ);
         let mapped = builder.offset(page * PAGE as u64).len(PAGE).map(&file);
@@ -537,6 +577,7 @@ pub fn end_by_touching(given: &Given) -> Result<Option<u64>, Failure> {
 /// The object cannot be mapped for reading.
 pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     let mut facts = given.facts.clone();
+    facts.is_not_new = (given.is_read_only || facts.is_made) && !given.is_zero()?;
     facts.has = Needs::NONE;
     let has = |facts: &mut Facts, need: Needs, is: bool| {
         if is {
@@ -549,7 +590,7 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     } else {
         OFlags::RDONLY
     };
-    let file = given.open(access)?;
+    let file = given.open_for_reading_or(access)?;
     let size = facts.size_bytes.unwrap_or(u64::MAX);
     let len = SIZE.min(usize::try_from(size)?);
     let shared = MappingBuilder::shared().len(len);
@@ -579,7 +620,10 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     // A driver may be so wrong that a signal ends the child. Then the rows shall show it.
     let is_one = !writes || {
         let seen = in_child(|| {
-            let (one, other) = (shared.map(&file)?, shared.map(&given.open(access)?)?);
+            let (one, other) = (
+                shared.map(&file)?,
+                shared.map(&given.open_for_reading_or(access)?)?,
+            );
             put_word(&one, 0, "shared")?;
             let seen = word(&other, 0);
             put_word(&one, 0, "")?;
@@ -588,9 +632,12 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
         seen.map_or(true, |seen| seen == "shared")
     };
     has(&mut facts, Needs::ONE, is_one);
-    let calls = writes && given.has_calls() && {
+    let calls = given.has_calls() && {
         let seen = in_child(|| {
             let mapping = shared.protection(Protection::READ).map(&file)?;
+            if !writes {
+                return Ok((word(&mapping, 0)? == observe::word_in_file(&file, 0)?).to_string());
+            }
             observe::put_word_in_file(&file, 0, "called")?;
             let read = observe::word_in_file(&file, 0)?;
             let is_same = word(&mapping, 0)? == read;

@@ -87,6 +87,8 @@ impl fmt::Display for End {
 
 /// The answer of a row whose process faults forever.
 pub const WITHOUT_END: &str = "does not end: it faults again and again";
+/// Why a row that differs on an object with content, which may not be changed, says nothing.
+const NOT_NEW: &str = "the row expects zeros, and the object has other bytes";
 /// The answer of a row whose time limit is over.
 pub const TOO_LATE: &str = "does not end: the time limit is over";
 
@@ -175,6 +177,7 @@ impl Judge {
         }
         Ok(match why_allowed(&self.facts, scenario, &seen) {
             Some(why) => Verdict::Allowed(why, seen),
+            None if self.facts.is_not_new => Verdict::NotRun(NOT_NEW.into()),
             None => Verdict::Differs(seen),
         })
     }
@@ -246,15 +249,25 @@ fn nr_faults(pid: i32) -> u64 {
     faults.and_then(|faults| faults.parse().ok()).unwrap_or(0)
 }
 
-/// The outcomes as lines with tabs: the row, a word, the answer of a file, the answer, the reason.
+/// The outcomes as lines with tabs: the row, a word, the answer of a file, the answer, the reason or
+/// the mistake.
 #[must_use]
-pub fn records(outcomes: &[Outcome]) -> String {
+pub fn records(outcomes: &[Outcome], mistakes: &[&'static Mistake]) -> String {
     let mut text = String::new();
     for Outcome { scenario, verdict } in outcomes {
         let (word, answer, why) = match verdict {
             Verdict::Same => ("same", "", ""),
             Verdict::Allowed(why, answer) => ("allowed", answer.as_str(), *why),
-            Verdict::Differs(answer) => ("differs", answer.as_str(), ""),
+            Verdict::Differs(answer) => {
+                let looks = mistakes
+                    .iter()
+                    .find(|mistake| mistake.explains(scenario.name));
+                (
+                    "differs",
+                    answer.as_str(),
+                    looks.map_or("", |mistake| mistake.name),
+                )
+            }
             Verdict::NotRun(why) => ("not run", "", why.as_str()),
         };
         let (name, expected) = (scenario.name, expected(scenario));

@@ -5,7 +5,7 @@
 use crate::given::Facts;
 use crate::judge::{is_same, Outcome, Verdict};
 use crate::scenario::{Scenario, Who};
-use crate::subject::PAGE;
+use crate::subject::{PAGE, SIZE};
 
 /// A difference that is right for some kinds of objects.
 struct Allowance {
@@ -86,6 +86,19 @@ fn is_on_disk(facts: &Facts) -> bool {
 
 fn is_block_device(facts: &Facts) -> bool {
     facts.is_on_disk && !facts.is_file
+}
+
+fn is_dax(facts: &Facts) -> bool {
+    facts.is_dax
+}
+
+/// Memory that a program asks a driver for, by calls of its own.
+fn is_made(facts: &Facts) -> bool {
+    facts.is_made
+}
+
+fn is_small(facts: &Facts) -> bool {
+    facts.size_bytes.is_some_and(|size| size < SIZE as u64)
 }
 
 fn has_huge_pages(facts: &Facts) -> bool {
@@ -250,6 +263,7 @@ const ALLOWANCES: &[Allowance] = &[
     allow(maps_frames, "pins::vmsplice", "failed", FRAMES),
     allow(maps_frames, "advice::", "EFAULT", FRAMES),
     allow(maps_frames, "advice::", "bad address", FRAMES),
+    allow(maps_frames, "advice::", "nvalid argument", FRAMES),
     allow(maps_frames, "advice::", "0 mapped", FRAMES),
     allow(is_device, "lazy::touching", "mincore 0 1", ZEROED),
     allow(
@@ -291,6 +305,92 @@ const ALLOWANCES: &[Allowance] = &[
     ),
     allow(is_on_disk, "pins::", "Bad address", LONG_TERM),
     allow(
+        is_dax,
+        "errors::map_sync_is_refused",
+        "ok",
+        "MAP_SYNC is for storage that is mapped",
+    ),
+    allow(
+        is_dax,
+        "io::a_bad_buffer_is_efault",
+        "0 EFAULT",
+        "read() of a hole in mapped storage returns 0 if the buffer is bad",
+    ),
+    allow(
+        is_dax,
+        "areas::mlock_splits",
+        "8+8 rw-s",
+        "mapped storage is always in memory, so mlock() does nothing",
+    ),
+    allow(
+        is_dax,
+        "advice::locked_pages",
+        "ok",
+        "mapped storage is always in memory, so mlock() does nothing",
+    ),
+    allow(
+        is_dax,
+        "advice::giving_a_shared_page",
+        "mincore , kept",
+        "mincore() looks for pages in the page cache, and mapped storage has none there",
+    ),
+    allow(
+        is_dax,
+        "pins::a_pinned_page_survives",
+        "does not end",
+        "to make a hole in mapped storage waits until nobody uses its pages",
+    ),
+    allow(
+        is_dax,
+        "pins::a_core_dump_holds_the_pages",
+        "missing missing",
+        "bits 7 and 8 of coredump_filter decide on mapped storage",
+    ),
+    allow(
+        is_dax,
+        "pins::",
+        "not supported",
+        "a buffer of io_uring is pinned for long, and mapped storage may be asked for back",
+    ),
+    allow(
+        is_on_disk,
+        "memory::",
+        "No space left",
+        "the disk is smaller than the memory that the row uses up",
+    ),
+    allow(
+        is_device,
+        "sizes::fallocate",
+        "ENODEV",
+        "the driver has no fallocate()",
+    ),
+    allow(is_made, "", "cannot map the memory: invalid", REFUSED),
+    allow(is_made, "areas::", "Invalid argument", REFUSED),
+    allow(is_made, "signals::", "Invalid argument", REFUSED),
+    allow(is_made, "errors::", "EINVAL", REFUSED),
+    allow(is_made, "errors::", "Invalid argument", REFUSED),
+    allow(is_made, "permissions::", "EINVAL: ---", REFUSED),
+    allow(is_made, "permissions::", "EPERM: --x r-x -wx rwx", NOEXEC),
+    allow(is_made, "permissions::", "EACCES: --x r-x -wx rwx", NOEXEC),
+    allow(
+        is_made,
+        "descriptors::file_locks",
+        "ok ok ok",
+        "all descriptors are copies of one, and its locks are its own",
+    ),
+    allow(
+        is_device,
+        "descriptors::a_descriptor_is_always_ready",
+        "epoll ok",
+        "the driver has poll()",
+    ),
+    allow(
+        is_small,
+        "areas::a_moved_page",
+        "ended",
+        "the row touches pages past its end",
+    ),
+    allow(
         is_block_device,
         "io::seeking_reaches",
         "EINVAL",
@@ -309,6 +409,8 @@ const READ_AHEAD: &str = "the kernel reads pages ahead and maps them around a fa
 const LONG_TERM: &str = "a buffer of io_uring is pinned for long, which is refused for pages that \
                          are written back";
 const REFUSES: &str = "the driver refuses at mmap() what reaches past its end";
+const REFUSED: &str = "the driver refuses such an address, offset or protection at mmap()";
+const NOEXEC: &str = "its inode is on a file system without executable files";
 const SPECIAL: &str = "the kernel neither locks nor lengthens areas that are special to a driver";
 const MERGES: &str = "areas that are special to a driver, or have a .close, do not merge";
 const AT_ONCE: &str = "mmap() maps all pages at once, and there is no fault handler";
@@ -393,17 +495,15 @@ pub const MISTAKES: &[Mistake] = &[
         name: "the offset is ignored",
         what: "pages are found by their distance from the start of the area; vmf->pgoff has the \
                offset, too (ignores_offset.c)",
-        signs: &[
-            ("sharing::a_mapping_with_an_offset_is_the_same_memory", ""),
-            (
-                "signals::a_mapping_that_starts_past_the_end_is_sigbus",
-                "ok",
-            ),
-        ],
-        without: "",
+        signs: &[("sharing::a_mapping_with_an_offset_is_the_same_memory", "")],
+        without: "sharing::two_mappings_are_the_same_memory",
         also: &[
+            "sharing::",
+            "signals::a_mapping_that_starts_past",
             "signals::an_offset_of_4_gib",
             "errors::fixed_replaces",
+            "io::",
+            "transfers::",
             "areas::",
         ],
     },
@@ -541,8 +641,8 @@ pub const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         name: "private mappings of frames",
-        what: "remap_pfn_range() maps memory, and private mappings are allowed: a page that is \
-               given up never comes back; use a fault handler and vmf->page (private_pfn.c)",
+        what: "remap_pfn_range() maps memory, and private mappings are allowed: a private copy \
+               cannot be given up; use a fault handler and vmf->page (private_pfn.c)",
         signs: &[("cow::giving_a_copy_up_shows_the_pool_again", "")],
         without: "cow::private_write_is_invisible_to_the_pool",
         also: &["cow::", "lazy::", "areas::", "advice::", "pins::"],

@@ -40,10 +40,12 @@ needs! {
     WHOLE 7 "it is smaller than 1 MiB"
     /// All mappings show the same memory.
     ONE 8 "each mapping of it is memory of its own"
+    /// It has a path, and can be opened with other rights.
+    PATH 9 "it has no path by which it can be opened again"
     /// A pool, or an object that the scenario makes itself.
-    POOL 9 "the row makes pools of its own"
+    POOL 10 "the row makes pools of its own"
     /// The machine may lose a page of memory until it boots again.
-    LOSSES 10 "the row breaks a page of the machine's memory until the next boot"
+    LOSSES 11 "the row breaks a page of the machine's memory until the next boot"
 }
 
 impl Needs {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Wrong: the driver maps ordinary memory with remap_pfn_range(), and allows private mappings
- * of it. Such pages have no references and no names: the kernel refuses to pin them, and a
- * private page that is given up cannot be found again, because there is no fault handler.
+ * of it. Such pages have no references and no names: the kernel refuses to pin them, and to
+ * give a private copy up, because no fault handler could map the page again.
  */
 #include "object.h"
 

@@ -15,6 +15,7 @@ use mmap_pool_tests::catalogue::scenarios;
 use mmap_pool_tests::given::{all_facts, end_by_touching, first_facts, Facts, Name};
 use mmap_pool_tests::judge::{self, Judge, Outcome, Verdict, INTERRUPTED};
 use mmap_pool_tests::kinds::mistakes;
+use mmap_pool_tests::made::Made;
 use mmap_pool_tests::others::Others;
 use mmap_pool_tests::scenario::Scenario;
 use mmap_pool_tests::Failure;
@@ -39,7 +40,8 @@ const FIRST: &[&str] = &[
                   device, all of a file."
 )]
 struct Arguments {
-    /// A device, a file, a folder (a file is made in it), `memfd` or `hugetlb`
+    /// A device, a file, a folder (a file is made in it), or the name of what the kernel makes:
+    /// memfd, hugetlb, udmabuf, drm, video, packet, `io_uring`, perf
     object: PathBuf,
     /// The size in bytes, if the object does not tell it
     #[arg(long)]
@@ -88,7 +90,10 @@ fn judged(arguments: &Arguments) -> Result<(Facts, Vec<Outcome>), Failure> {
         Some("memfd") => Name::Memfd,
         Some("hugetlb") => Name::Hugetlb,
         _ if arguments.object.is_dir() => Name::Folder(arguments.object.clone()),
-        _ => Name::Path(arguments.object.clone()),
+        word => {
+            let made = Made::ALL.into_iter().find(|made| word == Some(made.name()));
+            made.map_or_else(|| Name::Path(arguments.object.clone()), Name::Made)
+        }
     };
     let facts = first_facts(&name, arguments.size, arguments.read_only)?;
     let mut judge = Judge {
@@ -206,7 +211,7 @@ fn tried(judge: &mut Judge, arguments: &Arguments) -> Result<Vec<Outcome>, Failu
 fn report(arguments: &Arguments, facts: &Facts, outcomes: &[Outcome]) -> ExitCode {
     let mistakes = mistakes(outcomes);
     if arguments.records {
-        print!("{}", judge::records(outcomes));
+        print!("{}", judge::records(outcomes, &mistakes));
     } else {
         print!(
             "{}",

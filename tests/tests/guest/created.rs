@@ -306,6 +306,35 @@ fn a_memory_cgroup_at_its_limit_loses_the_process_that_touches() {
     assert_eq!(cgroup.file_bytes().unwrap(), 0);
 }
 
+#[test]
+fn a_new_seal_leaves_the_others() {
+    let _module = fresh_module();
+    let pool = created();
+    pool.seal(Seals::GROW).unwrap();
+    pool.seal(Seals::SHRINK).unwrap();
+    let seals = pool.seals().unwrap();
+    assert_eq!(seals, Seals::GROW | Seals::SHRINK);
+    let sizes = [2 * SIZE as u64, PAGE as u64];
+    let resized = sizes.map(|size| errno_of(&pool.resize(size)));
+    assert_eq!(resized, ["EPERM", "EPERM"]);
+}
+
+#[test]
+fn a_read_from_within_a_hole_ends_with_the_hole() {
+    let _module = fresh_module();
+    for strategy in [Strategy::Page, Strategy::Auto] {
+        let pool = Pool::create().strategy(strategy);
+        let pool = pool.size_bytes(SIZE as u64).create().unwrap();
+        pool.write_all_at(&[0xff; PAGE], PAGE as u64).unwrap();
+        let mut bytes = [0x5e; 2 * PAGE];
+        pool.read_exact_at(&mut bytes, 100).unwrap();
+        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+        assert_eq!(zeros, PAGE - 100, "{strategy:?}");
+        assert!(bytes[zeros..][..PAGE].iter().all(|&byte| byte == 0xff));
+        assert_eq!(bytes[zeros + PAGE..], [0; 100]);
+    }
+}
+
 fn created() -> Pool {
     let pool = Pool::create().name("created").size_bytes(SIZE as u64);
     pool.create().unwrap()
