@@ -39,11 +39,20 @@ unknown_tests() {
 	done
 }
 
-# unknown_functions: reads pairs of a function and a file, and prints those that the kernel's source lacks.
-# A kernel's tree has the sources of some folders only.
+# pairs: reads a text, and prints each `function` (file) of it without the marks.
+pairs() { tr '\n' ' ' | grep -oE '`[a-z_0-9]+` \([a-z_0-9/-]+\.[a-z]+\)' | tr -d '`()'; }
+
+# unknown_functions: reads pairs of a function and a file, and prints those that are not in the module's source or
+# in the kernel's. A kernel's tree has the sources of some folders only. The pages are about one version of the
+# kernel: in another one, a function may have moved.
 unknown_functions() {
 	local name file
 	while read -r name file; do
+		if [[ $file == src/* ]]; then
+			grep -qE "\bfn $name\b" "$top/$file" || printf 'no function %s in %s\n' "$name" "$file"
+			continue
+		fi
+		[[ $(<"$kernel/release") == 7.3.* ]] || continue
 		[[ $(find "$kernel/tree/${file%/*}" -maxdepth 1 -name "*.${file##*.}" -print -quit 2>/dev/null) ]] || continue
 		grep -qE "\b$name\(" "$kernel/tree/$file" 2>/dev/null || printf 'no function %s in %s\n' "$name" "$file"
 	done
@@ -78,11 +87,23 @@ test_questions_name_tests_drivers_and_functions_that_exist() {
 	[[ ! $wrong ]] || fail "$wrong"
 	[[ $(printf 'no_such_test\nno_such.c\n' | unknown_tests) == $'no test no_such_test\nno driver no_such.c' ]] ||
 		fail 'the check accepts what does not exist'
-	# The page is about one version of the kernel. In another one, a function may have moved.
-	[[ $(<"$kernel/release") == 7.3.* && -e $kernel/tree/mm/memory.c ]] || return 0
-	grep -oE '`[a-z_]+` \([^)]+\)' "$tmp/kernel" | tr -d '`()' >"$tmp/pairs"
+	pairs <"$tmp/kernel" >"$tmp/pairs"
 	(($(wc -l <"$tmp/pairs") >= nr)) || fail 'a function has no file'
 	wrong=$(unknown_functions <"$tmp/pairs")
 	[[ ! $wrong ]] || fail "$wrong"
-	[[ $(echo no_such mm/memory.c | unknown_functions) ]] || fail 'the check accepts what does not exist'
+}
+
+test_tour_names_functions_where_they_are() {
+	local wrong
+	pairs <"$top/docs/tour.md" >"$tmp/pairs"
+	(($(wc -l <"$tmp/pairs") >= 40)) || fail 'the tour names few functions'
+	wrong=$(unknown_functions <"$tmp/pairs")
+	[[ ! $wrong ]] || fail "$wrong"
+	# The figures are there, each with a text.
+	(($(grep -cE '^!\[[^]]{20}' "$top/docs/tour.md") == $(find "$top/docs/pictures" -name '*.svg' | wc -l))) ||
+		fail 'the tour does not show each figure'
+	wrong=$(printf 'no_such src/pool.rs\nno_such mm/memory.c\n' | unknown_functions)
+	[[ $wrong == 'no function no_such in src/pool.rs'* ]] || fail 'the check accepts what does not exist'
+	[[ $(<"$kernel/release") != 7.3.* || ! -e $kernel/tree/mm/memory.c || $wrong == *'no_such in mm/memory.c' ]] ||
+		fail 'the check accepts what the kernel does not have'
 }
