@@ -49,12 +49,15 @@ pub fn folios(pool: &Pool) -> Result<Vec<Folio>, Failure> {
         word(&mapping, page * PAGE)?;
     }
     let table = page_table(&mapping)?;
+    let frame = |page: usize| usize::try_from(table[page].frame()).unwrap_or(usize::MAX);
     let mut folios: Vec<Folio> = Vec::new();
-    for page in resident {
-        let frame = usize::try_from(table[page].frame())?;
-        match folios.last_mut() {
-            Some(last) if frames::flags(frame)?.is_tail() => last.end = page + 1,
-            _ => folios.push(single(page)),
+    for run in resident.chunk_by(|&left, &right| frame(left) + 1 == frame(right)) {
+        let flags = frames::flags_of(frame(run[0]), run.len())?;
+        for (&page, flags) in run.iter().zip(flags) {
+            match folios.last_mut() {
+                Some(last) if flags.is_tail() && last.end == page => last.end += 1,
+                _ => folios.push(single(page)),
+            }
         }
     }
     Ok(folios)
