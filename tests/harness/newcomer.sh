@@ -222,7 +222,7 @@ test_every_verb_of_make_is_run_and_listed() {
 	done
 	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
 	[[ $(sed -nE 's/^make ([a-z-]+)( .*)?$/\1/p' "$tmp/out" | xargs) == \
-		'run test list report matrix test-all kselftest-package lava fuzz coverage check bench bench-compare profile mutants drivers buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		'run test list report matrix test-all kselftest-package lava fuzz coverage check bench bench-compare profile mutants drivers pictures buildroot install-headers shell doctor update clean help nothing'* ]] ||
 		fail "make help has another order: $(grep '^make' "$tmp/out")"
 }
 

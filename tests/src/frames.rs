@@ -76,9 +76,21 @@ pub fn all() -> Result<Vec<Flags>, Failure> {
 ///
 /// The errno of reading it.
 pub fn flags(frame: usize) -> Result<Flags, Failure> {
-    let mut word = [0; 8];
-    File::open("/proc/kpageflags")?.read_exact_at(&mut word, 8 * frame as u64)?;
-    Ok(Flags(u64::from_ne_bytes(word)))
+    Ok(flags_of(frame, 1)?[0])
+}
+
+/// The flags of `nr_frames` neighbouring frames.
+///
+/// # Errors
+///
+/// The errno of reading it.
+pub fn flags_of(first: usize, nr_frames: usize) -> Result<Vec<Flags>, Failure> {
+    let mut bytes = vec![0; 8 * nr_frames];
+    File::open("/proc/kpageflags")?.read_exact_at(&mut bytes, 8 * first as u64)?;
+    let words = bytes.chunks_exact(8);
+    Ok(words
+        .map(|word| Flags(u64::from_ne_bytes(word.try_into().unwrap_or_default())))
+        .collect())
 }
 
 /// Tells the kernel that a frame is broken.

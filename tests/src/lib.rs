@@ -27,6 +27,7 @@ pub mod observe;
 pub mod others;
 pub mod page;
 pub mod peer;
+pub mod pictures;
 pub mod program;
 pub mod report;
 pub mod scenario;

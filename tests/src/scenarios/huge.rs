@@ -135,7 +135,7 @@ impl Drop for Setting {
 }
 
 /// How many huge pages of an object the page table maps as such.
-fn nr_huge(mapping: &Mapping) -> Result<usize, Failure> {
+pub(crate) fn nr_huge(mapping: &Mapping) -> Result<usize, Failure> {
     let range = mapping.as_ptr().addr()..mapping.as_ptr().addr() + mapping.len();
     let mut is_inside = false;
     let mut kib = 0;

@@ -18,6 +18,7 @@ mod loading;
 mod marks;
 mod page;
 mod parameters;
+mod pictures;
 mod pinned;
 mod poison;
 mod races;

@@ -10,6 +10,7 @@ use mmap_pool_tests::trace::Trace;
 use mmap_pool_tests::Failure;
 
 const PAGE_ON_IT: &str = include_str!("../../../docs/call-chains.md");
+const FIGURE: &str = include_str!("../../../docs/pictures/fault.svg");
 const README: &str = include_str!("../../../README.md");
 /// The crate root of the module.
 const ROOT: &str = include_str!("../../../src/mmap_pool_main.rs");
@@ -261,6 +262,19 @@ fn the_page_on_call_chains_names_every_step() {
             PAGE_ON_IT.contains(name),
             "{name} is not in docs/call-chains.md"
         );
+    }
+}
+
+/// The figure shows the chain of a first touch.
+#[test]
+fn the_figure_of_a_fault_has_every_step_in_order() {
+    let mut rest = FIGURE;
+    for name in FIRST_FAULT_CHAIN {
+        let title = format!("<title>{name}: ");
+        let Some((_, after)) = rest.split_once(&*title) else {
+            panic!("{name} is not where it should be: run make pictures");
+        };
+        rest = after;
     }
 }
 
