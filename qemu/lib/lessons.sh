@@ -1,0 +1,60 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# The lessons of docs/lessons: what a guest needs for one, and its rows. Source it after common.sh.
+
+lessons=$top/docs/lessons
+
+# lesson_folder N: prints the folder of lesson N.
+lesson_folder() { compgen -G "$lessons/$1_*" || die "there is no lesson $1: N is a number from 1 to $(lesson_last)" 2; }
+
+# lesson_last: prints the number of the last lesson.
+lesson_last() { compgen -G "$lessons/[0-9]*_*" | wc -l; }
+
+# lesson_modules FOLDER: prints the names of its modules. The last one is that of the lesson.
+lesson_modules() { sed -n 's/^obj-m := //p' "$1/Kbuild" | sed 's/\.o\b//g'; }
+
+# lesson_guest FOLDER N: builds the driver in FOLDER, and all that shows and judges it as lesson N.
+# Sets $copies, the options of qemu/run, and $nodes, the devices to show. The last one is judged.
+lesson_guest() {
+	local folder=$1 n=$2 name path before='' of=()
+	local programs=$build/lessons
+	mkdir -p "$programs"
+	"$here/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/judge" "$lessons/judge.c"
+	"$here/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$(lesson_folder "$n")/show.c"
+	copies=(--copy "$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance:/bin/mmap-conformance"
+		--copy "$programs/judge:/bin/judge" --copy "$programs/show$n:/bin/show$n")
+	nodes=()
+	# A driver that fails comes first: one of the lesson's own, or the driver of the step before.
+	for name in $(lesson_modules "$folder"); do of+=("$folder"); done
+	if ((${#of[@]} == 1 && n > 1)); then
+		before=$(lesson_folder $((n - 1)))
+		of=("$before" "$folder")
+	elif ((n == 1)); then
+		nodes=(/dev/null)
+	fi
+	for name in ${before:+$(lesson_modules "$before" | sed 's/.* //')} $(lesson_modules "$folder"); do
+		path=$("$here/module" "$kernel_name" "${of[0]}" "$name") || return
+		of=("${of[@]:1}")
+		copies+=(--copy "$path:/lessons/$name.ko")
+		nodes+=("/dev/$name")
+	done
+}
+
+# lesson_script N NODE…: prints what the guest does for lesson N. The records of the rows come after a
+# line with the name of the judged module.
+lesson_script() {
+	local n=$1 node
+	shift
+	for node; do [[ $node == /dev/null ]] || echo "insmod /lessons/${node#/dev/}.ko || exit"; done
+	echo "show$n $* || exit"
+	echo "echo 'rows ${node#/dev/}'"
+	echo "judge $node || exit"
+	for node; do [[ $node == /dev/null ]] || echo "rmmod ${node#/dev/} || exit"; done
+}
+
+# lesson_rows: reduces the records of mmap-conformance to the rows and their words.
+lesson_rows() { cut -f 1,2; }
+
+# right ROWS: prints the names of the rows that are answered as by a file.
+right() { sed -n 's/\tsame$//p' "$1"; }
