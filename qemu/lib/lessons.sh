@@ -20,8 +20,8 @@ lesson_guest() {
 	local folder=$1 n=$2 name path before='' of=()
 	local programs=$build/lessons
 	mkdir -p "$programs"
-	"$here/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/judge" "$lessons/judge.c"
-	"$here/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$(lesson_folder "$n")/show.c"
+	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/judge" "$lessons/judge.c"
+	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$(lesson_folder "$n")/show.c"
 	copies=(--copy "$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance:/bin/mmap-conformance"
 		--copy "$programs/judge:/bin/judge" --copy "$programs/show$n:/bin/show$n")
 	nodes=()
@@ -34,7 +34,7 @@ lesson_guest() {
 		nodes=(/dev/null)
 	fi
 	for name in ${before:+$(lesson_modules "$before" | sed 's/.* //')} $(lesson_modules "$folder"); do
-		path=$("$here/module" "$kernel_name" "${of[0]}" "$name") || return
+		path=$("$top/qemu/module" "$kernel_name" "${of[0]}" "$name") || return
 		of=("${of[@]:1}")
 		copies+=(--copy "$path:/lessons/$name.ko")
 		nodes+=("/dev/$name")
@@ -55,6 +55,26 @@ lesson_script() {
 
 # lesson_rows: reduces the records of mmap-conformance to the rows and their words.
 lesson_rows() { cut -f 1,2; }
+
+# lesson_report N ROWS: says which of these rows are right, and which are new since the step before. The
+# status is 1 if one is missing that the lesson has.
+lesson_report() {
+	local n=$1 rows=$2 lesson missing
+	count() { grep -c "	$1\$" "$rows" || true; }
+	lesson=$(lesson_folder "$n")
+	printf 'rows right: %d' "$(count same)"
+	((n == 1)) || printf '; in lesson %d: %d' $((n - 1)) "$(right "$(lesson_folder $((n - 1)))/rows" | wc -l)"
+	printf '\nnot right: %d differ as such a device may, %d differ, %d cannot run\n' \
+		"$(count allowed)" "$(count differs)" "$(count 'not run')"
+	if ((n > 1)); then
+		printf 'new:\n'
+		grep -vxFf <(right "$(lesson_folder $((n - 1)))/rows") <(right "$rows") | sed 's/^/  /' || true
+	fi
+	missing=$(grep -vxFf <(right "$rows") <(right "$lesson/rows")) || return 0
+	printf 'not right yet, and right in %s:\n' "${lesson#"$top/"}"
+	printf '  %s\n' "${missing//$'\n'/$'\n  '}"
+	return 1
+}
 
 # right ROWS: prints the names of the rows that are answered as by a file.
 right() { sed -n 's/\tsame$//p' "$1"; }

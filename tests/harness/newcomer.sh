@@ -387,6 +387,17 @@ test_one_test_builds_only_its_programs() {
 	[[ ! -e $tmp/made/cargo/x86_64-unknown-linux-gnu ]] || fail 'userspace was built'
 }
 
+test_lesson_without_a_number_is_refused_in_one_line() {
+	answer "$top/qemu/verbs/lesson"
+	refused 2 'which lesson? make lesson N=1 is the first of '
+	N=99 answer "$top/qemu/verbs/lesson"
+	refused 2 'which lesson?'
+	N=1 MINE=$tmp/none answer "$top/qemu/verbs/lesson"
+	refused 2 "MINE=$tmp/none: there is no such folder"
+	N=1 MINE=$tmp answer "$top/qemu/verbs/lesson"
+	refused 2 "MINE=$tmp has no Kbuild: copy the folder of a lesson"
+}
+
 # selection SETTING…: what `make test` would run with these settings, in order.
 selection() { env "$@" "$top/qemu/verbs/list" 2>"$tmp/said" || fail "$*: $(cat "$tmp/said")"; }
 

@@ -250,7 +250,11 @@ impl MiscDevice for Lesson {
         let node = Inode::<Memory>::of_file(file).ok_or(ENODEV)?;
         let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
         let number = fd.reserved_fd();
-        fd.fd_install(fs::file::create::<Self>(node.mount(), Ok::<_, Error>(Memory), c"lesson6")?);
+        fd.fd_install(fs::file::create::<Self>(
+            node.mount(),
+            Ok::<_, Error>(Memory),
+            c"lesson6",
+        )?);
         Ok(number as isize)
     }
 }

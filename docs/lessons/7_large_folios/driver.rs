@@ -152,7 +152,9 @@ impl Inode<Memory> {
             let max_order = pgoff.trailing_zeros().min(pmd_order());
             let run = self.page_cache().nr_pages_before(pgoff, 1 << max_order);
             // As large as the run of pages before it: a first touch gets one page.
-            if let Ok(folio) = self.add_folio(pgoff, run.checked_ilog2().unwrap_or(0), || self.end()) {
+            if let Ok(folio) =
+                self.add_folio(pgoff, run.checked_ilog2().unwrap_or(0), || self.end())
+            {
                 return Ok(folio);
             }
             // Not before the end, or no memory for a large one.
@@ -289,7 +291,11 @@ impl MiscDevice for Lesson {
         let node = Inode::<Memory>::of_file(file).ok_or(ENODEV)?;
         let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
         let number = fd.reserved_fd();
-        fd.fd_install(fs::file::create::<Self>(node.mount(), Ok::<_, Error>(Memory), c"lesson7")?);
+        fd.fd_install(fs::file::create::<Self>(
+            node.mount(),
+            Ok::<_, Error>(Memory),
+            c"lesson7",
+        )?);
         Ok(number as isize)
     }
 }
