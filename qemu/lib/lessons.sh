@@ -17,30 +17,32 @@ lesson_modules() { sed -n 's/^obj-m := //p' "$1/Kbuild" | sed 's/\.o\b//g'; }
 # lesson_guest FOLDER N: builds the driver in FOLDER, and all that shows and judges it as lesson N.
 # Sets $copies, the options of qemu/run, and $nodes, the devices to show. The last one is judged.
 lesson_guest() {
-	local folder=$1 n=$2 name path before='' of=()
-	local programs=$build/lessons
+	local folder=$1 n=$2 lesson name programs=$build/lessons
 	mkdir -p "$programs"
+	lesson=$(lesson_folder "$n")
 	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/judge" "$lessons/judge.c"
-	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$(lesson_folder "$n")/show.c"
+	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$lesson/show.c"
 	copies=(--copy "$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance:/bin/mmap-conformance"
 		--copy "$programs/judge:/bin/judge" --copy "$programs/show$n:/bin/show$n")
 	# The last lesson needs a disk.
-	! grep -q /dev/scratch "$(lesson_folder "$n")/show.c" || copies+=(--scratch 32M)
+	! grep -q /dev/scratch "$lesson/show.c" || copies+=(--scratch 32M)
 	nodes=()
 	# A driver that fails comes first: one of the lesson's own, or the driver of the step before.
-	for name in $(lesson_modules "$folder"); do of+=("$folder"); done
-	if ((${#of[@]} == 1 && n > 1)); then
-		before=$(lesson_folder $((n - 1)))
-		of=("$before" "$folder")
-	elif ((n == 1)); then
-		nodes=(/dev/null)
+	if [[ $folder == "$lesson" && $(lesson_modules "$lesson") != *' '* ]]; then
+		if ((n == 1)); then nodes=(/dev/null); else lesson_driver "$(lesson_folder $((n - 1)))"; fi || return
 	fi
-	for name in ${before:+$(lesson_modules "$before" | sed 's/.* //')} $(lesson_modules "$folder"); do
-		path=$("$top/qemu/module" "$kernel_name" "${of[0]}" "$name") || return
-		of=("${of[@]:1}")
-		copies+=(--copy "$path:/lessons/$name.ko")
-		nodes+=("/dev/$name")
-	done
+	for name in $(lesson_modules "$folder"); do lesson_driver "$folder" "$name" || return; done
+}
+
+# lesson_driver FOLDER [NAME]: builds a module of a lesson, by default that of the lesson, and adds it to
+# $copies and $nodes.
+declare -A lesson_built=()
+lesson_driver() {
+	local name=${2:-$(lesson_modules "$1" | sed 's/.* //')}
+	[[ ${lesson_built[$1/$name]-} ]] ||
+		lesson_built[$1/$name]=$("$top/qemu/module" "$kernel_name" "$1" "$name") || return
+	copies+=(--copy "${lesson_built[$1/$name]}:/lessons/$name.ko")
+	nodes+=("/dev/$name")
 }
 
 # lesson_script N NODE…: prints what the guest does for lesson N. The records of the rows come after a
