@@ -21,13 +21,15 @@ static int open_file(const char *node)
 /* Says what a byte of the disk is, past all caches. */
 static char on_disk(off_t offset)
 {
-	static char block[PAGE] __attribute__((aligned(PAGE)));
+	char *block = aligned_alloc(PAGE, PAGE), byte;
 	int disk = open("/dev/scratch", O_RDONLY | O_DIRECT);
 
-	if (pread(disk, block, PAGE, offset) != PAGE)
+	if (!block || pread(disk, block, PAGE, offset) != PAGE)
 		die("/dev/scratch");
+	byte = block[0] ? block[0] : '0';
+	free(block);
 	close(disk);
-	return block[0] ? block[0] : '0';
+	return byte;
 }
 
 static void put(const char *path, long number)

@@ -22,7 +22,7 @@
 #include <linux/ramfs.h>
 #include <linux/splice.h>
 
-#define LEN_BYTES (1 << 20)
+#define LEN_BYTES 0x100000
 
 static struct vfsmount *memory_mount;
 static struct inode *memory_inode;
