@@ -29,7 +29,8 @@ int main(int argc, char **argv)
 		for (size_t page = 64; page < 128; page++)
 			mapping[page * PAGE] = 'a';
 		/* Fault-around works on aligned groups of pages, so the address is aligned. */
-		mapping = mmap((void *)(1UL << 40), 256 * PAGE, RW, MAP_SHARED, fd, 0);
+		mapping = mmap((void *)((unsigned long)i << 40), 256 * PAGE, RW,
+			       MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
 		if (mapping == MAP_FAILED)
 			die("mmap");
 		before = nr_faults();
