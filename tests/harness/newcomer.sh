@@ -222,7 +222,7 @@ test_every_verb_of_make_is_run_and_listed() {
 	done
 	! grep -q 'detail' "$tmp/out" || fail 'make help shows more than the first paragraph'
 	[[ $(sed -nE 's/^make ([a-z-]+)( .*)?$/\1/p' "$tmp/out" | xargs) == \
-		'run test list report matrix test-all kselftest-package lava fuzz coverage check bench bench-compare profile mutants drivers pictures buildroot install-headers shell doctor update clean help nothing'* ]] ||
+		'run lesson test list report matrix test-all kselftest-package lava fuzz coverage check bench bench-compare profile mutants drivers pictures buildroot install-headers shell doctor update clean help nothing'* ]] ||
 		fail "make help has another order: $(grep '^make' "$tmp/out")"
 }
 
@@ -385,6 +385,17 @@ test_one_test_builds_only_its_programs() {
 	grep -q '^ok 1 harness::ordinary_lines_are_no_complaints # took' "$tmp/out" || fail 'the test did not run'
 	[[ $(tail -n 1 "$tmp/out") == '1 passed, 0 failed, 0 skipped' ]] || fail "$(tail -n 1 "$tmp/out")"
 	[[ ! -e $tmp/made/cargo/x86_64-unknown-linux-gnu ]] || fail 'userspace was built'
+}
+
+test_lesson_without_a_number_is_refused_in_one_line() {
+	answer "$top/qemu/verbs/lesson"
+	refused 2 'which lesson? make lesson N=1 is the first of '
+	N=99 answer "$top/qemu/verbs/lesson"
+	refused 2 'which lesson?'
+	N=1 MINE=$tmp/none answer "$top/qemu/verbs/lesson"
+	refused 2 "MINE=$tmp/none: there is no such folder"
+	N=1 MINE=$tmp answer "$top/qemu/verbs/lesson"
+	refused 2 "MINE=$tmp has no Kbuild: copy the folder of a lesson"
 }
 
 # selection SETTING…: what `make test` would run with these settings, in order.

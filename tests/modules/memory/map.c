@@ -45,5 +45,8 @@ int main(void)
 	CHECK(!strcmp(shared + 9000, "written"));
 	CHECK(pwrite(fd, "written", 8, (1 << 20) - 3) == 3);
 	CHECK(pwrite(fd, "written", 8, 1 << 20) == -1 && errno == ENOSPC);
+
+	CHECK(!munmap(private, 1 << 20));
+	CHECK(pread(fd, private, 8, 0) == -1 && errno == EFAULT);
 	return 0;
 }

@@ -190,10 +190,11 @@ impl MiscDevice for MemoryFile {
                 Some(folio) => folio.part(pos, left)?.copy_to_iter(iov),
                 None => copy_zeroes_to_iter(left, iov),
             };
-            if copied == 0 {
-                break;
+            match copied {
+                0 if pos == start => return Err(EFAULT),
+                0 => break,
+                _ => pos += copied as u64,
             }
-            pos += copied as u64;
         }
         *kiocb.ki_pos_mut() = pos.try_into()?;
         Ok((pos - start) as usize)

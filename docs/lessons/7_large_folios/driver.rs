@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lesson 7: a run of pages gets folios that double in size, up to one that a single entry of the page
+//! table maps.
+
+#![deny(unsafe_code)]
+
+// The wrappers. Most of them are for larger drivers.
+#[allow(dead_code)]
+#[path = "../../../src"]
+mod mmap_pool {
+    pub(crate) mod fs;
+    pub(crate) mod helpers;
+    pub(crate) mod mm;
+}
+
+use core::ops::Range;
+use kernel::{
+    bindings,
+    fs::{
+        file::{
+            flags,
+            FileDescriptorReservation, //
+        },
+        File,
+        Kiocb, //
+    },
+    ioctl,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::virt::VmaNew,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*, //
+};
+use mmap_pool::{
+    fs::{
+        self,
+        chardev::Registration,
+        file::InodeFile,
+        inode::{
+            Inode,
+            InodeData,
+            InodeGuard,
+            MemoryData, //
+        },
+        pseudo::{
+            FileSystemType,
+            InternalMount, //
+        }, //
+    },
+    helpers,
+    mm::{
+        self,
+        fatal_signal_pending,
+        folio::{
+            copy_zeroes_to_iter,
+            pmd_order,
+            LockedFolio,
+            NewFolio, //
+        },
+        policy::MemPolicy,
+        vm_ops::{
+            self,
+            FaultError,
+            FileObject,
+            VmFault,
+            VmOperations, //
+        }, //
+    }, //
+};
+
+module! {
+    type: LessonModule,
+    name: "lesson7",
+    authors: ["The mmap_pool authors"],
+    description: "Lesson 7: large folios",
+    license: "GPL v2",
+}
+
+/// Makes a new file, which is empty, and returns a descriptor of it.
+const CREATE: u32 = ioctl::_IO(b'L' as u32, 3);
+
+const KEEP_SIZE: u32 = 0x01;
+const PUNCH_HOLE: u32 = 0x02;
+
+static FILE_SYSTEM_TYPE: FileSystemType<Memory> = FileSystemType::new(c"lesson7");
+
+/// The driver's data in the inode: nothing. The pages are in its page cache.
+struct Memory;
+
+impl InodeData for Memory {
+    /// That of the pools, so that `mmap-conformance` knows it as memory.
+    const MAGIC: u32 = 0x4d50_6f6c;
+
+    fn file_system_type() -> &'static FileSystemType<Self> {
+        &FILE_SYSTEM_TYPE
+    }
+
+    fn resize(memory: &InodeGuard<'_, Self>, len_bytes: u64) -> Result {
+        memory.check_new_len(len_bytes)?;
+        // Takes the invalidate lock, sets the size, unmaps the pages past it, and removes each
+        // folio under its lock.
+        memory.set_len(len_bytes)
+    }
+
+    fn check_write(_memory: &InodeGuard<'_, Self>, _pos: u64, len: usize) -> Result<usize> {
+        Ok(len)
+    }
+
+    fn nr_blocks(memory: &Inode<Self>) -> u64 {
+        (memory.page_cache().nr_pages() as u64) << (PAGE_SHIFT - 9)
+    }
+}
+
+impl MemoryData for Memory {
+    fn max_order(&self) -> u32 {
+        pmd_order()
+    }
+
+    fn write_begin(memory: &InodeGuard<'_, Self>, pos: u64, _len: usize) -> Result<LockedFolio> {
+        // The file may grow. The inode's lock keeps others from changing the size.
+        memory.get_folio((pos >> PAGE_SHIFT) as usize, || usize::MAX)
+    }
+
+    fn pages_removed(_nr_pages: usize) {}
+}
+
+impl Inode<Memory> {
+    /// Returns the end of the file, in pages.
+    fn end(&self) -> usize {
+        self.len_bytes().div_ceil(PAGE_SIZE as u64) as usize
+    }
+
+    /// Returns the folio that holds page `pgoff`, locked, if the page is before `end()`. Allocates one
+    /// if there is none.
+    fn get_folio(&self, pgoff: usize, end: impl Fn() -> usize) -> Result<LockedFolio> {
+        loop {
+            if let Some(folio) = self.page_cache().lock_folio(pgoff) {
+                // A truncation sets the size first. It waits for the folio's lock to remove it.
+                return if pgoff < end() { Ok(folio) } else { Err(ENXIO) };
+            }
+            let max_order = pgoff.trailing_zeros().min(pmd_order());
+            let run = self.page_cache().nr_pages_before(pgoff, 1 << max_order);
+            // As large as the run of pages before it: a first touch gets one page.
+            if let Ok(folio) =
+                self.add_folio(pgoff, run.checked_ilog2().unwrap_or(0), || self.end())
+            {
+                return Ok(folio);
+            }
+            // Not before the end, or no memory for a large one.
+            match self.add_folio(pgoff, 0, &end) {
+                // Lost the race: use the folio that is there now.
+                Err(EEXIST) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Adds a folio of `1 << order` pages, and returns it locked. All of it is before `end()`: a folio
+    /// that reaches past the end of the file could not be split there.
+    fn add_folio(&self, pgoff: usize, order: u32, end: impl Fn() -> usize) -> Result<LockedFolio> {
+        let new = NewFolio::zeroed(self.page_cache().gfp_mask(), order)?;
+        // No truncation between the check and the new folio.
+        let _guard = self.page_cache().invalidate_lock_shared();
+        if pgoff + (1 << order) > end() {
+            return Err(ENXIO);
+        }
+        self.page_cache().add_folio(new, pgoff)
+    }
+}
+
+struct LessonVmOps;
+
+impl VmOperations for LessonVmOps {
+    type Object = Inode<Memory>;
+
+    const FAULT_AROUND: bool = true;
+
+    fn fault(memory: &Inode<Memory>, vmf: &VmFault<'_>) -> Result<LockedFolio, FaultError> {
+        Ok(memory.get_folio(vmf.pgoff(), || memory.end())?)
+    }
+
+    const HUGE_FAULT: bool = true;
+
+    /// The core calls this first, if the area could map all of a huge page.
+    fn huge_fault(memory: &Inode<Memory>, vmf: &VmFault<'_>) -> Option<LockedFolio> {
+        let folio = memory.page_cache().lock_folio(vmf.pgoff())?;
+        let is_huge = folio.nr_pages() == 1 << pmd_order();
+        (is_huge && folio.end() <= memory.end() && folio.check_intact().is_ok()).then_some(folio)
+    }
+
+    fn set_policy(_: &Inode<Memory>, _pages: Range<usize>, _policy: Option<MemPolicy>) -> Result {
+        Ok(())
+    }
+}
+
+struct Lesson;
+
+impl InodeFile for Lesson {
+    type Data = Memory;
+
+    fn seek(memory: &Inode<Memory>, offset: u64, is_hole: bool) -> Result<u64> {
+        let (len_bytes, end) = (memory.len_bytes(), memory.end());
+        if offset >= len_bytes {
+            return Err(ENXIO);
+        }
+        let start = (offset >> PAGE_SHIFT) as usize;
+        let next = |pgoff, end| memory.page_cache().next_page(pgoff, end);
+        let found = if is_hole {
+            (start..end).find(|&pgoff| next(pgoff, pgoff + 1).is_none())
+        } else {
+            Some(next(start, end).ok_or(ENXIO)?)
+        };
+        Ok(((found.unwrap_or(end) as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
+    }
+
+    fn fallocate(memory: &InodeGuard<'_, Memory>, mode: u32, offset: u64, len: u64) -> Result {
+        if mode == PUNCH_HOLE | KEEP_SIZE {
+            return memory.punch(offset, len);
+        } else if mode & !KEEP_SIZE != 0 {
+            return Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32)));
+        }
+        let end = offset.checked_add(len).ok_or(EFBIG)?;
+        memory.check_new_len(end)?;
+        let mut pgoff = (offset >> PAGE_SHIFT) as usize;
+        while (pgoff as u64) << PAGE_SHIFT < end {
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            pgoff = memory.get_folio(pgoff, || usize::MAX)?.end();
+        }
+        if mode & KEEP_SIZE == 0 {
+            memory.grow_to(end);
+        }
+        Ok(())
+    }
+}
+
+#[vtable]
+impl MiscDevice for Lesson {
+    type Ptr = ();
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result {
+        Ok(())
+    }
+
+    fn mmap((): (), _file: &File, vma: &VmaNew) -> Result {
+        vm_ops::install::<LessonVmOps>(vma)
+    }
+
+    fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        let memory = Inode::<Memory>::of_file(fs::file::of_kiocb(&kiocb)).ok_or(ENODEV)?;
+        let start: u64 = kiocb.ki_pos().try_into()?;
+        let mut pos = start;
+        let len_bytes = memory.len_bytes();
+        while !iov.is_empty() && pos < len_bytes {
+            let left = (len_bytes - pos) as usize;
+            let copied = match memory.page_cache().folio((pos >> PAGE_SHIFT) as usize) {
+                // All of the folio at once.
+                Some(folio) => folio.part(pos, left)?.copy_to_iter(iov),
+                None => copy_zeroes_to_iter(left.min(PAGE_SIZE - pos as usize % PAGE_SIZE), iov),
+            };
+            match copied {
+                0 if pos == start => return Err(EFAULT),
+                0 => break,
+                _ => pos += copied as u64,
+            }
+        }
+        *kiocb.ki_pos_mut() = pos.try_into()?;
+        Ok((pos - start) as usize)
+    }
+
+    fn write_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        fs::file::write::<Self>(&mut kiocb, iov)
+    }
+
+    fn ioctl((): (), file: &File, cmd: u32, _arg: usize) -> Result<isize> {
+        if cmd != CREATE {
+            return Err(ENOTTY);
+        }
+        let node = Inode::<Memory>::of_file(file).ok_or(ENODEV)?;
+        let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
+        let number = fd.reserved_fd();
+        fd.fd_install(fs::file::create::<Self>(
+            node.mount(),
+            Ok::<_, Error>(Memory),
+            c"lesson7",
+        )?);
+        Ok(number as isize)
+    }
+}
+
+/// Fields are dropped in order: the node is gone before the mount.
+#[pin_data]
+struct LessonModule {
+    #[pin]
+    device: Registration<Lesson>,
+    mount: InternalMount<Memory>,
+}
+
+impl kernel::InPlaceModule for LessonModule {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            mount: InternalMount::new()?,
+            device <- {
+                let memory = Inode::new(mount, Ok::<_, Error>(Memory))?;
+                Registration::new(MiscDeviceOptions { name: c"lesson7" }, memory)
+            },
+        })
+    }
+}

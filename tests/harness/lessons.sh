@@ -1,0 +1,88 @@
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of the lessons (docs/lessons): each driver has the recorded rows, and more than the step before.
+
+# shellcheck source=qemu/lib/lessons.sh
+. "$top/qemu/lib/lessons.sh"
+
+# lesson_rows_are_recorded N: compares the rows in $tmp/out with those of the lesson. Rows that are not
+# recorded yet, of new scenarios, do not count.
+lesson_rows_are_recorded() {
+	local module
+	module=$(lesson_modules "$(lesson_folder "$1")" | sed 's/.* //')
+	awk -v "begin=rows $module" '$0 == begin { on = 1; next } /^end of lesson/ { on = 0 } on' "$tmp/out" |
+		lesson_rows | awk -F '\t' 'NR == FNR { recorded[$1]; next } $1 in recorded' "$(lesson_folder "$1")/rows" - >"$tmp/rows$1"
+	diff "$(lesson_folder "$1")/rows" "$tmp/rows$1" || fail "lesson $1: other rows than recorded; make lesson N=$1 UPDATE=1 records them"
+}
+
+# run_lessons FROM TO: runs these lessons in one guest. Its output is in $tmp/out.
+run_lessons() {
+	local n script='' all=()
+	for ((n = $1; n <= $2; n++)); do
+		lesson_guest "$(lesson_folder "$n")" "$n" 2>"$tmp/said" || fail "lesson $n does not build"
+		all+=("${copies[@]}")
+		script+=$(lesson_script "$n" "${nodes[@]}")$'\n'"echo 'end of lesson $n'"$'\n'
+	done
+	guest --no-module --timeout 1200 "${all[@]}" -- sh -c "$script"
+	expect_status 0
+}
+
+test_lessons_have_the_recorded_rows_and_each_more_than_the_last() {
+	[[ $kernel_name == stock ]] || skip "the rows are those of the kernel stock, and this is $kernel_name"
+	local n nr=0 before=-1
+	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
+	run_lessons 1 7
+	for n in {1..7}; do
+		lesson_rows_are_recorded "$n"
+		nr=$(right "$tmp/rows$n" | wc -l)
+		((nr > before)) || fail "lesson $n has $nr rows right, and the step before $before"
+		before=$nr
+	done
+	! grep -q 'differs$' "$tmp/rows7" || fail "the last driver does not answer as a file: $(grep 'differs$' "$tmp/rows7")"
+	# The wrong driver of lesson 6 loses the race, and the right one does not.
+	grep -A 1 '^/dev/lesson6_wrong$' "$tmp/out" | grep -q '→ [1-8] of 8 pages are still there' || fail 'the wrong driver has not lost the race'
+	grep -A 1 '^/dev/lesson6$' "$tmp/out" | grep -q '→ 0 of 8 pages are still there' || fail 'the right driver has lost the race'
+	for n in {1..5}; do lesson_page_shows_what_is_printed "$n"; done
+}
+
+test_lesson_of_a_backing_file_keeps_bytes_and_stores_more_than_memory() {
+	((slowness == 1)) || skip "shows what does not depend on the kernel, and $kernel_name is slow"
+	run_lessons 8 8
+	lesson_page_shows_what_is_printed 8
+}
+
+test_lesson_in_c_answers_as_the_one_in_rust() {
+	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
+	local path program=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance
+	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
+	path=$("$top/qemu/module" "$kernel_name" "$lessons/in_c" lesson5_c 2>"$tmp/said") || fail 'no driver'
+	guest --no-module --copy "$program:/bin/mmap-conformance" --copy "$path:/lesson5_c.ko" -- sh -c 'insmod /lesson5_c.ko &&
+		mmap-conformance --row lazy --row sharing --row cow --row io --row locks /dev/lesson5_c && rmmod lesson5_c'
+	expect_status 0
+	(($(sed -n 's/ rows answer as a file.*//p' "$tmp/out") > 60)) || fail "$(tail -n 3 "$tmp/out")"
+}
+
+# lesson_page_shows_what_is_printed N: compares the README of lesson N with what the demonstration prints.
+lesson_page_shows_what_is_printed() {
+	lesson_shown "$1" >"$tmp/shown"
+	(($(wc -l <"$tmp/shown") > 4)) || fail "lesson $1 shows nothing"
+	! grep -vxFf "$(lesson_folder "$1")/README.md" "$tmp/shown" || fail "the page of lesson $1 does not show this line"
+}
+
+# lesson_shown N: prints what the demonstration of lesson N has printed.
+lesson_shown() {
+	awk -v "begin=end of lesson $(($1 - 1))" -v "n=$1" 'BEGIN { on = n == 1 || n == 8 } /^(rows|end of lesson) / { on = 0 } on; $0 == begin { on = 1 }' "$tmp/out"
+}
+
+test_lesson_says_what_is_not_right_yet() {
+	# The driver of the step before lacks the new rows.
+	(lesson_report 2 "$(lesson_folder 1)/rows") >"$tmp/out" && fail 'nothing is missing'
+	grep -qx 'rows right: 85; in lesson 1: 85' "$tmp/out" || fail "$(cat "$tmp/out")"
+	[[ $(tail -n 2 "$tmp/out") == 'not right yet, and right in docs/lessons/2_fault:
+  lazy::touching_allocates_exactly_the_touched_pages' ]] || fail "$(cat "$tmp/out")"
+	# Its own driver has them, and they are new.
+	(lesson_report 2 "$(lesson_folder 2)/rows") >"$tmp/out" || fail "$(cat "$tmp/out")"
+	[[ $(tail -n 2 "$tmp/out") == 'new:
+  lazy::touching_allocates_exactly_the_touched_pages' ]] || fail "$(cat "$tmp/out")"
+}
