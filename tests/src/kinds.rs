@@ -5,7 +5,7 @@
 use crate::given::Facts;
 use crate::judge::{is_same, Outcome, Verdict};
 use crate::scenario::{Scenario, Who};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 
 /// A difference that is right for some kinds of objects.
 struct Allowance {
@@ -89,7 +89,7 @@ fn is_block_device(facts: &Facts) -> bool {
 }
 
 fn has_huge_pages(facts: &Facts) -> bool {
-    facts.page_bytes > PAGE
+    facts.page_bytes > page_size()
 }
 
 const ALLOWANCES: &[Allowance] = &[

@@ -8,7 +8,7 @@ use rustix::time::ClockId;
 use super::cost::{cost_of, now, per_page};
 use super::reserve::{cost_of_others_until_rest, rest};
 use super::scale::{repeat, Scale};
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 
 /// The distance of the touched pages of [`sparse_first_touch`].
@@ -93,7 +93,7 @@ pub fn cost_of_touch(mapping: &Mapping, touch: fn(&Mapping)) -> Result<u64, Fail
 /// Writes to the first byte of each page.
 pub fn write_each_page(mapping: &Mapping) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(PAGE) {
+    for offset in (0..mapping.len()).step_by(page_size()) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).write_volatile(1) };
     }
@@ -102,7 +102,7 @@ pub fn write_each_page(mapping: &Mapping) {
 /// Reads the first byte of each page.
 pub fn read_each_page(mapping: &Mapping) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(PAGE) {
+    for offset in (0..mapping.len()).step_by(page_size()) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).read_volatile() };
     }
@@ -111,7 +111,7 @@ pub fn read_each_page(mapping: &Mapping) {
 /// Writes to the first byte of each page, from the last page to the first.
 pub fn write_each_page_downward(mapping: &Mapping) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(PAGE).rev() {
+    for offset in (0..mapping.len()).step_by(page_size()).rev() {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).write_volatile(1) };
     }
@@ -128,11 +128,11 @@ fn write_shuffled(mapping: &Mapping, distance: usize) {
     // Odd, so that it reaches every page of a power of two.
     const STRIDE: usize = 0x9e37_79b1;
     let start = mapping.as_ptr();
-    let nr_pages = mapping.len() / PAGE / distance;
+    let nr_pages = mapping.len() / page_size() / distance;
     debug_assert!(nr_pages.is_power_of_two());
     for turn in 0..nr_pages {
         let page = (turn.wrapping_mul(STRIDE) & (nr_pages - 1)) * distance;
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
-        unsafe { start.add(page * PAGE).write_volatile(1) };
+        unsafe { start.add(page * page_size()).write_volatile(1) };
     }
 }
