@@ -90,7 +90,7 @@ pub(crate) struct Pool {
     _counted: CountedPool<'static>,
     kind: Kind,
     strategy: Strategy,
-    /// Pages of a huge page, or 0 if this pool has no huge pages.
+    /// Pages of a huge page, which a PMD entry maps, or 0 if this pool has no folio as large.
     nr_huge_pages: usize,
     reserve: Arc<Reserve>,
     /// `uapi::SEAL_` bits. Changed under the inode's lock.

@@ -11,7 +11,7 @@
 //!
 //! The reserve has room for `reserve_mb` at least, and for `reserve_max_mb` at most (parameters of
 //! the module). Each node has the same part of both. At first there is room for the least: half of
-//! it for huge pages, a quarter for single pages, and the rest for the orders in between
+//! it for the largest folios, a quarter for single pages, the rest for the orders between
 //! ([`FreeLists::new`]).
 //!
 //! The room follows demand each time the worker runs ([`FreeLists::follow_demand`]). An order whose
@@ -43,7 +43,6 @@ use crate::{
     mm::{
         cond_resched,
         folio::{
-            pmd_order,
             NewFolio,
             NewFolioList, //
         },
@@ -58,6 +57,7 @@ use crate::{
             DisableOnDrop, //
         }, //
     },
+    strategy::largest_order,
     uapi, //
 };
 use core::ops::RangeInclusive;
@@ -109,7 +109,7 @@ struct NodeReserve {
 
 /// The free lists of one node, by order.
 struct FreeLists {
-    /// In ascending order of their folios, from single pages to huge pages.
+    /// In ascending order of their folios, from single pages to the largest.
     lists: KVec<FreeList>,
     /// How many pages there is room for.
     bounds: RangeInclusive<usize>,
@@ -120,13 +120,13 @@ struct FreeLists {
 impl FreeLists {
     /// Returns empty lists with room for the least pages of `bounds`.
     ///
-    /// Half is for huge pages, a quarter for single pages. The rest is for the orders in between: from
+    /// Half is for the largest, a quarter for single pages. The rest is for the orders in between: from
     /// the largest on, each gets half of what is left. What is too little for a folio goes to the next
     /// order, and at last to single pages. So there is room for as many folios of each order as a walk
     /// in order needs, and no part is left over.
     fn new(bounds: RangeInclusive<usize>) -> Result<Self> {
         let mut lists = KVec::new();
-        for order in 0..=pmd_order() {
+        for order in 0..=largest_order() {
             lists.push(FreeList::new(order), GFP_KERNEL)?;
         }
         let mut nr_left = *bounds.start();
@@ -517,14 +517,14 @@ mod tests {
 
     #[test]
     fn each_order_has_a_folio_if_there_is_room_for_a_huge_page_in_a_quarter() -> Result {
-        let free = fixed(4 << pmd_order())?;
+        let free = fixed(4 << largest_order())?;
         assert!(free.lists.iter().all(|list| list.max_folios > 0));
         Ok(())
     }
 
     #[test]
     fn demand_moves_room_and_keeps_the_sum() -> Result {
-        let nr_pages = 16 << pmd_order();
+        let nr_pages = 16 << largest_order();
         let mut free = fixed(nr_pages)?;
         for needy in 0..free.lists.len() {
             let before = free.lists[needy].max_folios;
@@ -541,12 +541,12 @@ mod tests {
 
     #[test]
     fn an_order_that_uses_half_of_its_room_keeps_it() -> Result {
-        let mut free = fixed(16 << pmd_order())?;
+        let mut free = fixed(16 << largest_order())?;
         for list in free.lists.iter_mut().skip(1) {
             list.nr_taken = list.max_folios.div_ceil(2);
         }
         let before: usize = free.lists.iter().skip(1).map(FreeList::max_pages).sum();
-        free.lists[0].nr_missed = 1 << pmd_order();
+        free.lists[0].nr_missed = 1 << largest_order();
         free.follow_demand();
         let after: usize = free.lists.iter().skip(1).map(FreeList::max_pages).sum();
         assert_eq!(after, before);
@@ -556,7 +556,7 @@ mod tests {
     #[test]
     fn an_order_gets_twice_as_much_as_it_missed() -> Result {
         for max in [16, 32] {
-            let mut free = FreeLists::new(16 << pmd_order()..=max << pmd_order())?;
+            let mut free = FreeLists::new(16 << largest_order()..=max << largest_order())?;
             let before = free.lists[1].max_folios;
             free.lists[1].nr_missed = 3;
             free.follow_demand();
@@ -567,7 +567,7 @@ mod tests {
 
     #[test]
     fn demand_adds_room_up_to_the_most() -> Result {
-        let mut free = FreeLists::new(4 << pmd_order()..=16 << pmd_order())?;
+        let mut free = FreeLists::new(4 << largest_order()..=16 << largest_order())?;
         for (nr_missed, nr_huge_pages) in [(3, 10), (1, 12), (9, 16)] {
             for list in &mut free.lists {
                 list.nr_taken = list.max_folios;
@@ -576,14 +576,14 @@ mod tests {
                 list.nr_missed = nr_missed;
             }
             free.follow_demand();
-            assert_eq!(free.max_pages(), nr_huge_pages << pmd_order());
+            assert_eq!(free.max_pages(), nr_huge_pages << largest_order());
         }
         Ok(())
     }
 
     #[test]
     fn a_folio_without_room_takes_none_with_it() -> Result {
-        let least = 4 << pmd_order();
+        let least = 4 << largest_order();
         let mut free = FreeLists::new(least..=4 * least)?;
         // Room has moved from one list to the next, and the worker has not freed the folios yet.
         free.lists[1].max_folios += free.lists[0].max_folios;
@@ -603,7 +603,7 @@ mod tests {
 
     #[test]
     fn room_that_is_not_used_shrinks_to_the_least() -> Result {
-        let (least, most) = (4 << pmd_order(), 16 << pmd_order());
+        let (least, most) = (4 << largest_order(), 16 << largest_order());
         let mut free = FreeLists::new(least..=most)?;
         if let Some(list) = free.lists.last_mut() {
             list.max_folios += 12;
@@ -614,20 +614,20 @@ mod tests {
             assert!((least..=before).contains(&free.max_pages()));
             before = free.max_pages();
         }
-        assert!(before < least + (2 << pmd_order()));
+        assert!(before < least + (2 << largest_order()));
         Ok(())
     }
 
     #[test]
     fn room_that_cannot_be_filled_is_free_for_smaller_folios() -> Result {
-        let mut free = FreeLists::new(4 << pmd_order()..=16 << pmd_order())?;
+        let mut free = FreeLists::new(4 << largest_order()..=16 << largest_order())?;
         for list in free.lists.iter_mut().skip(4) {
-            list.nr_missed = 1 << pmd_order();
+            list.nr_missed = 1 << largest_order();
         }
         free.follow_demand();
-        assert_eq!(free.max_pages(), 16 << pmd_order());
+        assert_eq!(free.max_pages(), 16 << largest_order());
         free.give_up(4);
-        assert_eq!(free.max_pages(), 4 << pmd_order());
+        assert_eq!(free.max_pages(), 4 << largest_order());
         Ok(())
     }
 }

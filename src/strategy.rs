@@ -14,16 +14,30 @@ use kernel::{
     prelude::*, //
 };
 
+/// Bytes of the largest folio.
+///
+/// With pages of 4 KiB, a PMD entry maps it. With larger pages, a PMD entry maps 32 MiB or 512 MiB:
+/// one touch would zero as much, and the reserve would have no such folio. There 2 MiB are what
+/// arm64 calls a contiguous range of page-table entries, which takes one entry of the TLB.
+const LARGEST_BYTES: usize = 2 << 20;
+
+/// Returns the order of the largest folio. 0 if the kernel has no huge pages.
+#[inline]
+pub(crate) fn largest_order() -> u32 {
+    pmd_order().min((LARGEST_BYTES / PAGE_SIZE).ilog2())
+}
+
 impl Strategy {
-    /// Bytes of a folio of [`Strategy::Around`]: as many as fault-around maps at once.
+    /// Bytes of a folio of [`Strategy::Around`]: as many as fault-around maps at once. With pages of
+    /// 64 KiB, that is one page.
     const WINDOW_BYTES: usize = 1 << 16;
 
     /// Returns the number of pages, as a power of two, of the largest folio that is allocated.
     pub(crate) fn max_order(self) -> u32 {
         match self {
             Self::Page => 0,
-            Self::Around => pmd_order().min((Self::WINDOW_BYTES / PAGE_SIZE).max(1).ilog2()),
-            Self::Auto | Self::Huge | Self::Eager => pmd_order(),
+            Self::Around => largest_order().min((Self::WINDOW_BYTES / PAGE_SIZE).ilog2()),
+            Self::Auto | Self::Huge | Self::Eager => largest_order(),
         }
     }
 
@@ -89,17 +103,17 @@ mod tests {
     }
 
     #[test]
-    fn a_sequential_walk_doubles_its_folios_up_to_a_huge_page() {
+    fn a_sequential_walk_doubles_its_folios_up_to_the_largest() {
         for (number, order) in walk(0, 20).enumerate() {
             // The first two are single pages.
-            assert_eq!(order, pmd_order().min(number.saturating_sub(1) as u32));
+            assert_eq!(order, largest_order().min(number.saturating_sub(1) as u32));
         }
     }
 
     #[test]
     fn a_walk_from_an_odd_page_is_aligned_before_it_grows() {
         for (order, expected) in walk(5, 8).zip([0, 0, 0, 1, 1, 2, 3, 3]) {
-            assert_eq!(order, pmd_order().min(expected));
+            assert_eq!(order, largest_order().min(expected));
         }
     }
 

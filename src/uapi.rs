@@ -229,14 +229,14 @@ impl Default for Create {
 #[repr(u32)]
 pub enum Strategy {
     /// A page fault that continues a run of resident pages allocates as many pages as the run has,
-    /// up to a huge page. Any other page fault allocates only the touched page. So a sequential walk
+    /// up to 2 MiB at once. Any other page fault allocates only the touched page. So a sequential walk
     /// gets 1, 1, 2, 4, 8, … pages at a time.
     #[default]
     Auto = 0,
     /// A page fault allocates and maps the aligned 64 KiB that contain the touched page.
     Around = 1,
-    /// The pool allocates the largest blocks that fit and are available, up to a huge page (2 MiB
-    /// on x86-64). A single page-table entry maps a huge page.
+    /// The pool allocates the largest blocks that fit and are available, up to 2 MiB at once. With
+    /// pages of 4 KiB, a single page-table entry maps that much.
     Huge = 2,
     /// The pool allocates all its pages when it is created or grows, so touching it never allocates
     /// memory. Such a pool never gives pages back. It has [`SEAL_SHRINK`] from the start, and

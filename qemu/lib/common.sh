@@ -9,10 +9,26 @@
 readonly DIED=122 COMPLAINED=123 TIMED_OUT=124 NOT_SET_UP=125
 
 top=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
+
+# ARCH=arm64 builds for another processor and emulates it. The triplet is also the name of the folder
+# in which cargo puts its programs.
+case ${ARCH:-x86_64} in
+x86_64) unset ARCH && triplet=x86_64-unknown-linux-gnu ;;
+arm64)
+	export ARCH CROSS_COMPILE=aarch64-linux-gnu- CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu
+	triplet=$CARGO_BUILD_TARGET
+	;;
+*)
+	printf 'mmap_pool: ARCH=%s is unknown: set ARCH=x86_64 or ARCH=arm64\n' "$ARCH" >&2
+	exit 2
+	;;
+esac
+kernels=$top/qemu/kernels${ARCH:+.$ARCH}
+
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mmap_pool
 # The first script makes a relative BUILD absolute, before any script changes its folder.
 build=${BUILD:+$(realpath -m -- "$BUILD")}
-build=${build:-$top/build}
+build=${build:-$top/build${ARCH:+/$ARCH}}
 [[ ! ${BUILD-} ]] || export BUILD=$build
 
 # say TEXT: prints a message. A message that cannot be written does not end the script.
@@ -35,7 +51,7 @@ kernel_named() {
 kernel_named "${KERNEL:-stock}"
 
 # description: prints the path of the kernel's description.
-description() { printf '%s\n' "$top/qemu/kernels/${kernel_name%%@*}"; }
+description() { printf '%s\n' "$kernels/${kernel_name%%@*}"; }
 
 [[ $cache == /* ]] || die "XDG_CACHE_HOME=${cache%/mmap_pool} is not an absolute path: set one that begins with /"
 

@@ -76,6 +76,10 @@ guest_for() {
 # lacks WORD: whether the kernel lacks what the word names; sets $reason.
 lacks() {
 	local kernel
+	if [[ ${ARCH-} && $1 =~ ^(disk|programs)$ ]]; then
+		reason="needs the disk of real programs, which is for x86-64"
+		return
+	fi
 	[[ $1 == config=* ]] || return
 	kernel=$("$top/qemu/kernel") || exit "$NOT_SET_UP"
 	[[ -f $kernel/config ]] || die "the kernel $kernel_name has no configuration"

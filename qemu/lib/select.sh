@@ -17,12 +17,14 @@ ktap=$build/mmap-pool-ktap
 # are in $programs. Builds $ktap, too, without debugging information because guests load it.
 build_tests() {
 	(($# == 1)) || set -- "$@" --test=ktap
+	# The fuzzer has instructions of x86-64.
+	[[ ! ${ARCH-} ]] || { set -- "$@" --exclude=mmap-pool-fuzz && say "ARCH=$ARCH: without the fuzzer, and without the tests of the harness"; }
 	# Another run may build at the same time, so each has its own log.
 	local log=$build/log/userspace-$$.log
 	step 'userspace and its tests' "$log" \
 		"$here/enter" cargo test --locked "$@" --no-run || exit "$NOT_SET_UP"
-	local built=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
-	[[ $ktap -nt $built ]] || { "$here/enter" strip -o "$ktap.$$" "$built" && mv "$ktap.$$" "$ktap"; }
+	local built=$build/cargo/$triplet/debug/mmap-pool-ktap
+	[[ $ktap -nt $built ]] || { "$here/enter" "${CROSS_COMPILE-}strip" -o "$ktap.$$" "$built" && mv "$ktap.$$" "$ktap"; }
 	# `make check` runs the test public_api.
 	mapfile -t programs < <(sed -n 's/.*Executable .* (\(.*\)).*/\1/p' "$log" |
 		grep -v '/public_api-' | LC_ALL=C sort)
@@ -47,6 +49,7 @@ likely() {
 	local folder options word=${filter%::}
 	word=${word##*::}
 	while read -r folder options; do
+		[[ ! ${ARCH-} || $folder != tests/fuzz ]] || continue
 		[[ $word == *[!A-Za-z0-9_]* ]] ||
 			[[ $(find "$folder"/{src,tests,corpus} -path "$folder/*$word*" 2>/dev/null) ]] ||
 			grep -rqsE "((fn|mod) |[{] |[0-9] )[a-z0-9_ ]*$word|^ *[a-z0-9_]*${word}[a-z0-9_]*;?\$" "$folder"/{src,tests} ||
@@ -55,7 +58,7 @@ likely() {
 	done <<-'END'
 		userspace/mmap-pool --lib --test=uapi_agrees
 		userspace/bench --bin=mmap-pool-bench
-		tests --test=guest --test=guest_backed --test=guest_failures --test=guest_kunit --test=guest_nodes --test=guest_programs
+		tests --test=guest --test=guest_backed --test=guest_big --test=guest_failures --test=guest_kunit --test=guest_nodes --test=guest_programs
 		tests/coverage --bin=mmap-pool-coverage
 		tests/fuzz --lib --test=guest_fuzz --test=syzkaller
 		tests/loom --lib
@@ -69,7 +72,7 @@ doc=("$here/enter" cargo test --locked --workspace --exclude mmap-pool-tests --d
 # can list their tests here, too.
 all_tests() {
 	((!${#programs[@]})) || list_programs || return
-	"$top/tests/harness/run" --list | sed 's/^/harness\t/'
+	[[ ${ARCH-} ]] || "$top/tests/harness/run" --list | sed 's/^/harness\t/'
 }
 
 list_programs() {
@@ -88,9 +91,10 @@ list_programs() {
 names_in() {
 	# shellcheck disable=SC2016 # the inner shell's
 	"$here/enter" bash -c 'set -o pipefail
+		emulate=$0
 		for program; do
-			"$program" --list | sed -n "s|\(.*\): test\$|$program\t\1|p" || exit
-		done' bash "$@"
+			"$emulate" "$program" --list | sed -n "s|\(.*\): test\$|$program\t\1|p" || exit
+		done' "$here/lib/emulate" "$@"
 }
 
 # choose: prints those of its input lines that T= selects.

@@ -39,7 +39,7 @@ same_toolchain() {
 	same_rustc "$config" rustc || return
 	want=$(value "$config" CONFIG_GCC_VERSION)
 	[[ ${want:-0} == 0 ]] && return
-	have=$(gcc -dumpfullversion)
+	have=$("${CROSS_COMPILE-}gcc" -dumpfullversion)
 	[[ $want == "$(as_number "$have")" ]] || {
 		say "this kernel was built with gcc number $want, but this is gcc $have: use the kernel's compiler"
 		return 1

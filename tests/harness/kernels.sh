@@ -108,20 +108,20 @@ test_matrix_is_one_table() {
 	in_build
 	mkdir "$run/a" "$run/b" "$run/c"
 	local test='"suite": "s", "needs": [], "kernel": {"name": "k", "release": "7.3.4", "accel": "TCG"}'
-	echo '{"totals": {"passed": 2, "failed": 0, "skipped": 0}, "duration_s": 1.6, "tests": [{'"$test"', "name": "x", "status": "passed"},
+	echo '{"arch": "x86_64", "page_kib": 4, "totals": {"passed": 2, "failed": 0, "skipped": 0}, "duration_s": 1.6, "tests": [{'"$test"', "name": "x", "status": "passed"},
 		{'"$test"', "name": "y", "status": "passed"}]}' >"$run/a/results.json"
-	sed '$s/passed/skipped/; s/7.3.4/7.2.12/; s/"passed": 2, "failed": 0, "skipped": 0/"passed": 1, "failed": 0, "skipped": 1/' \
+	sed '$s/passed/skipped/; s/7.3.4/7.2.12/; s/x86_64/arm64/; s/"page_kib": 4/"page_kib": 16/; s/"passed": 2, "failed": 0, "skipped": 0/"passed": 1, "failed": 0, "skipped": 1/' \
 		"$run/a/results.json" >"$run/b/results.json"
 	answer "$top/qemu/enter" "$top/qemu/results/table" "a=$run/a" "b@7.2=$run/b"
 	expect_status 0
-	expect_out 'kernel  release  accel  passed  failed  skipped  seconds
-a       7.3.4    TCG         2       0        0        2
-b@7.2   7.2.12   TCG         1       0        1        2
+	expect_out 'kernel  arch    page    release  accel  passed  failed  skipped  seconds
+a       x86_64  4 KiB   7.3.4    TCG         2       0        0        2
+b@7.2   arm64   16 KiB  7.2.12   TCG         1       0        1        2
 s y: a: passed; b@7.2: skipped
 '
 	answer "$top/qemu/enter" "$top/qemu/results/table" "a=$run/a" "c=$run/c"
 	expect_status 1
-	grep -qx 'c       no results' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -qx 'c                      no results' "$tmp/out" || fail "$(cat "$tmp/out")"
 	sed -i 's/"failed": 0/"failed": 1/' "$run/b/results.json"
 	answer "$top/qemu/enter" "$top/qemu/results/table" "a=$run/a" "b=$run/b"
 	expect_status 1

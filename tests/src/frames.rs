@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::Failure;
 
 /// The flags of a frame in `/proc/kpageflags`.
@@ -99,7 +99,7 @@ pub fn flags_of(first: usize, nr_frames: usize) -> Result<Vec<Flags>, Failure> {
 ///
 /// The kernel cannot do that. It is not an error if the frame stays in use.
 pub fn break_frame(frame: usize) -> Result<(), Failure> {
-    let address = format!("{:#x}", frame * PAGE);
+    let address = format!("{:#x}", frame * page_size());
     match fs::write("/sys/devices/system/memory/hard_offline_page", address) {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::BUSY) => Err(error.into()),
         _ => Ok(()),

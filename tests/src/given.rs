@@ -23,7 +23,7 @@ use crate::made::Made;
 use crate::needs::Needs;
 use crate::observe::{self, put_word, word};
 use crate::signal::{touch, Access};
-use crate::subject::{anonymous, make_hole, path_of, Object, PAGE, SIZE};
+use crate::subject::{self, anonymous, make_hole, page_size, path_of, Object};
 use crate::{fail, Failure};
 
 /// Where the object is.
@@ -172,13 +172,13 @@ impl Given {
         };
         let (mut held, mut file) = (None, None);
         match name {
-            Name::Memfd => held = made(flags, SIZE as u64)?,
+            Name::Memfd => held = made(flags, subject::size() as u64)?,
             Name::Hugetlb => held = made(flags | MemfdFlags::HUGETLB, 2 << 20)?,
             Name::Path(_) => {}
             Name::Made(made) => held = Some(made.make()?),
             Name::Folder(folder) => {
                 let path = folder.join(format!(".mmap-conformance-{}", process::id()));
-                ftruncate(File::create_new(&path)?, SIZE as u64)?;
+                ftruncate(File::create_new(&path)?, subject::size() as u64)?;
                 file = Some(path);
             }
         }
@@ -188,7 +188,7 @@ impl Given {
             file,
             is_read_only,
             facts: facts.clone(),
-            asked: Arc::new(anonymous(PAGE, MapFlags::SHARED)?),
+            asked: Arc::new(anonymous(page_size(), MapFlags::SHARED)?),
         })
     }
 
@@ -272,11 +272,11 @@ impl Given {
     /// The length that scenarios map.
     fn len(&self) -> usize {
         match self.facts.size_bytes {
-            Some(size) if size < SIZE as u64 => {
+            Some(size) if size < subject::size() as u64 => {
                 self.lacks(Needs::WHOLE);
-                usize::try_from(size).unwrap_or(SIZE)
+                usize::try_from(size).unwrap_or(subject::size())
             }
-            _ => SIZE,
+            _ => subject::size(),
         }
     }
 
@@ -340,14 +340,14 @@ impl Given {
 
     pub(crate) fn nr_resident_pages(&self) -> Result<Option<u64>, Failure> {
         // A disk allocates blocks late, and a huge page is allocated at once.
-        if !self.facts.is_file || self.facts.is_on_disk || self.facts.page_bytes > PAGE {
+        if !self.facts.is_file || self.facts.is_on_disk || self.facts.page_bytes > page_size() {
             return Ok(None);
         }
         let blocks = self
             .open_for_reading_or(OFlags::RDONLY)?
             .metadata()?
             .blocks();
-        Ok(Some(blocks * 512 / PAGE as u64))
+        Ok(Some(blocks * 512 / page_size() as u64))
     }
 
     /// A mapping of the bytes around `offset`, for an object without `read(2)` and `write(2)`.
@@ -414,7 +414,7 @@ impl Given {
         put_word(&mapping, 0, word)
     }
 
-    /// The bytes that scenarios may change: all of a file, and the first [`SIZE`] of a device.
+    /// The bytes that scenarios may change: all of a file, and the first [`size`](subject::size) of a device.
     ///
     /// # Errors
     ///
@@ -422,8 +422,8 @@ impl Given {
     pub fn contents(&self) -> Result<Vec<u8>, Failure> {
         let len = match self.facts.size_bytes {
             Some(size) if self.facts.is_file => usize::try_from(size)?,
-            Some(size) => SIZE.min(usize::try_from(size)?),
-            None => SIZE,
+            Some(size) => subject::size().min(usize::try_from(size)?),
+            None => subject::size(),
         };
         let mut bytes = vec![0; len];
         if len > 0 {
@@ -439,7 +439,7 @@ impl Given {
         Ok(bytes.iter().all(|&byte| byte == 0))
     }
 
-    /// Makes the bytes those of a new object: [`SIZE`] zeros for a file. Does nothing to an object
+    /// Makes the bytes those of a new object: [`size`](subject::size) zeros for a file. Does nothing to an object
     /// that cannot be written.
     ///
     /// # Errors
@@ -451,10 +451,13 @@ impl Given {
         }
         if self.facts.is_file {
             self.put_back(&[])?;
-            return Ok(ftruncate(&self.open(OFlags::RDWR)?, SIZE as u64)?);
+            return Ok(ftruncate(
+                &self.open(OFlags::RDWR)?,
+                subject::size() as u64,
+            )?);
         }
         let size = self.facts.size_bytes.unwrap_or(0);
-        self.put_back(&vec![0; SIZE.min(usize::try_from(size)?)])
+        self.put_back(&vec![0; subject::size().min(usize::try_from(size)?)])
     }
 
     /// Writes the bytes back that [`contents`](Self::contents) returned.
@@ -498,7 +501,7 @@ const MEMORY_FILE_SYSTEMS: [i64; 4] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6, 0x
 /// The object cannot be opened.
 pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result<Facts, Failure> {
     let mut facts = Facts {
-        page_bytes: PAGE,
+        page_bytes: page_size(),
         has: Needs::ALL.without(Needs::CALLS),
         ..Facts::default()
     };
@@ -542,7 +545,10 @@ pub fn end_by_touching(given: &Given) -> Result<Option<u64>, Failure> {
     let file = given.open_for_reading_or(OFlags::RDONLY)?;
     let is_there = |page: u64| -> Result<bool, Failure> {
         let builder = MappingBuilder::shared().protection(Protection::READ);
-        let mapped = builder.offset(page * PAGE as u64).len(PAGE).map(&file);
+        let mapped = builder
+            .offset(page * page_size() as u64)
+            .len(page_size())
+            .map(&file);
         match mapped {
             Ok(mapping) => Ok(touch(mapping.as_ptr(), 0, Access::Read)? == "ok"),
             Err(_) => Ok(false),
@@ -567,7 +573,7 @@ pub fn end_by_touching(given: &Given) -> Result<Option<u64>, Failure> {
             gone = middle;
         }
     }
-    Ok(Some(gone * PAGE as u64))
+    Ok(Some(gone * page_size() as u64))
 }
 
 /// Finds out the rest, by mapping the object. Changes bytes of the first page.
@@ -592,12 +598,12 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     };
     let file = given.open_for_reading_or(access)?;
     let size = facts.size_bytes.unwrap_or(u64::MAX);
-    let len = SIZE.min(usize::try_from(size)?);
+    let len = subject::size().min(usize::try_from(size)?);
     let shared = MappingBuilder::shared().len(len);
     let readable = shared.protection(Protection::READ).map(&file)?;
     facts.flags = flags_of(&readable)?;
     let entries = observe::page_table(&readable)?;
-    facts.maps_at_once = len > PAGE && entries.iter().all(|entry| entry.is_present());
+    facts.maps_at_once = len > page_size() && entries.iter().all(|entry| entry.is_present());
     facts.is_memory = facts.has_flag("pf") && {
         touch(readable.as_ptr(), 0, Access::Read)?;
         let mut byte = [0];
@@ -608,11 +614,15 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     has(&mut facts, Needs::WRITE, writes || !writable);
     let private = MappingBuilder::private().len(len).map(&file);
     has(&mut facts, Needs::PRIVATE, private.is_ok());
-    has(&mut facts, Needs::WHOLE, size >= SIZE as u64);
+    has(&mut facts, Needs::WHOLE, size >= subject::size() as u64);
     let can_resize = facts.is_file && writable && is_resizable(&file);
     has(&mut facts, Needs::RESIZE, can_resize);
-    has(&mut facts, Needs::END, size == SIZE as u64 || can_resize);
-    let can_punch = can_resize && make_hole(&file, 0, PAGE as u64).is_ok();
+    has(
+        &mut facts,
+        Needs::END,
+        size == subject::size() as u64 || can_resize,
+    );
+    let can_punch = can_resize && make_hole(&file, 0, page_size() as u64).is_ok();
     has(&mut facts, Needs::PUNCH, can_punch);
     let can_seal =
         rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| !seals.contains(SealFlags::SEAL));
@@ -652,7 +662,7 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
 
 /// A file that was named is changed for the rows, so it is changed here.
 fn is_resizable(file: &File) -> bool {
-    let size = SIZE as u64;
+    let size = subject::size() as u64;
     ftruncate(file, size).is_ok() && file.metadata().is_ok_and(|now| now.len() == size)
 }
 

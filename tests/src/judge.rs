@@ -136,6 +136,9 @@ impl Judge {
 
     fn verdict(&self, scenario: &Scenario, is_new: bool) -> Result<Verdict, Failure> {
         let row = &scenario.row;
+        if let Some(why) = row.lacking() {
+            return Ok(Verdict::NotRun(why.into()));
+        }
         let lacks = row.needs.without(self.facts.has);
         if !lacks.is_empty() {
             return Ok(Verdict::NotRun(lacks.to_string()));

@@ -5,7 +5,7 @@
 use crate::given::Facts;
 use crate::judge::{is_same, Outcome, Verdict};
 use crate::scenario::{Scenario, Who};
-use crate::subject::{PAGE, SIZE};
+use crate::subject::{page_size, size};
 
 /// A difference that is right for some kinds of objects.
 struct Allowance {
@@ -98,11 +98,11 @@ fn is_made(facts: &Facts) -> bool {
 }
 
 fn is_small(facts: &Facts) -> bool {
-    facts.size_bytes.is_some_and(|size| size < SIZE as u64)
+    facts.size_bytes.is_some_and(|bytes| bytes < size() as u64)
 }
 
 fn has_huge_pages(facts: &Facts) -> bool {
-    facts.page_bytes > PAGE
+    facts.page_bytes > page_size()
 }
 
 const ALLOWANCES: &[Allowance] = &[

@@ -19,6 +19,7 @@ pub mod given;
 pub mod judge;
 pub mod kinds;
 pub mod lost_writes;
+pub mod machine;
 pub mod made;
 pub mod module;
 pub mod needs;

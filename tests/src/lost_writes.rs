@@ -20,18 +20,15 @@ use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 
 use crate::console::Quiet;
+use crate::machine::HUGE;
 use crate::observe::checked;
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
-/// Bytes of a huge page.
-const HUGE: usize = 2 << 20;
 /// Bytes of the object: one page of each huge page of it is written.
 const SIZE: usize = 8 * HUGE;
 /// Bytes of a number.
 const SLOT: usize = 8;
-/// Numbers in a page.
-const SLOTS: usize = PAGE / SLOT;
 
 /// The object that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,11 +176,11 @@ impl Act {
             Self::Nothing => thread::yield_now(),
             Self::SoftOffline => {
                 // SAFETY: The page belongs to the mapping, and keeps what is in it.
-                checked(unsafe { libc::madvise(address.cast(), PAGE, MADV_SOFT_OFFLINE) })?;
+                checked(unsafe { libc::madvise(address.cast(), page_size(), MADV_SOFT_OFFLINE) })?;
             }
             Self::MovePages => move_page(address, i32::from(nth % 2 == 0))?,
             Self::Split => {
-                let (start, end) = (address.addr(), address.addr() + PAGE);
+                let (start, end) = (address.addr(), address.addr() + page_size());
                 fs::write(SPLIT, format!("{},{start:#x},{end:#x},0", process::id()))?;
             }
         }
@@ -305,16 +302,16 @@ fn write_again_and_again(
         if place == 0 {
             make_anew(object, file)?;
         }
-        let offset = place * HUGE + round % (HUGE / PAGE) * PAGE;
+        let offset = place * HUGE + round % (HUGE / page_size()) * page_size();
         stage.offset.store(offset, Relaxed);
-        let mut numbers = Vec::with_capacity(PAGE);
-        for slot in 0..SLOTS {
+        let mut numbers = Vec::with_capacity(page_size());
+        for slot in 0..page_size() / SLOT {
             let number = (nr_writes as u64).to_ne_bytes();
             file.write_all_at(&number, (offset + slot * SLOT) as u64)?;
             numbers.extend(number);
             nr_writes += 1;
         }
-        let mut found = [0; PAGE];
+        let mut found = vec![0; page_size()];
         file.read_exact_at(&mut found, offset as u64)?;
         let slots = found.chunks(SLOT).zip(numbers.chunks(SLOT));
         nr_lost += slots.filter(|(found, number)| found != number).count();

@@ -9,7 +9,7 @@ use rustix::fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, SealFlags
 use rustix::ioctl::{opcode, Opcode};
 
 use crate::observe::checked;
-use crate::subject::SIZE;
+use crate::subject::size;
 use crate::Failure;
 
 /// What is asked for.
@@ -53,7 +53,7 @@ impl Made {
         }
     }
 
-    /// Asks for [`SIZE`] bytes or more, to be mapped at offset 0.
+    /// Asks for [`size`] bytes or more, to be mapped at offset 0.
     ///
     /// # Errors
     ///
@@ -98,13 +98,13 @@ struct UdmabufCreate {
 fn udmabuf() -> Result<OwnedFd, Failure> {
     let driver = opened("/dev/udmabuf")?;
     let memfd = memfd_create("udmabuf", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    ftruncate(&memfd, SIZE as u64)?;
+    ftruncate(&memfd, size() as u64)?;
     fcntl_add_seals(&memfd, SealFlags::SHRINK)?;
     let mut create = UdmabufCreate {
         memfd: memfd.as_raw_fd().try_into()?,
         flags: 1,
         offset: 0,
-        size: SIZE as u64,
+        size: size() as u64,
     };
     owned(ioctl(
         &driver,
@@ -208,9 +208,9 @@ fn packet() -> Result<OwnedFd, Failure> {
     let socket = owned(checked(socket)?)?;
     let ring = PacketRing {
         block_size: BLOCK.try_into()?,
-        nr_blocks: (SIZE / BLOCK).try_into()?,
+        nr_blocks: (size() / BLOCK).try_into()?,
         frame_size: FRAME.try_into()?,
-        nr_frames: (SIZE / FRAME).try_into()?,
+        nr_frames: (size() / FRAME).try_into()?,
     };
     // SAFETY: The length is that of the argument.
     let ret = unsafe {
@@ -227,7 +227,7 @@ fn packet() -> Result<OwnedFd, Failure> {
 }
 
 fn io_uring() -> Result<OwnedFd, Failure> {
-    /// With so many, the rings are larger than [`SIZE`].
+    /// With so many, the rings are larger than [`size`].
     const NR_ENTRIES: u32 = 1 << 15;
     let mut params = [0_u32; 30];
     // SAFETY: The kernel fills `params`, a `struct io_uring_params`.

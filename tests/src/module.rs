@@ -14,6 +14,7 @@ use mmap_pool::{Errno, Pool, DEFAULT_PATH};
 use rustix::system::{delete_module, finit_module};
 
 use crate::observe::symbol;
+use crate::subject::size;
 use crate::{fail, Failure};
 
 const NAME: &str = "mmap_pool";
@@ -40,7 +41,7 @@ pub struct FreshModule {
 /// As [`FreshModule::load`] fails.
 #[must_use]
 pub fn fresh_module() -> FreshModule {
-    FreshModule::load("size_mb=1").expect("the module can be loaded")
+    FreshModule::load(&size_of_a_subject()).expect("the module can be loaded")
 }
 
 impl FreshModule {
@@ -94,7 +95,12 @@ impl Drop for FreshModule {
     }
 }
 
-/// The default pool, empty, of [`EmptyPool::SIZE_BYTES`]. No other test uses it.
+/// The parameter for a default pool of [`size`].
+fn size_of_a_subject() -> String {
+    format!("size_mb={}", size() >> 20)
+}
+
+/// The default pool, empty, of [`size`]. No other test uses it.
 ///
 /// Loading the module takes longer than most tests. So the module stays loaded while its pool can
 /// be emptied and is neither sealed nor revoked.
@@ -107,9 +113,6 @@ pub struct EmptyPool {
 static IS_LOADED_FOR_EMPTY_POOL: AtomicBool = AtomicBool::new(false);
 
 impl EmptyPool {
-    /// Size of the pool.
-    pub const SIZE_BYTES: u64 = 1 << 20;
-
     /// Waits for this test's turn and empties the pool.
     ///
     /// # Errors
@@ -121,7 +124,7 @@ impl EmptyPool {
             if is_loaded()? {
                 unload()?;
             }
-            load("size_mb=1")?;
+            load(&size_of_a_subject())?;
             IS_LOADED_FOR_EMPTY_POOL.store(true, Relaxed);
         }
         Ok(Self { _turn: turn })
@@ -130,10 +133,10 @@ impl EmptyPool {
     fn is_emptied() -> Result<bool, Failure> {
         let pool = Pool::open()?;
         let info = pool.info()?;
-        if info.size_bytes != Self::SIZE_BYTES || info.seals != 0 || info.is_revoked() {
+        if info.size_bytes != size() as u64 || info.seals != 0 || info.is_revoked() {
             return Ok(false);
         }
-        pool.punch(0, Self::SIZE_BYTES)?;
+        pool.punch(0, size() as u64)?;
         Ok(pool.info()?.nr_resident_pages == 0)
     }
 

@@ -34,9 +34,9 @@ needs! {
     SEALS 4 "it has no seals"
     /// Private mappings are allowed.
     PRIVATE 5 "it refuses private mappings"
-    /// It ends after [`SIZE`](crate::subject::SIZE) bytes.
+    /// It ends after [`size`](crate::subject::size) bytes.
     END 6 "it does not end at 1 MiB, where the row needs the end"
-    /// It has [`SIZE`](crate::subject::SIZE) bytes.
+    /// It has [`size`](crate::subject::size) bytes.
     WHOLE 7 "it is smaller than 1 MiB"
     /// All mappings show the same memory.
     ONE 8 "each mapping of it is memory of its own"

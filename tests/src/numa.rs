@@ -12,7 +12,7 @@ use std::ptr;
 use mmap_pool::{Errno, Mapping};
 
 use crate::observe::checked;
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
 /// A memory policy: the nodes that memory comes from.
@@ -105,7 +105,7 @@ impl Policy {
             libc::syscall(
                 libc::SYS_mbind,
                 address(mapping, pages.start),
-                pages.len() * PAGE,
+                pages.len() * page_size(),
                 self.mode as i32,
                 self.as_ptr(),
                 MAX_NODE,
@@ -165,7 +165,7 @@ impl Policy {
 ///
 /// The errno of the call.
 pub fn set_home(mapping: &Mapping, pages: Range<usize>, node: usize) -> Result<(), Errno> {
-    let (start, len) = (address(mapping, pages.start), pages.len() * PAGE);
+    let (start, len) = (address(mapping, pages.start), pages.len() * page_size());
     // SAFETY: A system call that reads and writes no memory of this process.
     checked(unsafe { libc::syscall(libc::SYS_set_mempolicy_home_node, start, len, node, 0) })?;
     Ok(())
@@ -179,7 +179,7 @@ pub fn set_home(mapping: &Mapping, pages: Range<usize>, node: usize) -> Result<(
 pub fn nodes_of(mapping: &Mapping, pages: Range<usize>) -> Result<Vec<usize>, Failure> {
     let mut addresses = Vec::with_capacity(pages.len());
     for page in pages {
-        mapping.read_at(&mut [0], page * PAGE)?;
+        mapping.read_at(&mut [0], page * page_size())?;
         addresses.push(address(mapping, page));
     }
     let mut found = vec![-1_i32; addresses.len()];
@@ -216,5 +216,5 @@ pub fn told_in_numa_maps(mapping: &Mapping) -> Result<String, Failure> {
 }
 
 fn address(mapping: &Mapping, page: usize) -> *mut u8 {
-    mapping.as_ptr().wrapping_add(page * PAGE)
+    mapping.as_ptr().wrapping_add(page * page_size())
 }

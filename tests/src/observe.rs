@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use mmap_pool::{Errno, Mapping, Pool, Stat};
 
-use crate::subject::PAGE;
+use crate::machine::{bytes, pages_of_mib};
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
 /// Bytes of a word that a scenario writes.
@@ -34,7 +35,7 @@ pub fn totals() -> Result<Stat, Failure> {
 pub fn full_reserve(mib: u64) -> Result<Stat, Failure> {
     for _ in 0..6000 {
         let stat = totals()?;
-        if stat.nr_reserve_pages >= mib << 8 {
+        if stat.nr_reserve_pages >= pages_of_mib(mib) {
             return Ok(stat);
         }
         thread::sleep(Duration::from_millis(10));
@@ -102,7 +103,7 @@ fn unpadded(bytes: [u8; WORD]) -> String {
 ///
 /// The errno of the call.
 pub fn mincore(mapping: &Mapping) -> Result<Vec<usize>, Failure> {
-    let mut pages = vec![0_u8; mapping.len().div_ceil(PAGE)];
+    let mut pages = vec![0_u8; mapping.len().div_ceil(page_size())];
     let start = mapping.as_ptr().cast();
     // SAFETY: The kernel writes one byte for each page of the range.
     if unsafe { libc::mincore(start, mapping.len(), pages.as_mut_ptr()) } != 0 {
@@ -153,8 +154,8 @@ impl PageEntry {
 ///
 /// The errno of reading them.
 pub fn page_table(mapping: &Mapping) -> Result<Vec<PageEntry>, Failure> {
-    let mut bytes = vec![0; mapping.len().div_ceil(PAGE) * WORD];
-    let first = mapping.as_ptr().addr() / PAGE;
+    let mut bytes = vec![0; mapping.len().div_ceil(page_size()) * WORD];
+    let first = mapping.as_ptr().addr() / page_size();
     File::open("/proc/self/pagemap")?.read_exact_at(&mut bytes, (first * WORD) as u64)?;
     Ok(bytes
         .chunks_exact(WORD)
@@ -278,11 +279,14 @@ pub fn verdict<T>(result: &Result<T, Errno>) -> String {
     }
 }
 
-/// The number, or the error's symbol.
+/// The number, of [`bytes`] if it is large, or the error's symbol.
 #[must_use]
 pub fn count<T: ToString>(result: &Result<T, Errno>) -> String {
     match result {
-        Ok(count) => count.to_string(),
+        Ok(count) => {
+            let count = count.to_string();
+            count.parse().map_or(count, bytes)
+        }
         Err(errno) => symbol(*errno),
     }
 }

@@ -10,12 +10,15 @@ use rustix::mm::MapFlags;
 use rustix::pipe::{pipe_with, PipeFlags};
 use rustix::thread::{sched_setaffinity, CpuSet};
 
-use crate::subject::{anonymous, PAGE};
+use crate::subject::{anonymous, page_size};
 use crate::Failure;
 
 /// As long as a word.
 const MARK: &[u8; 8] = b"another!";
-const PIPE_BYTES: usize = 16 * PAGE;
+fn pipe_bytes() -> usize {
+    16 * page_size()
+}
+
 const NR_PIPES: usize = 64;
 const ANONYMOUS_BYTES: usize = 8 << 20;
 
@@ -34,7 +37,7 @@ impl Others {
     /// The errno of a call.
     pub fn new() -> Result<Self, Failure> {
         stay()?;
-        let marks = MARK.repeat(PIPE_BYTES / MARK.len());
+        let marks = MARK.repeat(pipe_bytes() / MARK.len());
         let mut pipes = Vec::new();
         for _ in 0..NR_PIPES {
             let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;

@@ -13,7 +13,7 @@ use std::process::{self, Command};
 use mmap_pool::MappingBuilder;
 
 use crate::observe::{put_word, word};
-use crate::subject::SIZE;
+use crate::subject::size;
 use crate::{fail, Answer};
 
 const REQUEST: &str = "MMAP_POOL_PEER";
@@ -46,7 +46,7 @@ fn serve(request: &str) -> Answer {
     let offset = offset.parse()?;
     let file = File::options().read(true).write(true).open(path)?;
     // SAFETY: The path is a subject's, which is memory.
-    let mapping = unsafe { MappingBuilder::shared().len(SIZE).map_file(&file) }?;
+    let mapping = unsafe { MappingBuilder::shared().len(size()).map_file(&file) }?;
     let found = word(&mapping, offset)?;
     put_word(&mapping, offset, reply)?;
     Ok(found)

@@ -17,7 +17,7 @@ use std::ops::Range;
 use mmap_pool::{Mapping, MappingBuilder, Pool, Protection, Strategy};
 
 use crate::observe::{mincore, page_table, put_word, word};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::{frames, Failure};
 
 /// Looks, and draws what is seen.
@@ -46,7 +46,7 @@ pub fn folios(pool: &Pool) -> Result<Vec<Folio>, Failure> {
         .map(pool)?;
     let resident = mincore(&mapping)?;
     for &page in &resident {
-        word(&mapping, page * PAGE)?;
+        word(&mapping, page * page_size())?;
     }
     let table = page_table(&mapping)?;
     let frame = |page: usize| usize::try_from(table[page].frame()).unwrap_or(usize::MAX);
@@ -75,16 +75,16 @@ fn single(page: usize) -> Folio {
 fn pool(strategy: Strategy, nr_pages: usize) -> Result<Pool, Failure> {
     Ok(Pool::create()
         .strategy(strategy)
-        .size_bytes((nr_pages * PAGE) as u64)
+        .size_bytes((nr_pages * page_size()) as u64)
         .create()?)
 }
 
 fn read(mapping: &Mapping, page: usize) -> Result<(), Failure> {
-    word(mapping, page * PAGE).map(drop)
+    word(mapping, page * page_size()).map(drop)
 }
 
 fn write(mapping: &Mapping, page: usize) -> Result<(), Failure> {
-    put_word(mapping, page * PAGE, "here")
+    put_word(mapping, page * page_size(), "here")
 }
 
 /// The name of a strategy in README.md.

@@ -19,6 +19,8 @@ pub struct Report {
     pub scenario: &'static Scenario,
     /// The subjects that were asked, and their answers.
     pub answers: Vec<(Who, Seen)>,
+    /// Why it was not asked: what the machine lacks.
+    pub lacking: Option<String>,
     /// What else is wrong: the scenario could not be set up, or it left something behind.
     pub trouble: Option<String>,
 }
@@ -41,7 +43,8 @@ impl Report {
     /// Whether all subjects gave the right answer, and nothing else is wrong.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.trouble.is_none() && self.scenario.asked().all(|who| self.is_right_of(who))
+        self.trouble.is_none()
+            && (self.lacking.is_some() || self.scenario.asked().all(|who| self.is_right_of(who)))
     }
 
     /// The lines that [`read`] understands.
@@ -58,6 +61,9 @@ impl Report {
                 Ok(answer) => add(key(*who), "answer", answer),
                 Err(failure) => add(key(*who), "failure", failure),
             }
+        }
+        if let Some(why) = &self.lacking {
+            add("-", LACKING, why);
         }
         if let Some(trouble) = &self.trouble {
             add("-", "failure", trouble);
@@ -78,6 +84,9 @@ impl fmt::Display for Report {
                 writeln!(f, "  expected {expected}")?;
             }
         }
+        if let Some(why) = &self.lacking {
+            writeln!(f, "  not asked: {why}")?;
+        }
         match &self.trouble {
             Some(trouble) => writeln!(f, "  trouble  {trouble}"),
             None => Ok(()),
@@ -94,6 +103,9 @@ pub fn words(seen: Option<&Seen>) -> String {
         None => "no answer".into(),
     }
 }
+
+/// What a record calls the reason why a scenario was not asked.
+const LACKING: &str = "lacking";
 
 /// What a record calls `who`.
 fn key(who: Who) -> &'static str {
@@ -130,12 +142,17 @@ pub fn read(output: &str) -> (Vec<Report>, Vec<String>) {
             reports.push(Report {
                 scenario,
                 answers: Vec::new(),
+                lacking: None,
                 trouble: None,
             });
         }
         let Some(report) = reports.last_mut() else {
             continue;
         };
+        if kind == LACKING {
+            report.lacking = Some(text.into());
+            continue;
+        }
         let seen = match kind {
             "answer" => Ok(text.into()),
             _ => Err(text.into()),

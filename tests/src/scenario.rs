@@ -7,6 +7,7 @@ use std::fmt;
 use mmap_pool::Pool;
 
 use crate::catalogue::scenarios;
+use crate::machine::Feature;
 use crate::module::EmptyPool;
 use crate::needs::Needs;
 use crate::report::{Report, Seen};
@@ -65,6 +66,8 @@ pub struct Row {
     pub oracle: Oracle,
     /// What it needs of the subject.
     pub needs: Needs,
+    /// What it needs of the machine.
+    feature: Option<Feature>,
     /// The right answer of each [`Who`]; `None` if it is not asked.
     answers: [Option<&'static str>; 3],
 }
@@ -75,6 +78,7 @@ pub(crate) const fn row(tried: &'static str, answer: &'static str) -> Row {
         tried,
         oracle: Oracle::Memfd,
         needs: Needs::NONE,
+        feature: None,
         answers: [Some(answer); 3],
     }
 }
@@ -102,6 +106,18 @@ impl Row {
     pub(crate) const fn needs(mut self, needs: Needs) -> Self {
         self.needs = self.needs.and(needs);
         self
+    }
+
+    /// Is not asked on machines without this. `/// needs:` above the function tells the harness.
+    pub(crate) const fn on(mut self, feature: Feature) -> Self {
+        self.feature = Some(feature);
+        self
+    }
+
+    /// Why it cannot be asked on this machine.
+    #[must_use]
+    pub fn lacking(&self) -> Option<&'static str> {
+        self.feature.and_then(Feature::lacking)
     }
 
     /// Makes a scenario of the row and the function that tries it.
@@ -140,9 +156,14 @@ impl Scenario {
     #[must_use]
     pub fn run(&'static self) -> Report {
         let mut answers = Vec::new();
-        let trouble = self.ask_all(&mut answers).err();
+        let lacking = self.row.lacking();
+        let trouble = match lacking {
+            Some(_) => None,
+            None => self.ask_all(&mut answers).err(),
+        };
         Report {
             scenario: self,
+            lacking: lacking.map(Into::into),
             answers,
             trouble: trouble.map(|failure| failure.to_string()),
         }
@@ -226,5 +247,5 @@ pub fn check(name: &str) {
         .find(|scenario| scenario.name == name)
         .expect("the tests and the list come from the same catalogue")
         .run();
-    assert!(report.is_right(), "{report}");
+    assert!(report.is_right() && report.lacking.is_none(), "{report}");
 }

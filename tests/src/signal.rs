@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::pipe::{pipe_with, PipeFlags};
 
 use crate::child::Child;
+use crate::machine::place;
 use crate::{fail, Answer, Failure};
 
 /// An access to one byte.
@@ -60,7 +61,8 @@ impl Caught {
             (libc::SIGSEGV, SEGV_ACCERR) => "SIGSEGV SEGV_ACCERR".into(),
             (signal, code) => format!("signal {signal} code {code}"),
         };
-        format!("{name} at +{:#x}", self.address.wrapping_sub(start.addr()))
+        let offset = self.address.wrapping_sub(start.addr());
+        format!("{name} at +{}", place(offset as u64))
     }
 }
 
@@ -97,13 +99,14 @@ pub fn replace_pages_that_raise_sigbus() -> Result<(), Failure> {
 extern "C" fn replace(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     // SAFETY: As in `report`.
     let address = unsafe { (*info).si_addr() };
-    let page = address.wrapping_byte_sub(address.addr() % crate::subject::PAGE);
+    let page = address.wrapping_byte_sub(address.addr() % crate::subject::page_size());
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: The page could not be accessed, so it holds nothing that is used; this makes a system call alone.
     unsafe {
         if signal != libc::SIGBUS
-            || libc::mmap(page, crate::subject::PAGE, protection, flags, -1, 0) == libc::MAP_FAILED
+            || libc::mmap(page, crate::subject::page_size(), protection, flags, -1, 0)
+                == libc::MAP_FAILED
         {
             libc::_exit(2);
         }

@@ -13,7 +13,7 @@ use mmap_pool::{Mapping, Protection};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 use crate::observe::checked;
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::uffd::{Uffd, MISSING};
 use crate::Failure;
 
@@ -36,10 +36,11 @@ impl SlowPage {
         let (any, flags) = (ptr::null_mut(), MapFlags::PRIVATE);
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-        let start = unsafe { mmap_anonymous(any, PAGE, protection, flags) }?;
+        let start = unsafe { mmap_anonymous(any, page_size(), protection, flags) }?;
         // SAFETY: The range was mapped just now, with this protection, and nothing else refers to it.
-        let page = unsafe { Mapping::from_raw_parts(start.cast(), PAGE, Protection::READ_WRITE) };
-        faults.register(&page, 0..PAGE, MISSING)?;
+        let page =
+            unsafe { Mapping::from_raw_parts(start.cast(), page_size(), Protection::READ_WRITE) };
+        faults.register(&page, 0..page_size(), MISSING)?;
         Ok(Self { page, faults })
     }
 
@@ -64,7 +65,7 @@ impl SlowPage {
     ///
     /// The errno of `ioctl(2)`.
     pub fn let_come(&self) -> Result<(), Failure> {
-        Ok(self.faults.unregister(&self.page, 0..PAGE)?)
+        Ok(self.faults.unregister(&self.page, 0..page_size())?)
     }
 
     /// Reads a page of `file` at byte `offset` into this page, and then touches this page in case
@@ -76,7 +77,7 @@ impl SlowPage {
     pub fn read_from(&self, file: &File, offset: i64) -> Result<u64, Failure> {
         let start = self.page.as_ptr().cast();
         // SAFETY: The page is mapped, and the bytes in it may be any.
-        let read = unsafe { libc::pread(file.as_raw_fd(), start, PAGE, offset) };
+        let read = unsafe { libc::pread(file.as_raw_fd(), start, page_size(), offset) };
         let read = checked(read);
         self.page.read_at(&mut [0], 0)?;
         Ok(read?)

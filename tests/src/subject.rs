@@ -25,12 +25,16 @@ use crate::observe;
 use crate::scenario::Oracle;
 use crate::{fail, Failure};
 
-/// Bytes of a page on every kernel that the tests run on.
-pub const PAGE: usize = 4096;
+pub use crate::machine::page_size;
+
 /// Pages of a subject.
 pub const PAGES: usize = 256;
+
 /// Bytes of a subject.
-pub const SIZE: usize = PAGES * PAGE;
+#[must_use]
+pub fn size() -> usize {
+    PAGES * page_size()
+}
 
 /// An open file that is memory alone, and so may be mapped.
 #[derive(Debug)]
@@ -79,7 +83,7 @@ unsafe impl Mappable for Object {
     }
 }
 
-/// An object of [`SIZE`] zero bytes to map, read and write.
+/// An object of [`size`] zero bytes to map, read and write.
 #[derive(Debug)]
 pub struct Subject {
     kind: Kind,
@@ -128,7 +132,7 @@ impl Subject {
     ///
     /// The errno of creating it.
     pub fn created() -> Result<Self, Failure> {
-        let pool = Pool::create().name("subject").size_bytes(SIZE as u64);
+        let pool = Pool::create().name("subject").size_bytes(size() as u64);
         Ok(Self {
             kind: Kind::Created(pool.create()?),
         })
@@ -160,13 +164,13 @@ impl Subject {
             Oracle::Memfd => {
                 let memfd =
                     memfd_create("oracle", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-                ftruncate(&memfd, SIZE as u64)?;
+                ftruncate(&memfd, size() as u64)?;
                 Kind::Memfd(memfd)
             }
             Oracle::Tmpfs => {
                 let folder = PathBuf::from(format!("/tmp/oracle-{}", process::id()));
                 fs::create_dir_all(&folder)?;
-                let options = format!("size={SIZE}");
+                let options = format!("size={}", size());
                 let options = std::ffi::CString::new(options)?;
                 mount(
                     "oracle",
@@ -180,7 +184,7 @@ impl Subject {
                 };
                 subject
                     .open(OFlags::RDWR | OFlags::CREATE)?
-                    .write_all_at(&vec![0; SIZE], 0)?;
+                    .write_all_at(&vec![0; size()], 0)?;
                 return Ok(subject);
             }
         };
@@ -248,7 +252,7 @@ impl Subject {
         self.open(OFlags::RDWR)
     }
 
-    /// Maps [`SIZE`] bytes of the subject through a descriptor that is closed again.
+    /// Maps [`size`] bytes of the subject through a descriptor that is closed again.
     ///
     /// # Errors
     ///
@@ -257,7 +261,7 @@ impl Subject {
         if let Kind::Given(given) = &self.kind {
             return given.map(builder);
         }
-        Ok(builder.len(SIZE).map(&self.file()?)?)
+        Ok(builder.len(size()).map(&self.file()?)?)
     }
 
     /// Maps all of the subject shared.
@@ -267,7 +271,7 @@ impl Subject {
     /// The errno of `open(2)` or `mmap(2)`.
     pub fn shared(&self) -> Result<Mapping, Failure> {
         match self.kind {
-            Kind::Anonymous => anonymous(SIZE, MapFlags::SHARED),
+            Kind::Anonymous => anonymous(size(), MapFlags::SHARED),
             _ => self.map(MappingBuilder::shared()),
         }
     }
@@ -279,7 +283,7 @@ impl Subject {
     /// The errno of `open(2)` or `mmap(2)`.
     pub fn private(&self) -> Result<Mapping, Failure> {
         match self.kind {
-            Kind::Anonymous => anonymous(SIZE, MapFlags::PRIVATE),
+            Kind::Anonymous => anonymous(size(), MapFlags::PRIVATE),
             Kind::Given(ref given) => given.private(),
             _ => self.map(MappingBuilder::private()),
         }
@@ -369,7 +373,7 @@ impl Subject {
         Ok(Count(match &self.kind {
             Kind::Node => Some(Pool::open()?.info()?.nr_resident_pages),
             Kind::Given(given) => given.nr_resident_pages()?,
-            _ => Some(self.file()?.metadata()?.blocks() * 512 / PAGE as u64),
+            _ => Some(self.file()?.metadata()?.blocks() * 512 / page_size() as u64),
         }))
     }
 

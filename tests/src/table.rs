@@ -2,6 +2,7 @@
 
 //! The table of all scenarios: on one screen, as text, and as a page for a browser.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use crate::catalogue::{scenarios, Group, GROUPS};
@@ -63,8 +64,23 @@ pub fn overview(reports: &[Report]) -> String {
     for report in reports.iter().filter(|report| !report.is_right()) {
         let _ = writeln!(text, "WRONG {report}");
     }
+    for line in lacking(reports) {
+        let _ = writeln!(text, "{line}");
+    }
     line(&mut text, &verdict(reports));
     text
+}
+
+/// For each reason why scenarios were not asked, a line with their number.
+fn lacking(reports: &[Report]) -> Vec<String> {
+    let mut reasons = BTreeMap::<_, usize>::new();
+    for why in reports.iter().filter_map(|report| report.lacking.as_ref()) {
+        *reasons.entry(why).or_default() += 1;
+    }
+    let reasons = reasons.into_iter();
+    reasons
+        .map(|(why, number)| format!("not asked: {number}: {why}"))
+        .collect()
 }
 
 /// The whole table. An answer stands once, after the subjects that gave it.
@@ -78,6 +94,9 @@ pub fn whole(reports: &[Report]) -> String {
             for (who, answer, is_right) in answers(report) {
                 let mark = if is_right { "ok" } else { "WRONG" };
                 wrapped(&mut text, &format!("    {mark:<5} {who}: "), &answer);
+            }
+            if let Some(why) = &report.lacking {
+                wrapped(&mut text, "    not asked: ", why);
             }
             if let Some(trouble) = &report.trouble {
                 wrapped(&mut text, "    WRONG ", trouble);
@@ -117,6 +136,9 @@ pub fn page(reports: &[Report]) -> String {
         );
         for report in of_group(reports, group) {
             let mut rows = answers(report);
+            if let Some(why) = &report.lacking {
+                rows.push((String::new(), format!("not asked: {why}"), true));
+            }
             if let Some(trouble) = &report.trouble {
                 rows.push((String::new(), trouble.clone(), false));
             }
@@ -142,7 +164,8 @@ pub fn page(reports: &[Report]) -> String {
 /// What each subject answered, those together that gave the same answer.
 fn answers(report: &Report) -> Vec<(String, String, bool)> {
     let mut answers: Vec<(String, String, bool)> = Vec::new();
-    for who in report.scenario.asked() {
+    let asked = report.scenario.asked();
+    for who in asked.filter(|_| report.lacking.is_none()) {
         let name = report.scenario.name_of(who);
         let text = words(report.answer_of(who));
         let is_right = report.is_right_of(who);
@@ -158,9 +181,11 @@ fn answers(report: &Report) -> Vec<(String, String, bool)> {
 }
 
 fn verdict(reports: &[Report]) -> String {
-    let nr_all = scenarios().count();
+    let is_lacking = |report: &&Report| report.lacking.is_some();
+    let nr_lacking = reports.iter().filter(is_lacking).count();
+    let nr_all = scenarios().count() - nr_lacking;
     let nr_wrong = reports.iter().filter(|report| !report.is_right()).count();
-    match (nr_wrong, nr_all - reports.len()) {
+    match (nr_wrong, nr_all - (reports.len() - nr_lacking)) {
         (0, 0) => format!("all {nr_all} scenarios are right"),
         (_, 0) => format!("{nr_wrong} of {nr_all} scenarios are wrong"),
         (_, nr_missing) => {
@@ -184,9 +209,13 @@ fn of_names<'a>(
 
 /// How many of the group's scenarios that ask `who` have the right answer.
 fn right_of(reports: &[Report], group: &Group, who: Who) -> String {
+    let is_lacking = |name| {
+        let mut reports = reports.iter();
+        reports.any(|report| report.scenario.name == name && report.lacking.is_some())
+    };
     let asked = group.scenarios.iter();
-    let nr_asked = asked.filter(|scenario| scenario.row.expected_of(who).is_some());
-    match nr_asked.count() {
+    let asked = asked.filter(|scenario| scenario.row.expected_of(who).is_some());
+    match asked.filter(|scenario| !is_lacking(scenario.name)).count() {
         0 => "-".into(),
         nr_asked => {
             let right = of_group(reports, group).filter(|report| report.is_right_of(who));

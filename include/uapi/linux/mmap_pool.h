@@ -243,7 +243,7 @@ struct mmap_pool_stat {
  * write, fallocate and MMAP_POOL_PREFAULT allocate as page faults do.
  *
  * MMAP_POOL_STRATEGY_AUTO: a page fault that continues a run of resident pages
- * allocates as many pages as the run has, up to a huge page. Any other page
+ * allocates as many pages as the run has, up to 2 MiB at once. Any other page
  * fault allocates only the touched page. So a sequential walk gets 1, 1, 2, 4,
  * 8, ... pages at a time.
  *
@@ -251,8 +251,8 @@ struct mmap_pool_stat {
  * that contain the touched page.
  *
  * MMAP_POOL_STRATEGY_HUGE: the pool allocates the largest blocks that fit and
- * are available, up to a huge page (2 MiB on x86-64). A single page-table entry
- * maps a huge page.
+ * are available, up to 2 MiB at once. With pages of 4 KiB, a single page-table
+ * entry maps that much.
  *
  * MMAP_POOL_STRATEGY_EAGER: the pool allocates all its pages when it is created
  * or grows, so touching it never allocates memory. Such a pool never gives pages

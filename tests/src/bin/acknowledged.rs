@@ -19,7 +19,7 @@ use mmap_pool::{MappingBuilder, Pool};
 use mmap_pool_tests::{fail, Failure};
 use rustix::io::{pwritev2, ReadWriteFlags};
 
-const PAGE: usize = 4096;
+use mmap_pool_tests::machine::page_size;
 const NR_PAGES: usize = 256;
 
 /// The page of a number.
@@ -53,20 +53,22 @@ fn main() -> ExitCode {
 fn write(object: &Path) -> Result<(), Failure> {
     let object = File::options().read(true).write(true).open(object)?;
     let pool = Pool::create().backing(&object).create()?;
-    let mapping = MappingBuilder::shared().len(NR_PAGES * PAGE).map(&pool)?;
+    let mapping = MappingBuilder::shared()
+        .len(NR_PAGES * page_size())
+        .map(&pool)?;
     let mut output = std::io::stdout().lock();
     for number in 1_u64.. {
-        let offset = page_of(number) * PAGE;
-        let bytes = number.to_le_bytes().repeat(PAGE / 8);
+        let offset = page_of(number) * page_size();
+        let bytes = number.to_le_bytes().repeat(page_size() / 8);
         if number % 4 == 3 {
             let slices = [IoSlice::new(&bytes)];
-            if pwritev2(&pool, &slices, offset as u64, ReadWriteFlags::DSYNC)? != PAGE {
+            if pwritev2(&pool, &slices, offset as u64, ReadWriteFlags::DSYNC)? != page_size() {
                 fail!("a short write");
             }
         } else {
             mapping.write_at(&bytes, offset)?;
             match number % 4 {
-                0 => mapping.flush_range(offset, PAGE)?,
+                0 => mapping.flush_range(offset, page_size())?,
                 1 => pool.sync()?,
                 _ => pool.as_file().sync_data()?,
             }
@@ -84,8 +86,8 @@ fn check(object: &Path, last: u64) -> Result<(), Failure> {
         expected[page_of(number)] = number;
     }
     for (page, &least) in (0..).zip(&expected) {
-        let mut bytes = [0; PAGE];
-        object.read_exact_at(&mut bytes, (page * PAGE) as u64)?;
+        let mut bytes = vec![0; page_size()];
+        object.read_exact_at(&mut bytes, (page * page_size()) as u64)?;
         for word in bytes.chunks_exact(8) {
             let mut number = [0; 8];
             number.copy_from_slice(word);

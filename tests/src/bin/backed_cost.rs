@@ -12,9 +12,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use mmap_pool::{Advice, Mapping, MappingBuilder, Pool};
+use mmap_pool_tests::machine::page_size;
 use mmap_pool_tests::Failure;
-
-const PAGE: usize = 4096;
 
 /// What is measured: its name, the advice, whether pages are in the page cache before, and the
 /// access to one page.
@@ -24,7 +23,7 @@ struct Row {
     is_resident: bool,
     is_random: bool,
     is_write: bool,
-    /// How many bytes of a page are written.
+    /// How many bytes of a page are written, at most.
     len: usize,
 }
 
@@ -35,7 +34,7 @@ const fn row(name: &'static str) -> Row {
         is_resident: false,
         is_random: false,
         is_write: false,
-        len: PAGE,
+        len: usize::MAX,
     }
 }
 
@@ -116,16 +115,16 @@ fn measure(object: &Path, len: usize) -> Result<(), Failure> {
 impl Row {
     /// What a page costs, with its share of the write-back.
     fn cost(&self, mapping: Mapping, file: &impl AsFd, len: usize) -> Result<u128, Failure> {
-        let nr_pages = len / PAGE;
+        let nr_pages = len / page_size();
         drop_caches()?;
         mapping.advise(self.advice)?;
-        let mut bytes = [0x5a; PAGE];
+        let mut bytes = vec![0x5a; page_size()];
         if self.is_resident {
             for number in 0..nr_pages {
-                mapping.read_at(&mut bytes[..8], number * PAGE)?;
+                mapping.read_at(&mut bytes[..8], number * page_size())?;
             }
         }
-        let bytes = black_box(&mut bytes[..self.len]);
+        let bytes = black_box(&mut bytes[..self.len.min(page_size())]);
         let start = Instant::now();
         for number in 0..nr_pages {
             let number = if self.is_random {
@@ -134,9 +133,9 @@ impl Row {
                 number
             };
             if self.is_write {
-                mapping.write_at(bytes, number * PAGE)?;
+                mapping.write_at(bytes, number * page_size())?;
             } else {
-                mapping.read_at(&mut bytes[..8], number * PAGE)?;
+                mapping.read_at(&mut bytes[..8], number * page_size())?;
             }
         }
         if !self.is_resident {

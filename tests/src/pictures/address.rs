@@ -10,7 +10,7 @@ use super::figure::{pixels, Figure, LINE};
 use super::{name, pool, write};
 use crate::observe::page_table;
 use crate::scenarios::huge::nr_huge;
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
 /// The size of each pool, in pages: two huge pages.
@@ -20,7 +20,9 @@ const TOUCHED: usize = 300;
 /// Bits of an index into a table.
 const INDEX_BITS: u32 = 9;
 /// Bits of an offset into a page.
-const PAGE_BITS: u32 = PAGE.ilog2();
+fn page_bits() -> u32 {
+    page_size().ilog2()
+}
 
 /// One address, after a write to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Walk {
     #[must_use]
     pub fn indices(&self) -> Vec<usize> {
         let index = |level| {
-            let shift = PAGE_BITS + INDEX_BITS * level;
+            let shift = page_bits() + INDEX_BITS * level;
             (self.address >> shift) & ((1 << INDEX_BITS) - 1)
         };
         let last = u32::from(self.is_huge);
@@ -54,7 +56,7 @@ impl Walk {
     /// The bits of the address that the tables do not translate.
     #[must_use]
     pub fn offset_bits(&self) -> u32 {
-        PAGE_BITS + INDEX_BITS * u32::from(self.is_huge)
+        page_bits() + INDEX_BITS * u32::from(self.is_huge)
     }
 }
 
@@ -78,7 +80,7 @@ fn walk(strategy: Strategy) -> Result<Walk, Failure> {
         .any(|flag| flag == "la57");
     Ok(Walk {
         strategy,
-        address: mapping.as_ptr().addr() + TOUCHED * PAGE,
+        address: mapping.as_ptr().addr() + TOUCHED * page_size(),
         nr_levels: if has_five_levels { 5 } else { 4 },
         is_huge: nr_huge(&mapping)? > 0,
         frame: page_table(&mapping)?[TOUCHED].frame(),

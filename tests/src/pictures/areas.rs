@@ -9,7 +9,7 @@ use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use super::figure::{pixels, Figure, LINE};
 use super::{folios, pages, pool, read, single, write, Folio};
 use crate::observe::page_table;
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
 /// The size of the pool, in pages: some huge pages, so that addresses are aligned and the kernel maps the
@@ -61,7 +61,7 @@ impl Area {
             .collect();
         Ok(Self {
             rights: rights.into(),
-            pgoff: usize::from_str_radix(offset, 16)? / PAGE,
+            pgoff: usize::from_str_radix(offset, 16)? / page_size(),
             entries,
         })
     }
@@ -96,7 +96,7 @@ pub fn look() -> Result<Vec<Step>, Failure> {
     let pool = pool(Strategy::Around, NR_PAGES)?;
     let shared = MappingBuilder::shared().map(&pool)?;
     let private = MappingBuilder::private()
-        .offset((PRIVATE_FROM * PAGE) as u64)
+        .offset((PRIVATE_FROM * page_size()) as u64)
         .map(&pool)?;
     let seen = |done| step(done, &pool, &shared, &private);
     let mut steps = vec![seen("both are mapped, nothing is touched")?];

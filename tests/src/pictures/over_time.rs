@@ -9,7 +9,7 @@ use mmap_pool::{Advice, MappingBuilder, Strategy};
 use super::figure::{pixels, Figure, LINE};
 use super::{pool, read, write};
 use crate::observe::{mincore, present};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::Failure;
 
 /// The size of the pool, in pages, and of the mapping: a huge page, so that the address is aligned and the
@@ -41,7 +41,7 @@ pub struct Step {
 pub fn look() -> Result<Vec<Step>, Failure> {
     let pool = pool(Strategy::Auto, NR_PAGES)?;
     let mut mapping = MappingBuilder::shared().map(&pool)?;
-    let at = |page: usize| (page * PAGE) as u64;
+    let at = |page: usize| (page * page_size()) as u64;
     let mut steps = Vec::new();
     let names = [
         "map it",
@@ -76,7 +76,7 @@ pub fn look() -> Result<Vec<Step>, Failure> {
         let info = pool.info()?;
         steps.push(Step {
             done,
-            nr_pages: usize::try_from(info.size_bytes)? / PAGE,
+            nr_pages: usize::try_from(info.size_bytes)? / page_size(),
             resident: mincore(&mapping)?.into_iter().collect(),
             mapped: present(&mapping)?.into_iter().collect(),
             nr_resident_pages: info.nr_resident_pages,

@@ -12,7 +12,7 @@ use crate::observe::{checked, list, mincore, present, put_word, symbol, verdict,
 use crate::scenario::{row, Scenario};
 use crate::scenarios::descriptors::become_another_user;
 use crate::signal::{touch, Access};
-use crate::subject::{PAGE, SIZE};
+use crate::subject::{page_size, size};
 
 pub(crate) const fn every_advice_on_a_shared_mapping() -> Scenario {
     row(
@@ -40,13 +40,13 @@ pub(crate) const fn an_unknown_advice_is_einval() -> Scenario {
 pub(crate) const fn paging_out_loses_nothing() -> Scenario {
     row("write, MADV_COLD, MADV_PAGEOUT", "kept, read() kept").test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, 3 * PAGE, "kept")?;
+        put_word(&mapping, 3 * page_size(), "kept")?;
         advise(&mapping, libc::MADV_COLD)?;
         advise(&mapping, libc::MADV_PAGEOUT)?;
         Ok(format!(
             "{}, read() {}",
-            word(&mapping, 3 * PAGE)?,
-            subject.word(3 * PAGE)?
+            word(&mapping, 3 * page_size())?,
+            subject.word(3 * page_size())?
         ))
     })
 }
@@ -58,14 +58,14 @@ pub(crate) const fn giving_a_shared_page_up_keeps_it() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, 3 * PAGE, "kept")?;
+        put_word(&mapping, 3 * page_size(), "kept")?;
         mapping.advise(Advice::DontNeed)?;
         let (mapped, in_memory) = (present(&mapping)?, mincore(&mapping)?);
         Ok(format!(
             "page table {}, mincore {}, {}",
             list(&mapped),
             list(&in_memory),
-            word(&mapping, 3 * PAGE)?
+            word(&mapping, 3 * page_size())?
         ))
     })
 }
@@ -98,7 +98,7 @@ pub(crate) const fn populating_past_the_end_is_efault() -> Scenario {
     .needs(Needs::END)
     .test(|subject| {
         let mapping = MappingBuilder::shared()
-            .len(SIZE + PAGE)
+            .len(size() + page_size())
             .map(&subject.file()?)?;
         let answers = [Advice::PopulateRead, Advice::PopulateWrite].map(|advice| {
             let advised = mapping.advise(advice);
@@ -141,7 +141,7 @@ pub(crate) const fn a_locked_page_can_be_punched() -> Scenario {
         let mapping = subject.shared()?;
         mapping.lock()?;
         put_word(&mapping, 0, "old")?;
-        let punched = verdict(&subject.punch(0, PAGE as u64));
+        let punched = verdict(&subject.punch(0, page_size() as u64));
         let resident = subject.nr_resident_pages()?;
         Ok(format!(
             "{punched}, {resident} resident, {}",
@@ -186,11 +186,14 @@ pub(crate) const fn rlimit_memlock_bounds_locks() -> Scenario {
                 let lock = |nr_pages: usize| {
                     // SAFETY: Locking changes no byte.
                     verdict(&checked(unsafe {
-                        libc::mlock(mapping.as_ptr().cast(), nr_pages * PAGE)
+                        libc::mlock(mapping.as_ptr().cast(), nr_pages * page_size())
                     }))
                 };
                 let (few, many) = (lock(4), lock(5));
-                let mapped = MappingBuilder::shared().locked().len(8 * PAGE).map(&file);
+                let mapped = MappingBuilder::shared()
+                    .locked()
+                    .len(8 * page_size())
+                    .map(&file);
                 let mapped = mapped.map_or_else(|error| symbol(error.errno()), |_| "ok".into());
                 Ok(format!("{few} {many} {mapped}"))
             })
@@ -198,7 +201,7 @@ pub(crate) const fn rlimit_memlock_bounds_locks() -> Scenario {
         Ok(format!(
             "0: {}; 4: {}",
             with_limit(0)?,
-            with_limit(4 * PAGE)?
+            with_limit(4 * page_size())?
         ))
     })
 }

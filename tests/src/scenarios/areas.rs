@@ -15,10 +15,12 @@ use crate::needs::Needs;
 use crate::observe::{checked, last_errno, page_table, put_word, verdict, word};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{Object, PAGE, SIZE};
+use crate::subject::{page_size, size, Object};
 use crate::{Answer, Failure};
 
-const RESERVED: usize = 64 * PAGE;
+fn reserved() -> usize {
+    64 * page_size()
+}
 const RW: c_int = libc::PROT_READ | libc::PROT_WRITE;
 
 pub(crate) const fn adjacent_mappings_merge() -> Scenario {
@@ -74,7 +76,7 @@ pub(crate) const fn unmapping_the_middle_splits() -> Scenario {
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map(&file, 8..16, 0)?;
         for page in [0, 7] {
-            subject.put_word(page * PAGE, "kept")?;
+            subject.put_word(page * page_size(), "kept")?;
         }
         let lines = in_child(|| {
             range.unmap(10..12)?;
@@ -113,10 +115,10 @@ pub(crate) const fn mlock_splits_and_merges_again() -> Scenario {
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map(&file, 8..16, 0)?;
         // SAFETY: Locking changes no byte.
-        checked(unsafe { libc::mlock(range.page(10).cast(), 2 * PAGE) })?;
+        checked(unsafe { libc::mlock(range.page(10).cast(), 2 * page_size()) })?;
         let split = range.lines()?;
         // SAFETY: As above.
-        checked(unsafe { libc::munlock(range.page(10).cast(), 2 * PAGE) })?;
+        checked(unsafe { libc::munlock(range.page(10).cast(), 2 * page_size()) })?;
         Ok(format!(
             "{split}, {} resident; {}",
             subject.nr_resident_pages()?,
@@ -148,11 +150,11 @@ pub(crate) const fn mremap_shrinks_and_grows_in_place() -> Scenario {
     .test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map(&file, 8..16, 0)?;
-        subject.put_word(7 * PAGE, "seven")?;
-        let shrunk = range.remap(8, 8 * PAGE, 4 * PAGE, 0, None);
+        subject.put_word(7 * page_size(), "seven")?;
+        let shrunk = range.remap(8, 8 * page_size(), 4 * page_size(), 0, None);
         range.unmap(12..16)?;
         let lines = range.lines()?;
-        let grown = range.remap(8, 4 * PAGE, 8 * PAGE, 0, None);
+        let grown = range.remap(8, 4 * page_size(), 8 * page_size(), 0, None);
         Ok(format!(
             "{}, {lines}; {}, {}, {}",
             verdict(&shrunk),
@@ -171,9 +173,9 @@ pub(crate) const fn mremap_grows_beyond_what_was_mapped() -> Scenario {
     .test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map(&file, 8..12, 0)?;
-        subject.put_word(7 * PAGE, "seven")?;
+        subject.put_word(7 * page_size(), "seven")?;
         range.unmap(12..16)?;
-        let grown = range.remap(8, 4 * PAGE, 8 * PAGE, 0, None);
+        let grown = range.remap(8, 4 * page_size(), 8 * page_size(), 0, None);
         Ok(format!(
             "{}, {}, {}",
             verdict(&grown),
@@ -187,7 +189,13 @@ pub(crate) const fn mremap_that_may_not_move_is_enomem() -> Scenario {
     row("mremap() without room and without MAYMOVE", "ENOMEM").test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map(&file, 8..12, 0)?;
-        Ok(verdict(&range.remap(8, 4 * PAGE, 8 * PAGE, 0, None)))
+        Ok(verdict(&range.remap(
+            8,
+            4 * page_size(),
+            8 * page_size(),
+            0,
+            None,
+        )))
     })
 }
 
@@ -199,12 +207,12 @@ pub(crate) const fn mremap_moves_to_a_fixed_place() -> Scenario {
     .test(|subject| {
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map(&file, 8..12, 0)?;
-        subject.put_word(PAGE, "one")?;
+        subject.put_word(page_size(), "one")?;
         range.word(9)?;
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
-        subject.put_word(2 * PAGE, "two")?;
-        let old = touch(range.page(0), 9 * PAGE, Access::Read)?;
+        let moved = range.remap(8, 4 * page_size(), 4 * page_size(), flags, Some(32));
+        subject.put_word(2 * page_size(), "two")?;
+        let old = touch(range.page(0), 9 * page_size(), Access::Read)?;
         Ok(format!(
             "{}, {} {}; old place {old}",
             verdict(&moved),
@@ -225,14 +233,16 @@ pub(crate) const fn mremap_grows_past_the_end() -> Scenario {
         in_child(|| {
             let flags = libc::MREMAP_MAYMOVE;
             // SAFETY: The mapping is used through the new address only, in a process of its own.
-            let start = unsafe { libc::mremap(mapping.as_ptr().cast(), SIZE, SIZE + PAGE, flags) };
+            let start = unsafe {
+                libc::mremap(mapping.as_ptr().cast(), size(), size() + page_size(), flags)
+            };
             if start == libc::MAP_FAILED {
                 return Err(last_errno().into());
             }
             Ok(format!(
                 "{}, {}",
-                touch(start.cast(), SIZE - 1, Access::Write)?,
-                touch(start.cast(), SIZE, Access::Write)?
+                touch(start.cast(), size() - 1, Access::Write)?,
+                touch(start.cast(), size(), Access::Write)?
             ))
         })
     })
@@ -246,7 +256,7 @@ pub(crate) const fn mremap_keeps_private_copies() -> Scenario {
     .needs(Needs::PRIVATE)
     .test(|subject| {
         for page in 0..4 {
-            subject.put_word(page * PAGE, "old")?;
+            subject.put_word(page * page_size(), "old")?;
         }
         let (file, range) = (subject.file()?, Range::reserve()?);
         range.map_with(&file, 8..12, 0, libc::MAP_PRIVATE)?;
@@ -254,9 +264,9 @@ pub(crate) const fn mremap_keeps_private_copies() -> Scenario {
             range.put_word(page, "mine")?;
         }
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32))?;
+        range.remap(8, 4 * page_size(), 4 * page_size(), flags, Some(32))?;
         for page in 0..4 {
-            subject.put_word(page * PAGE, "new")?;
+            subject.put_word(page * page_size(), "new")?;
         }
         let words = (32..36).map(|page| range.word(page));
         Ok(words.collect::<Result<Vec<_>, _>>()?.join(" "))
@@ -276,7 +286,7 @@ pub(crate) const fn mremap_dontunmap_leaves_the_old_place() -> Scenario {
             range.map_with(&file, 8..12, 0, sharing)?;
             range.put_word(8, "mine")?;
             let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-            let moved = range.remap(8, 4 * PAGE, 4 * PAGE, flags, Some(32));
+            let moved = range.remap(8, 4 * page_size(), 4 * page_size(), flags, Some(32));
             if moved.is_err() {
                 return Ok(verdict(&moved));
             }
@@ -299,7 +309,7 @@ pub(crate) const fn mremap_of_nothing_maps_shared_memory_again() -> Scenario {
             let (file, range) = (subject.file()?, Range::reserve()?);
             range.map_with(&file, 8..12, 0, sharing)?;
             let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-            let copied = range.remap(8, 0, 4 * PAGE, flags, Some(32));
+            let copied = range.remap(8, 0, 4 * page_size(), flags, Some(32));
             if copied.is_err() {
                 return Ok(verdict(&copied));
             }
@@ -317,6 +327,8 @@ pub(crate) const fn growsdown_and_noreserve() -> Scenario {
     )
     .needs(Needs::PRIVATE)
     .test(|subject| {
+        // Of x86. Other kernels ignore it.
+        const MAP_32BIT: i32 = 0x40;
         let file = subject.file()?;
         let answers = [
             libc::MAP_SHARED | libc::MAP_GROWSDOWN,
@@ -324,17 +336,17 @@ pub(crate) const fn growsdown_and_noreserve() -> Scenario {
             libc::MAP_SHARED | libc::MAP_NORESERVE,
             libc::MAP_PRIVATE | libc::MAP_NORESERVE,
             libc::MAP_SHARED | libc::MAP_STACK,
-            libc::MAP_SHARED | libc::MAP_32BIT,
+            libc::MAP_SHARED | MAP_32BIT,
         ]
         .map(|flags| {
             // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
             let start =
-                unsafe { libc::mmap(ptr::null_mut(), PAGE, RW, flags, file.as_raw_fd(), 0) };
+                unsafe { libc::mmap(ptr::null_mut(), page_size(), RW, flags, file.as_raw_fd(), 0) };
             if start == libc::MAP_FAILED {
                 return verdict::<()>(&Err(last_errno()));
             }
             // SAFETY: The range was mapped just now.
-            unsafe { libc::munmap(start, PAGE) };
+            unsafe { libc::munmap(start, page_size()) };
             "ok".into()
         });
         Ok(answers.join(" "))
@@ -369,9 +381,9 @@ pub(crate) const fn a_moved_page_is_the_same_frame() -> Scenario {
         range.map(&file, 8..9, 3)?;
         range.put_word(8, "hello")?;
         let lasting = subject.shared()?;
-        word(&lasting, 3 * PAGE)?;
+        word(&lasting, 3 * page_size())?;
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-        range.remap(8, PAGE, PAGE, flags, Some(32))?;
+        range.remap(8, page_size(), page_size(), flags, Some(32))?;
         range.word(32)?;
         let (ours, theirs) = (page_table(&range.0)?[32], page_table(&lasting)?[3]);
         let is_same = ours.is_present() && ours.frame() == theirs.frame();
@@ -386,19 +398,20 @@ impl Range {
     fn reserve() -> Result<Self, Failure> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-        let start = unsafe { libc::mmap(ptr::null_mut(), RESERVED, libc::PROT_NONE, flags, -1, 0) };
+        let start =
+            unsafe { libc::mmap(ptr::null_mut(), reserved(), libc::PROT_NONE, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error().into());
         }
         // SAFETY: The range was mapped just now, and nothing else refers to it. Parts of it that become
         // accessible are accessed as such by the methods below.
         Ok(Self(unsafe {
-            Mapping::from_raw_parts(start.cast(), RESERVED, Protection::READ_WRITE)
+            Mapping::from_raw_parts(start.cast(), reserved(), Protection::READ_WRITE)
         }))
     }
 
     fn page(&self, number: usize) -> *mut u8 {
-        self.0.as_ptr().wrapping_add(number * PAGE)
+        self.0.as_ptr().wrapping_add(number * page_size())
     }
 
     fn map(
@@ -421,11 +434,11 @@ impl Range {
         let start = unsafe {
             libc::mmap(
                 self.page(pages.start).cast(),
-                pages.len() * PAGE,
+                pages.len() * page_size(),
                 RW,
                 sharing | libc::MAP_FIXED,
                 file.as_raw_fd(),
-                i64::try_from(from * PAGE)?,
+                i64::try_from(from * page_size())?,
             )
         };
         if start == libc::MAP_FAILED {
@@ -437,20 +450,20 @@ impl Range {
     /// Leaves a gap, so only for a child that maps nothing else, or right before filling it.
     fn unmap(&self, pages: std::ops::Range<usize>) -> Result<(), Errno> {
         // SAFETY: The pages belong to the range, and are not used any more.
-        checked(unsafe { libc::munmap(self.page(pages.start).cast(), pages.len() * PAGE) })
+        checked(unsafe { libc::munmap(self.page(pages.start).cast(), pages.len() * page_size()) })
             .map(drop)
     }
 
     fn protect(&self, pages: std::ops::Range<usize>, protection: c_int) -> Result<(), Errno> {
         let start: *mut c_void = self.page(pages.start).cast();
         // SAFETY: The pages belong to the range.
-        checked(unsafe { libc::mprotect(start, pages.len() * PAGE, protection) }).map(drop)
+        checked(unsafe { libc::mprotect(start, pages.len() * page_size(), protection) }).map(drop)
     }
 
     fn advise(&self, pages: std::ops::Range<usize>, advice: c_int) -> Result<(), Errno> {
         let start: *mut c_void = self.page(pages.start).cast();
         // SAFETY: The pages belong to the range.
-        checked(unsafe { libc::madvise(start, pages.len() * PAGE, advice) }).map(drop)
+        checked(unsafe { libc::madvise(start, pages.len() * page_size(), advice) }).map(drop)
     }
 
     fn remap(
@@ -471,11 +484,11 @@ impl Range {
     }
 
     fn word(&self, page: usize) -> Answer {
-        word(&self.0, page * PAGE)
+        word(&self.0, page * page_size())
     }
 
     fn put_word(&self, page: usize, text: &str) -> Result<(), Failure> {
-        put_word(&self.0, page * PAGE, text)
+        put_word(&self.0, page * page_size(), text)
     }
 
     /// The lines of `/proc/self/maps` within the range that are not the reservation itself: first
@@ -493,8 +506,8 @@ impl Range {
             };
             let start = usize::from_str_radix(start, 16)?;
             let end = usize::from_str_radix(end, 16)?;
-            if start >= first && end <= first + RESERVED && rights != "---p" {
-                let (page, len) = ((start - first) / PAGE, (end - start) / PAGE);
+            if start >= first && end <= first + reserved() && rights != "---p" {
+                let (page, len) = ((start - first) / page_size(), (end - start) / page_size());
                 lines.push(format!("{page}+{len} {rights}"));
             }
         }

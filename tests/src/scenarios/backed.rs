@@ -14,7 +14,7 @@ use crate::child::Child;
 use crate::observe::{put_word, word_in_file};
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Oracle, Scenario};
-use crate::subject::{Subject, PAGE};
+use crate::subject::{page_size, Subject};
 use crate::{fail, Answer};
 
 /// The memory that the processes may use together.
@@ -55,7 +55,7 @@ fn write(subject: &Subject, name: &str, nr_processes: usize, len: usize) -> Answ
         let (mapping, cgroup, word) = (&mapping, &cgroup, &word);
         children.push(Child::fork(move |_| {
             cgroup.enter()?;
-            for offset in (start..start + len).step_by(PAGE) {
+            for offset in (start..start + len).step_by(page_size()) {
                 put_word(mapping, offset, word)?;
             }
             Ok(String::new())
@@ -70,7 +70,7 @@ fn write(subject: &Subject, name: &str, nr_processes: usize, len: usize) -> Answ
         _ => "at the limit",
     };
     let file = subject.file()?;
-    for offset in (0..all).step_by(PAGE) {
+    for offset in (0..all).step_by(page_size()) {
         if word_in_file(&file, offset)? != word {
             fail!("the page at {offset:#x} is not written");
         }

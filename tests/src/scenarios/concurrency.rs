@@ -13,7 +13,7 @@ use mmap_pool::{Mapping, MappingBuilder};
 use crate::child::Child;
 use crate::needs::Needs;
 use crate::scenario::{row, Scenario};
-use crate::subject::{Subject, PAGE, PAGES, SIZE};
+use crate::subject::{page_size, size, Subject, PAGES};
 use crate::{Answer, Failure};
 
 const NR_WORKERS: usize = 4;
@@ -76,7 +76,7 @@ pub(crate) const fn four_threads_copy_the_same_private_pages_once() -> Scenario 
     .test(|subject| {
         let mapping = subject.private()?;
         in_threads(|_| count_in(&mapping, 0..NR_PAGES))?;
-        let mut bytes = vec![0xff; NR_PAGES * PAGE];
+        let mut bytes = vec![0xff; NR_PAGES * page_size()];
         subject.read_exact_at(&mut bytes, 0)?;
         let left = bytes.iter().max().copied().unwrap_or(0);
         Ok(format!("{}, read() {left}", counts(&mapping, 0..NR_PAGES)?))
@@ -97,7 +97,7 @@ pub(crate) const fn four_processes_copy_the_same_private_pages_apart() -> Scenar
         answers.dedup();
         let mut sum = 0;
         for page in 0..NR_PAGES {
-            sum += mapping.atomic_u32(page * PAGE)?.load(Relaxed);
+            sum += mapping.atomic_u32(page * page_size())?.load(Relaxed);
         }
         Ok(format!("{}, parent {sum}", answers.join("; ")))
     })
@@ -136,7 +136,7 @@ pub(crate) const fn readers_writers_and_mappings_at_once_lose_no_page() -> Scena
         in_threads(|worker| {
             let file = subject.file()?;
             for page in 0..NR_PAGES {
-                let at = page * PAGE + worker;
+                let at = page * page_size() + worker;
                 if worker < 2 {
                     file.write_all_at(&marks[worker..=worker], at as u64)?;
                 } else {
@@ -150,7 +150,7 @@ pub(crate) const fn readers_writers_and_mappings_at_once_lose_no_page() -> Scena
             let mut seen = [0; NR_WORKERS];
             subject
                 .file()?
-                .read_exact_at(&mut seen, (page * PAGE) as u64)?;
+                .read_exact_at(&mut seen, (page * page_size()) as u64)?;
             nr_wrong += usize::from(seen != marks);
         }
         let bytes = match nr_wrong {
@@ -167,7 +167,9 @@ pub(crate) const fn readers_writers_and_mappings_at_once_lose_no_page() -> Scena
 /// Adds 1 to the counter of each page.
 fn count_in(mapping: &Mapping, pages: impl Iterator<Item = usize>) -> Result<(), Failure> {
     for page in pages {
-        mapping.atomic_u32(page * PAGE)?.fetch_add(1, Relaxed);
+        mapping
+            .atomic_u32(page * page_size())?
+            .fetch_add(1, Relaxed);
     }
     Ok(())
 }
@@ -183,7 +185,7 @@ fn summary(subject: &Subject, mapping: &Mapping, pages: std::ops::Range<usize>) 
 fn counts(mapping: &Mapping, pages: std::ops::Range<usize>) -> Answer {
     let mut seen = Vec::new();
     for page in pages {
-        seen.push(mapping.atomic_u32(page * PAGE)?.load(Relaxed));
+        seen.push(mapping.atomic_u32(page * page_size())?.load(Relaxed));
     }
     seen.sort_unstable();
     Ok(match (seen.first(), seen.last()) {
@@ -242,7 +244,7 @@ fn in_processes_that_map(
     in_processes(|worker| {
         let file = File::options().read(true).write(true).open(&path)?;
         // SAFETY: It is the subject, which is memory.
-        let mapping = unsafe { MappingBuilder::shared().len(SIZE).map_file(&file) }?;
+        let mapping = unsafe { MappingBuilder::shared().len(size()).map_file(&file) }?;
         work(worker, &mapping)?;
         Ok(String::new())
     })?;
@@ -256,8 +258,8 @@ pub(crate) const fn reading_into_itself_beside_punching() -> Scenario {
     )
     .test(|subject| {
         beside(subject, true, |round| {
-            let page = (round % 64 * PAGE) as u64;
-            subject.punch(page, 4 * PAGE as u64)
+            let page = (round % 64 * page_size()) as u64;
+            subject.punch(page, 4 * page_size() as u64)
         })
     })
 }
@@ -270,7 +272,7 @@ pub(crate) const fn reading_into_itself_beside_resizing() -> Scenario {
     .test(|subject| {
         beside(subject, false, |round| {
             let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
-            subject.resize((nr_pages * PAGE) as u64)
+            subject.resize((nr_pages * page_size()) as u64)
         })
     })
 }
@@ -289,9 +291,9 @@ pub(crate) const fn faults_beside_resizing_are_served_or_sigbus() -> Scenario {
                 link.say("ready")?;
                 link.hear()?;
                 for _ in 0..NR_ROUNDS {
-                    let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+                    let mapping = MappingBuilder::shared().len(size()).map(&file)?;
                     for page in 0..PAGES {
-                        mapping.atomic_u8(page * PAGE)?.store(1, Relaxed);
+                        mapping.atomic_u8(page * page_size())?.store(1, Relaxed);
                     }
                 }
                 Ok("done".into())
@@ -305,7 +307,7 @@ pub(crate) const fn faults_beside_resizing_are_served_or_sigbus() -> Scenario {
         }
         for round in 0..20 * NR_ROUNDS {
             let nr_pages = if round % 2 == 0 { 8 } else { PAGES };
-            subject.resize((nr_pages * PAGE) as u64)?;
+            subject.resize((nr_pages * page_size()) as u64)?;
         }
         let mut answers = children
             .into_iter()
@@ -324,7 +326,7 @@ fn beside(
     disturb: impl Fn(usize) -> Result<(), mmap_pool::Errno> + Sync,
 ) -> Answer {
     const NR_PIECES: usize = 8;
-    let piece = SIZE / NR_PIECES;
+    let piece = size() / NR_PIECES;
     in_threads(|worker| {
         if worker >= 2 {
             for round in 0..10 * NR_ROUNDS {
@@ -334,7 +336,7 @@ fn beside(
         }
         for round in 0..2 * NR_ROUNDS {
             let file = subject.file()?;
-            let mapping = MappingBuilder::shared().len(SIZE).map(&file)?;
+            let mapping = MappingBuilder::shared().len(size()).map(&file)?;
             let (there, here) = (round % NR_PIECES * piece, (round + 3) % NR_PIECES * piece);
             let buffer = mapping.as_ptr().wrapping_add(there);
             let done = if worker == 0 {
@@ -355,10 +357,10 @@ fn beside(
 
 /// With all of it punched, no page may be left, and all of it reads as zeros.
 fn nothing_left(subject: &Subject, done: &str) -> Answer {
-    subject.resize(SIZE as u64)?;
-    subject.punch(0, SIZE as u64)?;
+    subject.resize(size() as u64)?;
+    subject.punch(0, size() as u64)?;
     let left = subject.nr_resident_pages()?;
-    let mut bytes = vec![0xff; SIZE];
+    let mut bytes = vec![0xff; size()];
     subject.read_exact_at(&mut bytes, 0)?;
     let highest = bytes.iter().max().copied().unwrap_or(0);
     Ok(format!("{done}, {left} resident, highest byte {highest}"))

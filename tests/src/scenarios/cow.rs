@@ -10,7 +10,7 @@ use crate::needs::Needs;
 use crate::observe::{page_table, put_word, word};
 use crate::peer;
 use crate::scenario::{row, Scenario};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 
 pub(crate) const fn private_write_is_invisible_to_the_pool() -> Scenario {
     row(
@@ -97,11 +97,11 @@ pub(crate) const fn copying_goes_page_by_page() -> Scenario {
     )
     .test(|subject| {
         let private = subject.private()?;
-        put_word(&private, PAGE, "mine")?;
+        put_word(&private, page_size(), "mine")?;
         for page in 0..3 {
-            subject.put_word(page * PAGE, "new")?;
+            subject.put_word(page * page_size(), "new")?;
         }
-        let words = [0, 1, 2].map(|page| word(&private, page * PAGE));
+        let words = [0, 1, 2].map(|page| word(&private, page * page_size()));
         let [first, second, third] = words;
         Ok(format!("{} {} {}", first?, second?, third?))
     })
@@ -139,13 +139,13 @@ pub(crate) const fn the_copy_keeps_the_rest_of_the_page() -> Scenario {
         "mine, and the rest is old",
     )
     .test(|subject| {
-        subject.put_word(PAGE - 8, "old")?;
+        subject.put_word(page_size() - 8, "old")?;
         let private = subject.private()?;
         put_word(&private, 0, "mine")?;
         Ok(format!(
             "{}, and the rest is {}",
             word(&private, 0)?,
-            word(&private, PAGE - 8)?
+            word(&private, page_size() - 8)?
         ))
     })
 }
@@ -270,20 +270,20 @@ pub(crate) const fn untouched_pages_follow_the_pool_across_fork() -> Scenario {
     )
     .test(|subject| {
         subject.put_word(0, "old")?;
-        subject.put_word(PAGE, "old")?;
+        subject.put_word(page_size(), "old")?;
         let private = subject.private()?;
         put_word(&private, 0, "mine")?;
-        word(&private, PAGE)?;
+        word(&private, page_size())?;
         let mut child = Child::fork(|link| {
             link.hear()?;
             Ok(format!(
                 "written page {}, other page {}",
                 word(&private, 0)?,
-                word(&private, PAGE)?
+                word(&private, page_size())?
             ))
         })?;
         subject.put_word(0, "new")?;
-        subject.put_word(PAGE, "new")?;
+        subject.put_word(page_size(), "new")?;
         child.link.say("look")?;
         child.finish()
     })
@@ -314,7 +314,7 @@ pub(crate) const fn a_read_only_descriptor_can_be_written_privately() -> Scenari
     .test(|subject| {
         subject.put_word(0, "old")?;
         let file = subject.open(OFlags::RDONLY)?;
-        let private = MappingBuilder::private().len(PAGE).map(&file)?;
+        let private = MappingBuilder::private().len(page_size()).map(&file)?;
         put_word(&private, 0, "mine")?;
         Ok(format!(
             "mapping {}, read() {}",

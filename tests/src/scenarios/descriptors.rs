@@ -19,7 +19,7 @@ use crate::needs::Needs;
 use crate::observe::{checked, put_word, symbol, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
-use crate::subject::{Object, PAGE, SIZE};
+use crate::subject::{page_size, size, Object};
 use crate::{fail, Failure};
 
 pub(crate) const fn a_descriptor_goes_through_a_socket() -> Scenario {
@@ -40,11 +40,11 @@ pub(crate) const fn a_descriptor_goes_through_a_socket() -> Scenario {
             let seen = {
                 let mapping = MappingBuilder::shared()
                     .protection(Protection::READ)
-                    .len(PAGE)
+                    .len(page_size())
                     .map(&file)?;
                 word(&mapping, 0)?
             };
-            let writable = MappingBuilder::shared().len(PAGE).map(&file);
+            let writable = MappingBuilder::shared().len(page_size()).map(&file);
             Ok(format!(
                 "sees {seen}, writable {}",
                 verdict(&writable.map_err(|error| error.errno()))
@@ -74,7 +74,7 @@ pub(crate) const fn another_user_cannot_open_more_than_was_given() -> Scenario {
             };
             let mapping = MappingBuilder::shared()
                 .protection(Protection::READ)
-                .len(PAGE)
+                .len(page_size())
                 .map(&file)?;
             Ok(format!(
                 "mapping reads {}; reading {}, writing {}",
@@ -98,7 +98,7 @@ pub(crate) const fn proc_shows_a_name() -> Scenario {
     )
     .test(|subject| {
         let file = subject.file()?;
-        let mapping = MappingBuilder::shared().len(PAGE).map(&file)?;
+        let mapping = MappingBuilder::shared().len(page_size()).map(&file)?;
         let target = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         let start = format!("{:x}-", mapping.as_ptr().addr());
         let maps = fs::read_to_string("/proc/self/maps")?;
@@ -197,10 +197,10 @@ pub(crate) const fn every_page_is_mapped_at_the_same_time_by_many() -> Scenario 
         let mappings = (0..64)
             .map(|_| subject.shared())
             .collect::<Result<Vec<_>, Failure>>()?;
-        put_word(&mappings[0], SIZE - 8, "hello")?;
+        put_word(&mappings[0], size() - 8, "hello")?;
         let mut words = mappings
             .iter()
-            .map(|mapping| word(mapping, SIZE - 8))
+            .map(|mapping| word(mapping, size() - 8))
             .collect::<Result<Vec<_>, Failure>>()?;
         words.dedup();
         Ok(words.join(" "))

@@ -11,10 +11,11 @@ use mmap_pool::Errno;
 use rustix::fs::OFlags;
 
 use crate::child::in_child;
+use crate::machine::scaled;
 use crate::observe::{put_word, verdict, word};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{Object, PAGE};
+use crate::subject::{page_size, Object};
 use crate::{Answer, Failure};
 
 pub(crate) const fn length_zero_is_einval() -> Scenario {
@@ -27,7 +28,7 @@ pub(crate) const fn unaligned_offset_is_einval() -> Scenario {
         let low = Call::new().offset(1).verdict(&file)?;
         Ok(format!(
             "{low} {}",
-            Call::new().offset(4095).verdict(&file)?
+            Call::new().offset(page_size() as u64 - 1).verdict(&file)?
         ))
     })
 }
@@ -45,15 +46,15 @@ pub(crate) const fn an_odd_length_maps_whole_pages() -> Scenario {
             let flags = libc::MAP_SHARED | libc::MAP_FIXED;
             unmap(start, mapping.len())?;
             let mapped = Call::new()
-                .len(5000)
+                .len(scaled(5000))
                 .at(start)
                 .flags(flags)
                 .make(&subject.file()?);
-            let last = touch(start, 2 * PAGE - 1, Access::Write)?;
+            let last = touch(start, 2 * page_size() - 1, Access::Write)?;
             Ok(format!(
                 "{}, {last}, {}",
                 verdict(&mapped),
-                touch(start, 2 * PAGE, Access::Write)?
+                touch(start, 2 * page_size(), Access::Write)?
             ))
         })
     })
@@ -98,8 +99,8 @@ pub(crate) const fn validation_accepts_known_flags() -> Scenario {
 pub(crate) const fn offset_and_length_that_wrap_are_eoverflow() -> Scenario {
     row("offset 2^64 - 4096, length 8192", "EOVERFLOW").test(|subject| {
         Call::new()
-            .offset(u64::MAX - 4095)
-            .len(2 * PAGE)
+            .offset(u64::MAX - (page_size() as u64 - 1))
+            .len(2 * page_size())
             .verdict(&subject.file()?)
     })
 }
@@ -112,8 +113,8 @@ pub(crate) const fn an_offset_beyond_any_file_is_eoverflow() -> Scenario {
 pub(crate) const fn an_end_beyond_any_file_is_eoverflow() -> Scenario {
     row("offset 2^63 - 4096, length 8192", "EOVERFLOW").test(|subject| {
         Call::new()
-            .offset((1 << 63) - 4096)
-            .len(2 * PAGE)
+            .offset((1 << 63) - page_size() as u64)
+            .len(2 * page_size())
             .verdict(&subject.file()?)
     })
 }
@@ -121,15 +122,15 @@ pub(crate) const fn an_end_beyond_any_file_is_eoverflow() -> Scenario {
 pub(crate) const fn the_last_page_of_any_file_can_be_mapped() -> Scenario {
     row("offset 2^63 - 8192, length 4096", "ok").test(|subject| {
         Call::new()
-            .offset((1 << 63) - 8192)
+            .offset((1 << 63) - 2 * page_size() as u64)
             .verdict(&subject.file()?)
     })
 }
 
 pub(crate) const fn a_huge_length_is_enomem() -> Scenario {
-    row("length 2^47, length 2^64 - 1", "ENOMEM ENOMEM").test(|subject| {
+    row("length 2^52, length 2^64 - 1", "ENOMEM ENOMEM").test(|subject| {
         let file = subject.file()?;
-        let large = Call::new().len(1 << 47).verdict(&file)?;
+        let large = Call::new().len(1 << 52).verdict(&file)?;
         Ok(format!(
             "{large} {}",
             Call::new().len(usize::MAX).verdict(&file)?
@@ -160,7 +161,7 @@ pub(crate) const fn noreplace_spares_what_is_mapped() -> Scenario {
         let call = Call::new()
             .at(mapping.as_ptr())
             .flags(flags)
-            .offset(PAGE as u64);
+            .offset(page_size() as u64);
         Ok(format!(
             "{}, mapping keeps {}",
             call.verdict(&subject.file()?)?,
@@ -177,13 +178,13 @@ pub(crate) const fn fixed_replaces_what_is_mapped() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         put_word(&mapping, 0, "old")?;
-        put_word(&mapping, PAGE, "new")?;
+        put_word(&mapping, page_size(), "new")?;
         let before = word(&mapping, 0)?;
         let flags = libc::MAP_SHARED | libc::MAP_FIXED;
         let call = Call::new()
             .at(mapping.as_ptr())
             .flags(flags)
-            .offset(PAGE as u64);
+            .offset(page_size() as u64);
         call.make(&subject.file()?)?;
         Ok(format!("{before}, then {}", word(&mapping, 0)?))
     })
@@ -210,7 +211,7 @@ pub(crate) const fn munmap_refuses_what_it_cannot_do() -> Scenario {
     row("munmap() length 0, odd address", "EINVAL EINVAL").test(|subject| {
         let mapping = subject.shared()?;
         let nothing = verdict(&unmap(mapping.as_ptr(), 0));
-        let odd = verdict(&unmap(mapping.as_ptr().wrapping_add(1), PAGE));
+        let odd = verdict(&unmap(mapping.as_ptr().wrapping_add(1), page_size()));
         Ok(format!("{nothing} {odd}"))
     })
 }
@@ -221,12 +222,12 @@ pub(crate) const fn mprotect_refuses_what_it_cannot_do() -> Scenario {
         in_child(|| {
             let protect = |start: *mut u8| {
                 // SAFETY: Takes rights away, and gives them back, in a process of its own.
-                let result = unsafe { libc::mprotect(start.cast(), PAGE, libc::PROT_READ) };
+                let result = unsafe { libc::mprotect(start.cast(), page_size(), libc::PROT_READ) };
                 verdict(&checked(result))
             };
             let start = mapping.as_ptr();
             let odd = protect(start.wrapping_add(1));
-            unmap(start, PAGE)?;
+            unmap(start, page_size())?;
             Ok(format!("{odd} {}", protect(start)))
         })
     })
@@ -242,13 +243,13 @@ pub(crate) const fn msync_refuses_what_it_cannot_do() -> Scenario {
         in_child(|| {
             let sync = |start: *mut u8, flags| {
                 // SAFETY: Changes no memory.
-                let result = unsafe { libc::msync(start.cast(), PAGE, flags) };
+                let result = unsafe { libc::msync(start.cast(), page_size(), flags) };
                 verdict(&checked(result))
             };
             let start = mapping.as_ptr();
             let odd = sync(start.wrapping_add(1), libc::MS_SYNC);
             let both = sync(start, libc::MS_SYNC | libc::MS_ASYNC);
-            unmap(start, PAGE)?;
+            unmap(start, page_size())?;
             Ok(format!("{odd} {both} {}", sync(start, libc::MS_SYNC)))
         })
     })
@@ -270,7 +271,7 @@ impl Call {
     fn new() -> Self {
         Self {
             address: ptr::null_mut(),
-            len: PAGE,
+            len: page_size(),
             flags: libc::MAP_SHARED,
             offset: 0,
         }

@@ -19,11 +19,10 @@ pub(crate) use self::holes::*;
 pub(crate) use self::mappings::*;
 pub(crate) use self::strategies::*;
 use crate::observe::{symbol, word};
-use crate::subject::{Subject, PAGE};
+use crate::subject::{page_size, Subject};
 use crate::{fail, Failure};
 
-const HUGE: usize = 2 << 20;
-const HUGE_PAGES: usize = HUGE / PAGE;
+use crate::machine::{huge_pages, HUGE};
 
 /// A pool with a strategy, or a memfd that allocates its pages in the same way.
 struct Object {
@@ -78,7 +77,7 @@ impl Object {
     /// Writes into each page its number, from 1000 on.
     fn fill(&self, len: usize) -> Result<(), Failure> {
         let mut bytes = vec![0x5a; len];
-        for (number, page) in bytes.chunks_exact_mut(PAGE).enumerate() {
+        for (number, page) in bytes.chunks_exact_mut(page_size()).enumerate() {
             page[..8].copy_from_slice(format!("{}\0\0\0\0", 1000 + number).as_bytes());
         }
         Ok(self.file.write_all_at(&bytes, 0)?)
@@ -94,7 +93,7 @@ impl Object {
     }
 
     fn nr_resident_pages(&self) -> Result<u64, Failure> {
-        Ok(self.file.metadata()?.blocks() * 512 / PAGE as u64)
+        Ok(self.file.metadata()?.blocks() * 512 / page_size() as u64)
     }
 }
 
@@ -157,9 +156,12 @@ pub(crate) fn nr_huge(mapping: &Mapping) -> Result<usize, Failure> {
 }
 
 fn advise(mapping: &Mapping, pages: Range<usize>, advice: i32) -> String {
-    let start = mapping.as_ptr().wrapping_add(pages.start * PAGE).cast();
+    let start = mapping
+        .as_ptr()
+        .wrapping_add(pages.start * page_size())
+        .cast();
     // SAFETY: Nothing refers to the mapping's bytes.
-    match unsafe { libc::madvise(start, pages.len() * PAGE, advice) } {
+    match unsafe { libc::madvise(start, pages.len() * page_size(), advice) } {
         0 => "ok".into(),
         _ => symbol(crate::observe::last_errno()),
     }
@@ -168,7 +170,7 @@ fn advise(mapping: &Mapping, pages: Range<usize>, advice: i32) -> String {
 fn list_of_words(mapping: &Mapping, pages: &[usize]) -> Result<String, Failure> {
     let words = pages
         .iter()
-        .map(|number| word(mapping, number * PAGE))
+        .map(|number| word(mapping, number * page_size()))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(words.join(" "))
 }

@@ -14,12 +14,13 @@ use rustix::fs::{fdatasync, fsync, OFlags};
 use rustix::io::{pread, pwrite};
 use rustix::mm::{mmap_anonymous, mprotect, msync, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 
+use crate::machine::{bytes, scaled};
 use crate::needs::Needs;
 use crate::observe::{count, put_word, symbol, verdict, word};
 use crate::scenario::Oracle::Tmpfs;
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
-use crate::subject::{Object, Subject, PAGE, SIZE};
+use crate::subject::{page_size, size, Object, Subject};
 use crate::{Answer, Failure};
 
 pub(crate) const fn a_mapping_sees_what_write_wrote() -> Scenario {
@@ -41,10 +42,10 @@ pub(crate) const fn a_private_mapping_sees_what_write_wrote() -> Scenario {
 pub(crate) const fn read_sees_what_a_mapping_stored() -> Scenario {
     row("store to a mapping, then read(2)", "old, then new").test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, 2 * PAGE, "old")?;
-        let before = subject.word(2 * PAGE)?;
-        put_word(&mapping, 2 * PAGE, "new")?;
-        Ok(format!("{before}, then {}", subject.word(2 * PAGE)?))
+        put_word(&mapping, 2 * page_size(), "old")?;
+        let before = subject.word(2 * page_size())?;
+        put_word(&mapping, 2 * page_size(), "new")?;
+        Ok(format!("{before}, then {}", subject.word(2 * page_size())?))
     })
 }
 
@@ -87,10 +88,10 @@ pub(crate) const fn seeking_reaches_start_place_and_end() -> Scenario {
     .test(|subject| {
         let mut file = subject.file()?;
         let places = [
-            SeekFrom::Start(4096),
+            SeekFrom::Start(page_size() as u64),
             SeekFrom::Current(8),
             SeekFrom::End(-8),
-            SeekFrom::End(8192),
+            SeekFrom::End(i64::try_from(2 * page_size())?),
         ]
         .map(|place| file.seek(place).map_err(|error| errno(&error)));
         Ok(places.iter().map(count).collect::<Vec<_>>().join(" "))
@@ -173,7 +174,7 @@ pub(crate) const fn writing_past_the_end_makes_a_file_larger() -> Scenario {
     .needs(Needs::END)
     .test(|subject| {
         let written = fill_and_write_around_the_end(subject)?;
-        Ok(format!("{written}, {} bytes", subject.size_bytes()?))
+        Ok(format!("{written}, {} bytes", bytes(subject.size_bytes()?)))
     })
 }
 
@@ -260,7 +261,7 @@ pub(crate) const fn a_bad_buffer_is_efault() -> Scenario {
         .test(|subject| {
             let file = subject.file()?;
             // Below the lowest address that can be mapped.
-            let nowhere = ptr::without_provenance_mut(PAGE);
+            let nowhere = ptr::without_provenance_mut(page_size());
             let read = raw_pread(&file, nowhere, 100, 0);
             Ok(format!(
                 "{} {}",
@@ -278,15 +279,21 @@ pub(crate) const fn a_half_bad_buffer_transfers_its_good_half() -> Scenario {
     .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
-        let none = ProtFlags::empty();
+        let (len, none) = (2 * page_size(), ProtFlags::empty());
         // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-        let start = unsafe { mmap_anonymous(ptr::null_mut(), 2 * PAGE, none, MapFlags::PRIVATE) }?;
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), len, none, MapFlags::PRIVATE) }?;
         // SAFETY: The range was mapped just now, and nothing else refers to it.
         let pages =
-            unsafe { Mapping::from_raw_parts(start.cast(), 2 * PAGE, mmap_pool::Protection::NONE) };
+            unsafe { Mapping::from_raw_parts(start.cast(), len, mmap_pool::Protection::NONE) };
         // SAFETY: The first page of that range.
-        unsafe { mprotect(start, PAGE, MprotectFlags::READ | MprotectFlags::WRITE) }?;
-        let buffer = pages.as_ptr().wrapping_add(PAGE - 100);
+        unsafe {
+            mprotect(
+                start,
+                page_size(),
+                MprotectFlags::READ | MprotectFlags::WRITE,
+            )
+        }?;
+        let buffer = pages.as_ptr().wrapping_add(page_size() - 100);
         let read = raw_pread(&file, buffer, 200, 0);
         let written = raw_pwrite(&file, buffer, 200, 0);
         Ok(format!(
@@ -304,18 +311,18 @@ pub(crate) const fn unaligned_transfers_cross_pages_whole() -> Scenario {
     )
     .needs(Needs::CALLS)
     .test(|subject| {
-        const OFFSET: usize = 4090;
+        let offset = scaled(4090);
         let (file, mapping) = (subject.file()?, subject.shared()?);
-        let source = pattern(10_000);
-        let written = pwrite(&file, &source, OFFSET as u64);
+        let source = pattern(scaled(10_000));
+        let written = pwrite(&file, &source, offset as u64);
 
         // One byte more on each side, which must not have changed.
         let mut seen = vec![0xff; source.len() + 2];
-        mapping.read_at(&mut seen, OFFSET - 1)?;
+        mapping.read_at(&mut seen, offset - 1)?;
         let by_mapping = equal(&seen[1..=source.len()], &source);
         let neighbours = seen[0].max(seen[source.len() + 1]);
         seen.fill(0xff);
-        file.read_exact_at(&mut seen, OFFSET as u64 - 1)?;
+        file.read_exact_at(&mut seen, offset as u64 - 1)?;
         let by_read = equal(&seen[1..=source.len()], &source);
         Ok(format!(
             "written {}, mapping {by_mapping}, read() {by_read}, neighbours {neighbours}",
@@ -332,9 +339,9 @@ pub(crate) const fn all_of_it_goes_through_one_call() -> Scenario {
     .needs(Needs::CALLS)
     .test(|subject| {
         let file = subject.file()?;
-        let source = pattern(SIZE);
+        let source = pattern(size());
         let written = pwrite(&file, &source, 0);
-        let mut back = vec![0xff; SIZE];
+        let mut back = vec![0xff; size()];
         let read = pread(&file, &mut back[..], 0);
         Ok(format!(
             "written {}, read {}, {}",
@@ -376,11 +383,16 @@ pub(crate) const fn read_into_an_untouched_mapping_of_itself() -> Scenario {
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         subject.put_word(0, "hello")?;
-        let read = raw_pread(&file, mapping.as_ptr().wrapping_add(10 * PAGE), PAGE, 0);
+        let read = raw_pread(
+            &file,
+            mapping.as_ptr().wrapping_add(10 * page_size()),
+            page_size(),
+            0,
+        );
         Ok(format!(
             "{}, page 10 holds {}",
             count(&read),
-            subject.word(10 * PAGE)?
+            subject.word(10 * page_size())?
         ))
     })
 }
@@ -393,15 +405,15 @@ pub(crate) const fn read_onto_itself() -> Scenario {
     .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
-        let untouched = raw_pread(&file, mapping.as_ptr(), PAGE, 0);
-        subject.put_word(PAGE, "hello")?;
-        let start = mapping.as_ptr().wrapping_add(PAGE);
-        let touched = raw_pread(&file, start, PAGE, PAGE as u64);
+        let untouched = raw_pread(&file, mapping.as_ptr(), page_size(), 0);
+        subject.put_word(page_size(), "hello")?;
+        let start = mapping.as_ptr().wrapping_add(page_size());
+        let touched = raw_pread(&file, start, page_size(), page_size() as u64);
         Ok(format!(
             "{}, {}, {}",
             count(&untouched),
             count(&touched),
-            subject.word(PAGE)?
+            subject.word(page_size())?
         ))
     })
 }
@@ -414,13 +426,13 @@ pub(crate) const fn write_from_an_untouched_mapping_of_itself() -> Scenario {
     .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
-        subject.put_word(21 * PAGE, "old")?;
-        let start = mapping.as_ptr().wrapping_add(20 * PAGE);
-        let written = raw_pwrite(&file, start, PAGE, 21 * PAGE as u64);
+        subject.put_word(21 * page_size(), "old")?;
+        let start = mapping.as_ptr().wrapping_add(20 * page_size());
+        let written = raw_pwrite(&file, start, page_size(), 21 * page_size() as u64);
         Ok(format!(
             "{}, page 21 holds {}",
             count(&written),
-            subject.word(21 * PAGE)?
+            subject.word(21 * page_size())?
         ))
     })
 }
@@ -433,15 +445,15 @@ pub(crate) const fn write_from_itself() -> Scenario {
     .needs(Needs::CALLS)
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
-        let untouched = raw_pwrite(&file, mapping.as_ptr(), PAGE, 0);
-        subject.put_word(PAGE, "hello")?;
-        let start = mapping.as_ptr().wrapping_add(PAGE);
-        let touched = raw_pwrite(&file, start, PAGE, PAGE as u64);
+        let untouched = raw_pwrite(&file, mapping.as_ptr(), page_size(), 0);
+        subject.put_word(page_size(), "hello")?;
+        let start = mapping.as_ptr().wrapping_add(page_size());
+        let touched = raw_pwrite(&file, start, page_size(), page_size() as u64);
         Ok(format!(
             "{}, {}, {}",
             count(&untouched),
             count(&touched),
-            subject.word(PAGE)?
+            subject.word(page_size())?
         ))
     })
 }
@@ -456,8 +468,16 @@ pub(crate) const fn read_into_a_private_mapping_of_itself() -> Scenario {
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::private())?;
         subject.put_word(0, "hello")?;
-        let read = raw_pread(&file, mapping.as_ptr().wrapping_add(10 * PAGE), PAGE, 0);
-        let (ours, theirs) = (word(&mapping, 10 * PAGE)?, subject.word(10 * PAGE)?);
+        let read = raw_pread(
+            &file,
+            mapping.as_ptr().wrapping_add(10 * page_size()),
+            page_size(),
+            0,
+        );
+        let (ours, theirs) = (
+            word(&mapping, 10 * page_size())?,
+            subject.word(10 * page_size())?,
+        );
         Ok(format!("{}, mapping {ours}, read() {theirs}", count(&read)))
     })
 }
@@ -471,9 +491,9 @@ pub(crate) const fn whole_object_read_into_its_own_mapping() -> Scenario {
     .test(|subject| {
         let (file, mapping) = mapped(subject, MappingBuilder::shared())?;
         subject.put_word(0, "hello")?;
-        subject.put_word(SIZE - 8, "world")?;
-        let read = raw_pread(&file, mapping.as_ptr(), SIZE, 0);
-        let (first, last) = (word(&mapping, 0)?, word(&mapping, SIZE - 8)?);
+        subject.put_word(size() - 8, "world")?;
+        let read = raw_pread(&file, mapping.as_ptr(), size(), 0);
+        let (first, last) = (word(&mapping, 0)?, word(&mapping, size() - 8)?);
         Ok(format!("{}, first {first}, last {last}", count(&read)))
     })
 }
@@ -490,7 +510,7 @@ pub(crate) const fn fsync_and_msync_succeed() -> Scenario {
         for flags in [MsyncFlags::SYNC, MsyncFlags::ASYNC, MsyncFlags::INVALIDATE] {
             // SAFETY: Changes no memory.
             verdicts.push(verdict(&unsafe {
-                msync(mapping.as_ptr().cast(), SIZE, flags)
+                msync(mapping.as_ptr().cast(), size(), flags)
             }));
         }
         Ok(verdicts.join(" "))
@@ -498,29 +518,32 @@ pub(crate) const fn fsync_and_msync_succeed() -> Scenario {
 }
 
 fn write_then_look(subject: &Subject, mapping: &Mapping) -> Answer {
-    subject.put_word(2 * PAGE, "old")?;
-    let before = word(mapping, 2 * PAGE)?;
-    subject.put_word(2 * PAGE, "new")?;
-    Ok(format!("{before}, then {}", word(mapping, 2 * PAGE)?))
+    subject.put_word(2 * page_size(), "old")?;
+    let before = word(mapping, 2 * page_size())?;
+    subject.put_word(2 * page_size(), "new")?;
+    Ok(format!(
+        "{before}, then {}",
+        word(mapping, 2 * page_size())?
+    ))
 }
 
 /// A descriptor, and a mapping of all of it made through the same descriptor.
 fn mapped(subject: &Subject, builder: MappingBuilder) -> Result<(Object, Mapping), Failure> {
     let file = subject.file()?;
-    let mapping = builder.len(SIZE).map(&file)?;
+    let mapping = builder.len(size()).map(&file)?;
     Ok((file, mapping))
 }
 
 fn fill_and_write_around_the_end(subject: &Subject) -> Answer {
     let file = subject.file()?;
-    file.write_all_at(&vec![1; SIZE], 0)?;
+    file.write_all_at(&vec![1; size()], 0)?;
     let written = around_the_end().map(|offset| count(&pwrite(&file, &[2; 200], offset)));
     Ok(written.join(" "))
 }
 
 fn around_the_end() -> [u64; 3] {
-    let end = SIZE as u64;
-    [end - 100, end, end + 2 * PAGE as u64]
+    let end = size() as u64;
+    [end - 100, end, end + 2 * page_size() as u64]
 }
 
 /// Bytes that differ from page to page and from their neighbours.

@@ -8,11 +8,12 @@ use std::os::unix::fs::FileExt;
 use mmap_pool::{Mapping, MappingBuilder, Protection};
 
 use crate::child::in_child;
+use crate::machine::Feature;
 use crate::needs::Needs;
 use crate::observe::{list, mincore, page_table, present, put_word, word};
 use crate::others::{has_mark, Others};
 use crate::scenario::{row, Scenario};
-use crate::subject::{Subject, PAGE, SIZE};
+use crate::subject::{page_size, size, Subject};
 use crate::Answer;
 
 pub(crate) const fn mapping_allocates_nothing() -> Scenario {
@@ -30,9 +31,9 @@ pub(crate) const fn touching_allocates_exactly_the_touched_pages() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        word(&mapping, PAGE)?;
-        put_word(&mapping, 5 * PAGE, "five")?;
-        word(&mapping, 6 * PAGE)?;
+        word(&mapping, page_size())?;
+        put_word(&mapping, 5 * page_size(), "five")?;
+        word(&mapping, 6 * page_size())?;
         Ok(format!(
             "{}; mincore {}; page table {}",
             resident(subject)?,
@@ -53,7 +54,7 @@ pub(crate) const fn touching_resident_pages_allocates_nothing() -> Scenario {
         let touch = |mapping: &Mapping| {
             touched
                 .iter()
-                .try_for_each(|page| word(mapping, page * PAGE).map(drop))
+                .try_for_each(|page| word(mapping, page * page_size()).map(drop))
         };
         touch(&first)?;
         let before = subject.nr_resident_pages()?;
@@ -78,7 +79,7 @@ pub(crate) const fn touching_resident_pages_allocates_nothing() -> Scenario {
 pub(crate) const fn reading_a_private_mapping_allocates_the_page() -> Scenario {
     row("read a page of a private mapping", "1 resident").test(|subject| {
         let mapping = subject.private()?;
-        word(&mapping, 3 * PAGE)?;
+        word(&mapping, 3 * page_size())?;
         resident(subject)
     })
 }
@@ -90,7 +91,7 @@ pub(crate) const fn a_page_is_zero_when_first_seen() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        let mut bytes = vec![0xff; SIZE];
+        let mut bytes = vec![0xff; size()];
         mapping.read_at(&mut bytes, 0)?;
         let seen = zero(&bytes);
         bytes.fill(0xff);
@@ -124,7 +125,9 @@ pub(crate) const fn write_allocates_the_pages_it_writes() -> Scenario {
     row("write(2) two bytes across a page boundary", "2 resident")
         .needs(Needs::CALLS)
         .test(|subject| {
-            subject.file()?.write_all_at(b"ab", (7 * PAGE - 1) as u64)?;
+            subject
+                .file()?
+                .write_all_at(b"ab", (7 * page_size() - 1) as u64)?;
             resident(subject)
         })
 }
@@ -135,7 +138,7 @@ pub(crate) const fn reading_a_hole_allocates_nothing() -> Scenario {
         "all zero, 0 resident",
     )
     .test(|subject| {
-        let mut bytes = vec![0xff; SIZE];
+        let mut bytes = vec![0xff; size()];
         subject.read_exact_at(&mut bytes, 0)?;
         Ok(format!("{}, {}", zero(&bytes), resident(subject)?))
     })
@@ -145,7 +148,7 @@ pub(crate) const fn pages_outlive_the_mapping() -> Scenario {
     row("touch 2 pages, unmap, close", "2 resident").test(|subject| {
         let mapping = subject.shared()?;
         word(&mapping, 0)?;
-        put_word(&mapping, 9 * PAGE, "nine")?;
+        put_word(&mapping, 9 * page_size(), "nine")?;
         mapping.unmap()?;
         resident(subject)
     })
@@ -205,19 +208,21 @@ pub(crate) const fn mlock_makes_pages_resident() -> Scenario {
     })
 }
 
+/// needs: `config=CONFIG_MEM_SOFT_DIRTY`
 pub(crate) const fn pagemap_tells_what_was_written_since() -> Scenario {
     row(
         "soft-dirty: clear, write page 2 shared and 3 privately",
         "cleared all, then 2 and 3",
     )
+    .on(Feature::SoftDirty)
     .test(|subject| {
         const CLEAR_SOFT_DIRTY: &str = "4";
         let (shared, private) = (subject.shared()?, subject.private()?);
         // In a process of its own, since it concerns all of one.
         in_child(|| {
             for page in 0..4 {
-                put_word(&shared, page * PAGE, "before")?;
-                put_word(&private, page * PAGE, "before")?;
+                put_word(&shared, page * page_size(), "before")?;
+                put_word(&private, page * page_size(), "before")?;
             }
             fs::write("/proc/self/clear_refs", CLEAR_SOFT_DIRTY)?;
             let soft_dirty = |mapping| -> Answer {
@@ -226,10 +231,10 @@ pub(crate) const fn pagemap_tells_what_was_written_since() -> Scenario {
                 Ok(list(&pages.collect::<Vec<_>>()))
             };
             let before = format!("{}{}", soft_dirty(&shared)?, soft_dirty(&private)?);
-            put_word(&shared, 2 * PAGE, "after")?;
-            word(&shared, PAGE)?;
-            put_word(&private, 3 * PAGE, "after")?;
-            word(&private, PAGE)?;
+            put_word(&shared, 2 * page_size(), "after")?;
+            word(&shared, page_size())?;
+            put_word(&private, 3 * page_size(), "after")?;
+            word(&private, page_size())?;
             Ok(format!(
                 "cleared {}, then {} and {}",
                 if before.is_empty() { "all" } else { &before },

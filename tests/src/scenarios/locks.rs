@@ -9,7 +9,7 @@ use mmap_pool::{Atomic, Errno};
 use crate::child::Child;
 use crate::observe::{checked, count, last_errno, verdict};
 use crate::scenario::{row, Scenario};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
 const NR_PROCESSES: usize = 4;
@@ -25,10 +25,10 @@ pub(crate) const fn a_futex_wakes_another_process() -> Scenario {
         let (mapping, theirs) = (subject.shared()?, subject.shared()?);
         let child = Child::fork(|_| {
             // The word does not change, so a wake-up alone ends this.
-            wait(theirs.atomic_u32(PAGE)?, 0)?;
+            wait(theirs.atomic_u32(page_size())?, 0)?;
             Ok("woken".into())
         })?;
-        let word = mapping.atomic_u32(PAGE)?;
+        let word = mapping.atomic_u32(page_size())?;
         for _ in 0..NR_ATTEMPTS {
             if wake(word)? == 1 {
                 return child.finish();
@@ -75,7 +75,7 @@ pub(crate) const fn a_futex_lock_excludes_four_processes() -> Scenario {
                 for _ in 0..NR_ROUNDS {
                     acquire(lock)?;
                     // Two steps, which no other process may come between.
-                    let counter = mapping.atomic_u32(PAGE)?;
+                    let counter = mapping.atomic_u32(page_size())?;
                     let value = counter.load(Ordering::Relaxed);
                     std::thread::yield_now();
                     counter.store(value + 1, Ordering::Relaxed);
@@ -94,7 +94,7 @@ pub(crate) const fn a_futex_lock_excludes_four_processes() -> Scenario {
             child.finish()?;
         }
         let counter = subject.shared()?;
-        let counter = counter.atomic_u32(PAGE)?.load(Ordering::Relaxed);
+        let counter = counter.atomic_u32(page_size())?.load(Ordering::Relaxed);
         Ok(counter.to_string())
     })
 }

@@ -15,7 +15,7 @@ use crate::observe::{checked, count, page_table, put_word, put_word_in_file, ver
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{Subject, PAGE};
+use crate::subject::{page_size, Subject};
 use crate::{Answer, Failure};
 
 pub(super) const MIB: usize = 1 << 20;
@@ -94,7 +94,7 @@ pub(crate) const fn a_broken_page_is_lost_for_those_who_use_it() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         put_word(&mapping, 0, "broken")?;
-        put_word(&mapping, PAGE, "whole")?;
+        put_word(&mapping, page_size(), "whole")?;
         let breaker = in_child(|| {
             // The language's own handler takes the first signal as one about its stack.
             Ok(verdict(&advise(&mapping, 0, libc::MADV_HWPOISON)))
@@ -104,8 +104,8 @@ pub(crate) const fn a_broken_page_is_lost_for_those_who_use_it() -> Scenario {
         let read = rustix::io::pread(&file, &mut bytes[..], 0);
         let write = rustix::io::pwrite(&file, b"new", 0);
         let touched = touch(mapping.as_ptr(), 8, Access::Read)?;
-        let beside = word(&mapping, PAGE)?;
-        subject.punch(0, PAGE as u64)?;
+        let beside = word(&mapping, page_size())?;
+        subject.punch(0, page_size() as u64)?;
         Ok(format!(
             "{breaker}; {touched}, read() {}, write() {}; beside it {beside}; punched {}",
             verdict(&read),
@@ -125,14 +125,14 @@ pub(crate) const fn a_transfer_ends_before_a_broken_page() -> Scenario {
         let broken = 2;
         let mapping = subject.shared()?;
         for page in 0..=broken {
-            put_word(&mapping, page * PAGE, "there")?;
+            put_word(&mapping, page * page_size(), "there")?;
         }
         in_child(|| Ok(verdict(&advise(&mapping, broken, libc::MADV_HWPOISON))))?;
         let file = subject.file()?;
-        let mut bytes = [0; 3 * PAGE];
+        let mut bytes = vec![0; 3 * page_size()];
         let read = rustix::io::pread(&file, &mut bytes[..], 0);
         let written = rustix::io::pwrite(&file, &bytes, 0);
-        subject.punch((broken * PAGE) as u64, PAGE as u64)?;
+        subject.punch((broken * page_size()) as u64, page_size() as u64)?;
         Ok(format!("{} {}", count(&read), count(&written)))
     })
 }
@@ -169,7 +169,7 @@ const MADV_SOFT_OFFLINE: i32 = 101;
 fn large(subject: &Subject, len: usize) -> Result<Mapping, Failure> {
     subject.resize(len as u64)?;
     let file = subject.file()?;
-    for offset in (0..len).step_by(PAGE) {
+    for offset in (0..len).step_by(page_size()) {
         put_word_in_file(&file, offset, "old")?;
     }
     let mapping = MappingBuilder::private().len(len).no_reserve().map(&file)?;
@@ -177,7 +177,7 @@ fn large(subject: &Subject, len: usize) -> Result<Mapping, Failure> {
 }
 
 fn write_every_page(mapping: &Mapping) -> Answer {
-    for offset in (0..mapping.len()).step_by(PAGE) {
+    for offset in (0..mapping.len()).step_by(page_size()) {
         put_word(mapping, offset, "mine")?;
     }
     Ok(String::new())
@@ -194,7 +194,7 @@ pub(super) fn how_it_ended(status: WaitStatus) -> String {
 }
 
 fn advise(mapping: &Mapping, page: usize, advice: i32) -> Result<(), mmap_pool::Errno> {
-    let start = mapping.as_ptr().wrapping_add(page * PAGE);
+    let start = mapping.as_ptr().wrapping_add(page * page_size());
     // SAFETY: The page belongs to the mapping.
-    checked(unsafe { libc::madvise(start.cast(), PAGE, advice) }).map(drop)
+    checked(unsafe { libc::madvise(start.cast(), page_size(), advice) }).map(drop)
 }

@@ -9,7 +9,7 @@ use rustix::io::{pread, pwrite};
 use crate::needs::Needs;
 use crate::observe::{symbol, verdict};
 use crate::scenario::{row, Scenario};
-use crate::subject::{Subject, PAGE};
+use crate::subject::{page_size, Subject};
 use crate::{Answer, Failure};
 
 pub(crate) const fn read_write_descriptor_maps_shared_with_everything() -> Scenario {
@@ -132,7 +132,7 @@ pub(crate) const fn reopening_for_reading_does_not_inherit_the_right_to_write() 
         let map = |file| {
             verdict(
                 &MappingBuilder::shared()
-                    .len(PAGE)
+                    .len(page_size())
                     .map(file)
                     .map_err(|e| e.errno()),
             )
@@ -158,7 +158,9 @@ pub(crate) const fn code_in_an_executable_mapping_runs() -> Scenario {
     row("write a function, map r-x, call it", "returns 42").test(|subject| {
         subject.write_all_at(RETURN_42, 0)?;
         let protection = Protection::READ | Protection::EXEC;
-        let mapping = MappingBuilder::shared().protection(protection).len(PAGE);
+        let mapping = MappingBuilder::shared()
+            .protection(protection)
+            .len(page_size());
         let mapping = mapping.map(&subject.open(OFlags::RDONLY)?)?;
         // SAFETY: The mapping is executable and starts with a complete function of this type, which
         // nobody changes.
@@ -175,7 +177,7 @@ const RETURN_42: &[u8] = b"\x40\x05\x80\x52\xc0\x03\x5f\xd6";
 fn each_mapping(subject: &Subject, access: OFlags, builder: MappingBuilder) -> Answer {
     let file = subject.open(access)?;
     each_protection(|protection| {
-        let mapped = builder.len(PAGE).protection(protection).map(&file);
+        let mapped = builder.len(page_size()).protection(protection).map(&file);
         Ok(mapped.map(|mapping| assert_eq!(mapping.protection(), protection)))
     })
 }
@@ -183,7 +185,10 @@ fn each_mapping(subject: &Subject, access: OFlags, builder: MappingBuilder) -> A
 fn each_mprotect(subject: &Subject, access: OFlags, builder: MappingBuilder) -> Answer {
     let file = subject.open(access)?;
     each_protection(|protection| {
-        let mut mapping = builder.len(PAGE).protection(Protection::NONE).map(&file)?;
+        let mut mapping = builder
+            .len(page_size())
+            .protection(Protection::NONE)
+            .map(&file)?;
         Ok(mapping.protect(protection))
     })
 }

@@ -15,7 +15,7 @@ use crate::needs::Needs;
 use crate::observe::{checked, count, put_word, verdict, word};
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 use crate::Answer;
 
 pub(crate) const fn vmsplice_takes_the_page_itself() -> Scenario {
@@ -44,9 +44,9 @@ pub(crate) const fn a_pinned_page_survives_punching() -> Scenario {
         put_word(&mapping, 0, "old")?;
         let (from, to) = pipe()?;
         splice_word(&mapping, &to)?;
-        subject.punch(0, PAGE as u64)?;
+        subject.punch(0, page_size() as u64)?;
         // An allocation must not get the pinned page now.
-        let mut all = vec![0x5a; 64 * PAGE];
+        let mut all = vec![0x5a; 64 * page_size()];
         subject.write_all_at(&all, 0)?;
         subject.read_exact_at(&mut all, 0)?;
         let is_new = all.iter().all(|&byte| byte == 0x5a);
@@ -67,7 +67,7 @@ pub(crate) const fn process_vm_readv_and_writev() -> Scenario {
         let mapping = subject.shared()?;
         let mut child = Child::fork(|link| {
             link.hear()?;
-            word(&mapping, PAGE)
+            word(&mapping, page_size())
         })?;
         subject.put_word(0, "hello")?;
         let pid = child.raw_pid()?;
@@ -77,7 +77,7 @@ pub(crate) const fn process_vm_readv_and_writev() -> Scenario {
             iov_len: 8,
         };
         let remote = |page| libc::iovec {
-            iov_base: mapping.as_ptr().wrapping_add(page * PAGE).cast(),
+            iov_base: mapping.as_ptr().wrapping_add(page * page_size()).cast(),
             iov_len: 8,
         };
         // SAFETY: The local vector is memory of this function; the remote one is the child's.
@@ -147,13 +147,13 @@ pub(crate) const fn ptrace_peeks_and_pokes() -> Scenario {
                 libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
                 libc::raise(libc::SIGSTOP);
             }
-            word(&mapping, PAGE)
+            word(&mapping, page_size())
         })?;
         let pid = child.raw_pid()?;
         let mut status = 0;
         // SAFETY: Waits for the child's stop.
         checked(unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) })?;
-        let at = |page: usize| mapping.as_ptr().wrapping_add(page * PAGE);
+        let at = |page: usize| mapping.as_ptr().wrapping_add(page * page_size());
         // SAFETY: The child is stopped and traced.
         let (peeked, poked) = unsafe {
             let peeked = libc::ptrace(libc::PTRACE_PEEKDATA, pid, at(0), 0);
@@ -226,7 +226,9 @@ pub(crate) const fn a_core_dump_holds_the_pages() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         // One page, since a private mapping with a copy is dumped whole.
-        let private = MappingBuilder::private().len(PAGE).map(&subject.file()?)?;
+        let private = MappingBuilder::private()
+            .len(page_size())
+            .map(&subject.file()?)?;
         let folder = format!("/tmp/core-{}", std::process::id());
         fs::create_dir_all(&folder)?;
         let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
@@ -234,7 +236,7 @@ pub(crate) const fn a_core_dump_holds_the_pages() -> Scenario {
         let dump = |filter: &str, name: &str| -> Answer {
             // Not a text of this program, which would be in the core as well.
             let (ours, copied) = (marker(name, 1), marker(name, 2));
-            mapping.write_at(&ours, PAGE + 8)?;
+            mapping.write_at(&ours, page_size() + 8)?;
             let child = Child::fork(|_| {
                 private.write_at(&copied, 8)?;
                 fs::write("/proc/self/coredump_filter", filter)?;
@@ -255,7 +257,7 @@ pub(crate) const fn a_core_dump_holds_the_pages() -> Scenario {
                 .map(|bytes| {
                     // The needles themselves are on the heap and in registers of a page.
                     let page = core
-                        .chunks_exact(PAGE)
+                        .chunks_exact(page_size())
                         .filter(|page| page[8..].starts_with(&bytes) && page[..8] == [0; 8]);
                     if page.count() > 0 {
                         "there"
@@ -287,23 +289,23 @@ pub(crate) const fn io_uring_reads_and_writes() -> Scenario {
         subject.put_word(0, "hello")?;
         let mut ring = super::uring::Ring::new()?;
         let file = subject.file()?;
-        let page = |number| mapping.as_ptr().wrapping_add(number * PAGE);
-        let read = ring.read(&file, page(5), PAGE, 0)?;
-        let written = ring.write(&file, page(5), PAGE, 9 * PAGE as u64)?;
-        ring.register(page(16), 4 * PAGE)?;
-        put_word(&mapping, 17 * PAGE, "fixed")?;
-        let fixed_out = ring.write_fixed(&file, page(17), PAGE, 20 * PAGE as u64)?;
-        let fixed_in = ring.read_fixed(&file, page(16), PAGE, 0)?;
+        let page = |number| mapping.as_ptr().wrapping_add(number * page_size());
+        let read = ring.read(&file, page(5), page_size(), 0)?;
+        let written = ring.write(&file, page(5), page_size(), 9 * page_size() as u64)?;
+        ring.register(page(16), 4 * page_size())?;
+        put_word(&mapping, 17 * page_size(), "fixed")?;
+        let fixed_out = ring.write_fixed(&file, page(17), page_size(), 20 * page_size() as u64)?;
+        let fixed_in = ring.read_fixed(&file, page(16), page_size(), 0)?;
         Ok(format!(
             "read {} {}, write {} {}; fixed: write {} {}, read {} {}",
             count(&read),
-            subject.word(5 * PAGE)?,
+            subject.word(5 * page_size())?,
             count(&written),
-            subject.word(9 * PAGE)?,
+            subject.word(9 * page_size())?,
             count(&fixed_out),
-            subject.word(20 * PAGE)?,
+            subject.word(20 * page_size())?,
             count(&fixed_in),
-            subject.word(16 * PAGE)?
+            subject.word(16 * page_size())?
         ))
     })
 }
@@ -316,16 +318,17 @@ pub(crate) const fn a_registered_buffer_survives_punching() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         let mut ring = super::uring::Ring::new()?;
-        ring.register(mapping.as_ptr(), 4 * PAGE)?;
+        ring.register(mapping.as_ptr(), 4 * page_size())?;
         put_word(&mapping, 0, "pinned")?;
-        subject.punch(0, 4 * PAGE as u64)?;
+        subject.punch(0, 4 * page_size() as u64)?;
         put_word(&mapping, 0, "new")?;
         let file = subject.file()?;
-        let written = ring.write_fixed(&file, mapping.as_ptr(), PAGE, 8 * PAGE as u64)?;
+        let written =
+            ring.write_fixed(&file, mapping.as_ptr(), page_size(), 8 * page_size() as u64)?;
         Ok(format!(
             "{}, buffer {}, mapping {}",
             count(&written),
-            subject.word(8 * PAGE)?,
+            subject.word(8 * page_size())?,
             word(&mapping, 0)?
         ))
     })

@@ -6,13 +6,19 @@ use mmap_pool::{MappingBuilder, Protection, Seals};
 use rustix::fs::{fallocate, fcntl_add_seals, FallocateFlags, OFlags, SealFlags};
 use rustix::io::pwrite;
 
+use crate::machine::bytes;
 use crate::observe::{count, put_word, symbol, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
-use crate::subject::{PAGE, SIZE};
+use crate::subject::{page_size, size};
 
-const END: u64 = SIZE as u64;
-const SHORTER: u64 = END - PAGE as u64;
+fn end() -> u64 {
+    size() as u64
+}
+
+fn shorter() -> u64 {
+    end() - page_size() as u64
+}
 
 pub(crate) const fn a_seal_against_shrinking() -> Scenario {
     row(
@@ -21,11 +27,11 @@ pub(crate) const fn a_seal_against_shrinking() -> Scenario {
     )
     .test(|subject| {
         let sealed = verdict(&subject.seal(Seals::SHRINK));
-        let shrunk = verdict(&subject.resize(SHORTER));
-        let same = verdict(&subject.resize(END));
-        let grown = verdict(&subject.resize(2 * END));
+        let shrunk = verdict(&subject.resize(shorter()));
+        let same = verdict(&subject.resize(end()));
+        let grown = verdict(&subject.resize(2 * end()));
         let written = pwrite(subject.file()?, b"new", 0);
-        let punched = verdict(&subject.punch(0, END));
+        let punched = verdict(&subject.punch(0, end()));
         Ok(format!(
             "{sealed}; shrink {shrunk}, same size {same}, grow {grown}, write {}, punch {punched}",
             count(&written)
@@ -51,18 +57,18 @@ pub(crate) const fn a_seal_against_growing() -> Scenario {
     )
     .test(|subject| {
         let sealed = verdict(&subject.seal(Seals::GROW));
-        let grown = verdict(&subject.resize(2 * END));
-        let same = verdict(&subject.resize(END));
+        let grown = verdict(&subject.resize(2 * end()));
+        let same = verdict(&subject.resize(end()));
         let file = subject.file()?;
-        let across = pwrite(&file, b"12345678", END - 4);
-        let past = pwrite(&file, b"12345678", END);
-        let shrunk = verdict(&subject.resize(SHORTER));
+        let across = pwrite(&file, b"12345678", end() - 4);
+        let past = pwrite(&file, b"12345678", end());
+        let shrunk = verdict(&subject.resize(shorter()));
         Ok(format!(
             "{sealed}; grow {grown}, same size {same}, write across the end {}, past it {}, \
              shrink {shrunk}, {} bytes",
             count(&across),
             count(&past),
-            subject.size_bytes()?
+            bytes(subject.size_bytes()?)
         ))
     })
 }
@@ -76,9 +82,9 @@ pub(crate) const fn a_seal_against_growing_holds_for_fallocate() -> Scenario {
     .test(|subject| {
         subject.seal(Seals::GROW)?;
         let file = subject.file()?;
-        let inside = fallocate(&file, FallocateFlags::empty(), 0, END);
-        let past = fallocate(&file, FallocateFlags::empty(), END, 1);
-        let kept = fallocate(&file, FallocateFlags::KEEP_SIZE, END, 1);
+        let inside = fallocate(&file, FallocateFlags::empty(), 0, end());
+        let past = fallocate(&file, FallocateFlags::empty(), end(), 1);
+        let kept = fallocate(&file, FallocateFlags::KEEP_SIZE, end(), 1);
         Ok([inside, past, kept]
             .map(|result| verdict(&result))
             .join(" "))
@@ -94,8 +100,8 @@ pub(crate) const fn a_seal_against_writing() -> Scenario {
         subject.put_word(0, "old")?;
         let sealed = verdict(&subject.seal(Seals::WRITE));
         let written = pwrite(subject.file()?, b"new", 0);
-        let punched = verdict(&subject.punch(0, PAGE as u64));
-        let shrunk = verdict(&subject.resize(SHORTER));
+        let punched = verdict(&subject.punch(0, page_size() as u64));
+        let shrunk = verdict(&subject.resize(shorter()));
         Ok(format!(
             "{sealed}; write {}, punch {punched}, shrink {shrunk}, still {}",
             verdict(&written),
@@ -112,7 +118,9 @@ pub(crate) const fn a_sealed_object_can_be_mapped_for_reading_only() -> Scenario
     .test(|subject| {
         subject.put_word(0, "old")?;
         subject.seal(Seals::WRITE)?;
-        let writable = MappingBuilder::shared().len(PAGE).map(&subject.file()?);
+        let writable = MappingBuilder::shared()
+            .len(page_size())
+            .map(&subject.file()?);
         let writable = writable.map_or_else(|error| symbol(error.errno()), |_| "ok".into());
         let mut readable = subject.map(MappingBuilder::shared().protection(Protection::READ))?;
         let seen = word(&readable, 0)?;
@@ -155,7 +163,7 @@ pub(crate) const fn sealing_against_writing_waits_for_no_mapping() -> Scenario {
         let file = subject.open(OFlags::RDONLY)?;
         let _never_writable = MappingBuilder::shared()
             .protection(Protection::READ)
-            .len(PAGE)
+            .len(page_size())
             .map(&file)?;
         let _private = subject.private()?;
         Ok(format!(
@@ -173,9 +181,9 @@ pub(crate) const fn a_refused_seal_seals_nothing() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         let refused = verdict(&subject.seal(Seals::WRITE | Seals::GROW));
-        let grown = verdict(&subject.resize(2 * END));
+        let grown = verdict(&subject.resize(2 * end()));
         let written = pwrite(subject.file()?, b"new", 0);
-        put_word(&mapping, PAGE, "new")?;
+        put_word(&mapping, page_size(), "new")?;
         Ok(format!(
             "{refused}; grow {grown}, write {}",
             count(&written)
@@ -192,7 +200,7 @@ pub(crate) const fn a_seal_against_seals() -> Scenario {
         let first = verdict(&subject.seal(Seals::GROW | Seals::SEAL));
         let again = verdict(&subject.seal(Seals::GROW));
         let another = verdict(&subject.seal(Seals::SHRINK));
-        let shrunk = verdict(&subject.resize(SHORTER));
+        let shrunk = verdict(&subject.resize(shorter()));
         Ok(format!("{first}, {again} {another}; shrink {shrunk}"))
     })
 }

@@ -9,7 +9,7 @@ use crate::observe::{page_table, put_word, word};
 use crate::others::{has_mark, stay, Others};
 use crate::peer;
 use crate::scenario::{row, Scenario};
-use crate::subject::{PAGE, PAGES};
+use crate::subject::{page_size, PAGES};
 
 pub(crate) const fn two_mappings_are_the_same_memory() -> Scenario {
     row(
@@ -18,8 +18,8 @@ pub(crate) const fn two_mappings_are_the_same_memory() -> Scenario {
     )
     .test(|subject| {
         let (one, other) = (subject.shared()?, subject.shared()?);
-        put_word(&one, 3 * PAGE, "hello")?;
-        let seen = word(&other, 3 * PAGE)?;
+        put_word(&one, 3 * page_size(), "hello")?;
+        let seen = word(&other, 3 * page_size())?;
         let frames = [page_table(&one)?[3].frame(), page_table(&other)?[3].frame()];
         let frames = if frames[0] != 0 && frames[0] == frames[1] {
             "same"
@@ -38,11 +38,11 @@ pub(crate) const fn a_mapping_with_an_offset_is_the_same_memory() -> Scenario {
     .test(|subject| {
         let whole = subject.shared()?;
         let part = MappingBuilder::shared()
-            .offset(5 * PAGE as u64)
-            .len(4 * PAGE);
+            .offset(5 * page_size() as u64)
+            .len(4 * page_size());
         let part = part.map(&subject.file()?)?;
-        put_word(&whole, 7 * PAGE, "hello")?;
-        word(&part, 2 * PAGE)
+        put_word(&whole, 7 * page_size(), "hello")?;
+        word(&part, 2 * page_size())
     })
 }
 
@@ -55,16 +55,16 @@ pub(crate) const fn writes_cross_fork_in_both_directions() -> Scenario {
         let mapping = subject.shared()?;
         let mut child = Child::fork(|link| {
             link.hear()?;
-            let seen = word(&mapping, PAGE)?;
-            put_word(&mapping, PAGE, "pong")?;
+            let seen = word(&mapping, page_size())?;
+            put_word(&mapping, page_size(), "pong")?;
             Ok(seen)
         })?;
-        put_word(&mapping, PAGE, "ping")?;
+        put_word(&mapping, page_size(), "ping")?;
         child.link.say("look")?;
         let seen = child.finish()?;
         Ok(format!(
             "child sees {seen}, parent sees {}",
-            word(&mapping, PAGE)?
+            word(&mapping, page_size())?
         ))
     })
 }
@@ -76,20 +76,24 @@ pub(crate) const fn a_child_that_maps_for_itself_shares_too() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, PAGE, "ping")?;
+        put_word(&mapping, page_size(), "ping")?;
         // The path of a memfd names the parent, so it is made before the fork.
         let path = subject.path()?;
         let seen = in_child(|| {
             let file = std::fs::File::options().read(true).write(true).open(path)?;
             // SAFETY: It is the subject, which is memory.
-            let own = unsafe { MappingBuilder::shared().len(2 * PAGE).map_file(&file) }?;
-            let seen = word(&own, PAGE)?;
-            put_word(&own, PAGE, "pong")?;
+            let own = unsafe {
+                MappingBuilder::shared()
+                    .len(2 * page_size())
+                    .map_file(&file)
+            }?;
+            let seen = word(&own, page_size())?;
+            put_word(&own, page_size(), "pong")?;
             Ok(seen)
         })?;
         Ok(format!(
             "child sees {seen}, parent sees {}",
-            word(&mapping, PAGE)?
+            word(&mapping, page_size())?
         ))
     })
 }
@@ -101,11 +105,11 @@ pub(crate) const fn a_separate_program_sees_and_makes_writes() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, 11 * PAGE, "ping")?;
-        let seen = peer::exchange(&subject.path()?, 11 * PAGE, "pong")?;
+        put_word(&mapping, 11 * page_size(), "ping")?;
+        let seen = peer::exchange(&subject.path()?, 11 * page_size(), "pong")?;
         Ok(format!(
             "the program sees {seen}, we see {}",
-            word(&mapping, 11 * PAGE)?
+            word(&mapping, 11 * page_size())?
         ))
     })
 }
@@ -117,12 +121,12 @@ pub(crate) const fn writes_are_kept_when_everything_is_closed() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, 4 * PAGE, "kept")?;
+        put_word(&mapping, 4 * page_size(), "kept")?;
         mapping.unmap()?;
-        let kept = subject.word(4 * PAGE)?;
+        let kept = subject.word(4 * page_size())?;
         Ok(format!(
             "{kept}; a new mapping sees {}",
-            word(&subject.shared()?, 4 * PAGE)?
+            word(&subject.shared()?, 4 * page_size())?
         ))
     })
 }
@@ -133,7 +137,7 @@ pub(crate) const fn a_childs_writes_are_kept_after_its_death() -> Scenario {
         in_child(|| {
             let file = std::fs::File::options().read(true).write(true).open(path)?;
             // SAFETY: It is the subject, which is memory.
-            let mapping = unsafe { MappingBuilder::shared().len(PAGE).map_file(&file) }?;
+            let mapping = unsafe { MappingBuilder::shared().len(page_size()).map_file(&file) }?;
             put_word(&mapping, 0, "kept")?;
             Ok(String::new())
         })?;
@@ -151,14 +155,14 @@ pub(crate) const fn pages_are_kept_while_others_allocate() -> Scenario {
         let mapping = subject.shared()?;
         let pages = PAGES / 2..PAGES;
         for page in pages.clone() {
-            put_word(&mapping, page * PAGE, "kept")?;
+            put_word(&mapping, page * page_size(), "kept")?;
         }
         mapping.unmap()?;
         in_child(|| {
             let _others = Others::new()?;
             let (mut nr_kept, mut nr_of_another) = (0, 0);
             for page in pages {
-                let word = subject.word(page * PAGE)?;
+                let word = subject.word(page * page_size())?;
                 nr_kept += usize::from(word == "kept");
                 nr_of_another += usize::from(has_mark(word.as_bytes()));
             }
@@ -173,7 +177,7 @@ pub(crate) const fn pages_are_kept_while_others_allocate() -> Scenario {
 pub(crate) const fn a_mapping_outlives_its_descriptor() -> Scenario {
     row("close the descriptor, then write the mapping", "hello").test(|subject| {
         let file = subject.file()?;
-        let mapping = MappingBuilder::shared().len(PAGE).map(&file)?;
+        let mapping = MappingBuilder::shared().len(page_size()).map(&file)?;
         drop(file);
         put_word(&mapping, 0, "hello")?;
         subject.word(0)

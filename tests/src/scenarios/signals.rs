@@ -13,7 +13,7 @@ use crate::needs::Needs;
 use crate::observe::{put_word, symbol, verdict};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{Subject, PAGE, SIZE};
+use crate::subject::{page_size, size, Subject};
 use crate::{Answer, Failure};
 
 pub(crate) const fn reading_past_the_end_is_sigbus() -> Scenario {
@@ -61,10 +61,10 @@ pub(crate) const fn a_mapping_that_starts_past_the_end_is_sigbus() -> Scenario {
     )
     .needs(Needs::END)
     .test(|subject| {
-        let offset = (SIZE + 4 * PAGE) as u64;
+        let offset = (size() + 4 * page_size()) as u64;
         let mapping = MappingBuilder::shared()
             .offset(offset)
-            .len(PAGE)
+            .len(page_size())
             .map(&subject.file()?)?;
         touch(mapping.as_ptr(), 0, Access::Read)
     })
@@ -80,7 +80,7 @@ pub(crate) const fn an_offset_of_4_gib_is_past_the_end() -> Scenario {
         subject.put_word(0, "there")?;
         let mapping = MappingBuilder::shared()
             .offset(1 << 32)
-            .len(PAGE)
+            .len(page_size())
             .map(&subject.file()?)?;
         touch(mapping.as_ptr(), 0, Access::Read)
     })
@@ -94,7 +94,7 @@ pub(crate) const fn a_fault_past_the_end_allocates_nothing() -> Scenario {
     .needs(Needs::END)
     .test(|subject| {
         let mapping = too_long(subject, MappingBuilder::shared())?;
-        let signal = touch(mapping.as_ptr(), SIZE, Access::Write)?;
+        let signal = touch(mapping.as_ptr(), size(), Access::Write)?;
         Ok(format!(
             "{signal}, {} resident",
             subject.nr_resident_pages()?
@@ -138,7 +138,7 @@ pub(crate) const fn system_calls_past_the_end_are_efault() -> Scenario {
     .needs(Needs::END)
     .test(|subject| {
         let mapping = too_long(subject, MappingBuilder::shared())?;
-        let buffer = mapping.as_ptr().wrapping_add(SIZE);
+        let buffer = mapping.as_ptr().wrapping_add(size());
         let pipe = rustix::pipe::pipe()?;
         rustix::io::write(&pipe.1, b"something to read")?;
         let written = crate::scenarios::io::raw_pwrite(&*subject.file()?, buffer, 8, 0);
@@ -157,8 +157,8 @@ pub(crate) const fn touching_outside_the_mapping_is_maperr() -> Scenario {
         // In a process of its own, where nothing else is mapped into the gap.
         in_child(|| {
             let mapping = before_a_gap(&file)?;
-            let read = touch(mapping.as_ptr(), SIZE, Access::Read)?;
-            let written = touch(mapping.as_ptr(), SIZE + PAGE - 1, Access::Write)?;
+            let read = touch(mapping.as_ptr(), size(), Access::Read)?;
+            let written = touch(mapping.as_ptr(), size() + page_size() - 1, Access::Write)?;
             Ok(format!("{read}, {written}"))
         })
     })
@@ -171,13 +171,13 @@ pub(crate) const fn touching_unmapped_pages_is_maperr() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        let page = |number| mapping.as_ptr().wrapping_add(number * PAGE);
-        put_word(&mapping, 3 * PAGE, "there")?;
+        let page = |number| mapping.as_ptr().wrapping_add(number * page_size());
+        put_word(&mapping, 3 * page_size(), "there")?;
         in_child(|| {
             // SAFETY: The page belongs to `mapping`, and this process ends before that does.
-            unsafe { munmap(page(3).cast(), PAGE) }?;
-            let touched =
-                [2, 3, 4].map(|number| touch(mapping.as_ptr(), number * PAGE, Access::Write));
+            unsafe { munmap(page(3).cast(), page_size()) }?;
+            let touched = [2, 3, 4]
+                .map(|number| touch(mapping.as_ptr(), number * page_size(), Access::Write));
             let [before, inside, after] = touched;
             Ok(format!("{}, {}, {}", before?, inside?, after?))
         })
@@ -213,8 +213,8 @@ pub(crate) const fn executing_data_is_accerr() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, PAGE + 8, "data")?;
-        touch(mapping.as_ptr(), PAGE + 8, Access::Execute)
+        put_word(&mapping, page_size() + 8, "data")?;
+        touch(mapping.as_ptr(), page_size() + 8, Access::Execute)
     })
 }
 
@@ -225,10 +225,10 @@ pub(crate) const fn protection_taken_away_is_accerr() -> Scenario {
     )
     .test(|subject| {
         let mut mapping = subject.shared()?;
-        let before = touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?;
-        put_word(&mapping, 2 * PAGE, "mapped")?;
+        let before = touch(mapping.as_ptr(), 2 * page_size(), Access::Write)?;
+        put_word(&mapping, 2 * page_size(), "mapped")?;
         mapping.protect(Protection::READ)?;
-        let after = touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?;
+        let after = touch(mapping.as_ptr(), 2 * page_size(), Access::Write)?;
         Ok(format!("{before}, then {after}"))
     })
 }
@@ -244,27 +244,29 @@ pub(crate) const fn protection_wins_over_the_end() -> Scenario {
             subject,
             MappingBuilder::shared().protection(Protection::READ),
         )?;
-        touch(mapping.as_ptr(), SIZE, Access::Write)
+        touch(mapping.as_ptr(), size(), Access::Write)
     })
 }
 
 fn past_the_end(subject: &Subject, builder: MappingBuilder, access: Access) -> Answer {
     let mapping = too_long(subject, builder)?;
-    let last = touch(mapping.as_ptr(), SIZE - 1, access)?;
-    let next = touch(mapping.as_ptr(), SIZE + 0x123, access)?;
+    let last = touch(mapping.as_ptr(), size() - 1, access)?;
+    let next = touch(mapping.as_ptr(), size() + 0x123, access)?;
     Ok(format!("last byte {last}; {next}"))
 }
 
 /// A mapping of 4 pages more than the object has.
 fn too_long(subject: &Subject, builder: MappingBuilder) -> Result<Mapping, Failure> {
-    Ok(builder.len(SIZE + 4 * PAGE).map(&subject.file()?)?)
+    Ok(builder
+        .len(size() + 4 * page_size())
+        .map(&subject.file()?)?)
 }
 
 fn read_and_write(mapping: &Mapping) -> Answer {
-    let read = touch(mapping.as_ptr(), PAGE + 8, Access::Read)?;
+    let read = touch(mapping.as_ptr(), page_size() + 8, Access::Read)?;
     Ok(format!(
         "{read}, {}",
-        touch(mapping.as_ptr(), PAGE + 8, Access::Write)?
+        touch(mapping.as_ptr(), page_size() + 8, Access::Write)?
     ))
 }
 
@@ -274,13 +276,20 @@ fn read_and_write(mapping: &Mapping) -> Answer {
 fn before_a_gap(file: &File) -> Result<Mapping, Failure> {
     let none = ProtFlags::empty();
     // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
-    let start = unsafe { mmap_anonymous(ptr::null_mut(), SIZE + PAGE, none, MapFlags::PRIVATE) }?;
+    let start = unsafe {
+        mmap_anonymous(
+            ptr::null_mut(),
+            size() + page_size(),
+            none,
+            MapFlags::PRIVATE,
+        )
+    }?;
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     let flags = MapFlags::SHARED | MapFlags::FIXED;
     // SAFETY: Replaces a part of the range that was reserved just now.
-    unsafe { mmap(start, SIZE, protection, flags, file, 0) }?;
+    unsafe { mmap(start, size(), protection, flags, file, 0) }?;
     // SAFETY: The rest of that range.
-    unsafe { munmap(start.wrapping_byte_add(SIZE), PAGE) }?;
+    unsafe { munmap(start.wrapping_byte_add(size()), page_size()) }?;
     // SAFETY: These bytes were mapped just now, with this protection, and nothing else refers to them.
-    Ok(unsafe { Mapping::from_raw_parts(start.cast(), SIZE, Protection::READ_WRITE) })
+    Ok(unsafe { Mapping::from_raw_parts(start.cast(), size(), Protection::READ_WRITE) })
 }

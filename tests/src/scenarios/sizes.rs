@@ -12,16 +12,22 @@ use rustix::io::pwrite;
 use rustix::mm::{madvise, Advice};
 
 use crate::child::in_child;
+use crate::machine::{bytes, scaled};
 use crate::needs::Needs;
 use crate::observe::{checked, count, list, mincore, put_word, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
 use crate::signal::{touch, Access};
-use crate::subject::{PAGE, SIZE};
+use crate::subject::{page_size, size};
 use crate::Failure;
 
-const FOUR: u64 = 4 * PAGE as u64;
-const END: u64 = SIZE as u64;
+fn four() -> u64 {
+    4 * page_size() as u64
+}
+
+fn end() -> u64 {
+    size() as u64
+}
 
 pub(crate) const fn fstat_tells_kind_size_links_and_blocks() -> Scenario {
     row(
@@ -44,10 +50,11 @@ pub(crate) const fn fstat_tells_kind_size_links_and_blocks() -> Scenario {
         };
         Ok(format!(
             "{kind}, {} bytes, {} links, {} blocks, then {}",
-            before.len(),
+            bytes(before.len()),
             before.nlink(),
             before.blocks(),
-            after.blocks()
+            // With pages of 4 KiB.
+            after.blocks() * 4096 / page_size() as u64
         ))
     })
 }
@@ -60,15 +67,15 @@ pub(crate) const fn growing_makes_a_longer_mapping_valid() -> Scenario {
     .needs(Needs::END)
     .test(|subject| {
         let mapping = MappingBuilder::shared()
-            .len(2 * SIZE)
+            .len(2 * size())
             .map(&subject.file()?)?;
-        let before = touch(mapping.as_ptr(), SIZE, Access::Read)?;
-        let grown = verdict(&subject.resize(2 * END));
+        let before = touch(mapping.as_ptr(), size(), Access::Read)?;
+        let grown = verdict(&subject.resize(2 * end()));
         Ok(format!(
             "{before}; {grown}, {} bytes, then {} {}",
-            subject.size_bytes()?,
-            touch(mapping.as_ptr(), SIZE, Access::Read)?,
-            word(&mapping, 2 * SIZE - 8)?
+            bytes(subject.size_bytes()?),
+            touch(mapping.as_ptr(), size(), Access::Read)?,
+            word(&mapping, 2 * size() - 8)?
         ))
     })
 }
@@ -80,12 +87,12 @@ pub(crate) const fn shrinking_takes_pages_and_mappings_away() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.map(MappingBuilder::shared().populate())?;
-        let shrunk = verdict(&subject.resize(FOUR));
+        let shrunk = verdict(&subject.resize(four()));
         Ok(format!(
             "{shrunk}, {} resident; {}, {}",
             subject.nr_resident_pages()?,
-            touch(mapping.as_ptr(), 4 * PAGE - 1, Access::Write)?,
-            touch(mapping.as_ptr(), 4 * PAGE, Access::Read)?
+            touch(mapping.as_ptr(), 4 * page_size() - 1, Access::Write)?,
+            touch(mapping.as_ptr(), 4 * page_size(), Access::Read)?
         ))
     })
 }
@@ -98,14 +105,14 @@ pub(crate) const fn growing_again_shows_zeros() -> Scenario {
     .test(|subject| {
         let mapping = subject.shared()?;
         put_word(&mapping, 0, "kept")?;
-        put_word(&mapping, 10 * PAGE, "old")?;
-        subject.resize(FOUR)?;
-        subject.resize(END)?;
+        put_word(&mapping, 10 * page_size(), "old")?;
+        subject.resize(four())?;
+        subject.resize(end())?;
         Ok(format!(
             "{}, {}, read() {}",
             word(&mapping, 0)?,
-            word(&mapping, 10 * PAGE)?,
-            subject.word(10 * PAGE)?
+            word(&mapping, 10 * page_size())?,
+            subject.word(10 * page_size())?
         ))
     })
 }
@@ -118,17 +125,17 @@ pub(crate) const fn the_rest_of_a_shortened_page_is_zeroed() -> Scenario {
     .but(Node, "EINVAL")
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, PAGE, "kept")?;
-        put_word(&mapping, PAGE + 1024, "old")?;
-        if let Err(errno) = subject.resize(PAGE as u64 + 1024) {
+        put_word(&mapping, page_size(), "kept")?;
+        put_word(&mapping, page_size() + 1024, "old")?;
+        if let Err(errno) = subject.resize(page_size() as u64 + 1024) {
             return Ok(verdict::<()>(&Err(errno)));
         }
-        let inside = word(&mapping, PAGE + 1024)?;
-        subject.resize(END)?;
+        let inside = word(&mapping, page_size() + 1024)?;
+        subject.resize(end())?;
         Ok(format!(
             "{}, {inside}, then {}",
-            word(&mapping, PAGE)?,
-            word(&mapping, PAGE + 1024)?
+            word(&mapping, page_size())?,
+            word(&mapping, page_size() + 1024)?
         ))
     })
 }
@@ -140,15 +147,15 @@ pub(crate) const fn the_last_page_is_there_to_its_end() -> Scenario {
     )
     .but(Node, "EINVAL")
     .test(|subject| {
-        if let Err(errno) = subject.resize(5000) {
+        if let Err(errno) = subject.resize(scaled(5000) as u64) {
             return Ok(verdict::<()>(&Err(errno)));
         }
         let mapping = subject.shared()?;
         Ok(format!(
             "{}, {}, {}",
-            touch(mapping.as_ptr(), 4999, Access::Write)?,
-            touch(mapping.as_ptr(), 2 * PAGE - 1, Access::Write)?,
-            touch(mapping.as_ptr(), 2 * PAGE, Access::Write)?
+            touch(mapping.as_ptr(), scaled(4999), Access::Write)?,
+            touch(mapping.as_ptr(), 2 * page_size() - 1, Access::Write)?,
+            touch(mapping.as_ptr(), 2 * page_size(), Access::Write)?
         ))
     })
 }
@@ -161,14 +168,14 @@ pub(crate) const fn shrinking_takes_private_copies_too() -> Scenario {
     .test(|subject| {
         let private = subject.private()?;
         put_word(&private, 0, "kept")?;
-        put_word(&private, 10 * PAGE, "mine")?;
-        subject.resize(FOUR)?;
-        let after = touch(private.as_ptr(), 10 * PAGE, Access::Read)?;
-        subject.resize(END)?;
+        put_word(&private, 10 * page_size(), "mine")?;
+        subject.resize(four())?;
+        let after = touch(private.as_ptr(), 10 * page_size(), Access::Read)?;
+        subject.resize(end())?;
         Ok(format!(
             "{after}; grown again: {} {}",
             word(&private, 0)?,
-            word(&private, 10 * PAGE)?
+            word(&private, 10 * page_size())?
         ))
     })
 }
@@ -180,17 +187,17 @@ pub(crate) const fn punching_spares_private_copies() -> Scenario {
     )
     .test(|subject| {
         for page in [1, 2] {
-            subject.put_word(page * PAGE, "old")?;
+            subject.put_word(page * page_size(), "old")?;
         }
         let private = subject.private()?;
-        put_word(&private, PAGE, "mine")?;
-        word(&private, 2 * PAGE)?;
-        subject.punch(0, FOUR)?;
+        put_word(&private, page_size(), "mine")?;
+        word(&private, 2 * page_size())?;
+        subject.punch(0, four())?;
         Ok(format!(
             "copy {}, other page {}, read() {}",
-            word(&private, PAGE)?,
-            word(&private, 2 * PAGE)?,
-            subject.word(PAGE)?
+            word(&private, page_size())?,
+            word(&private, 2 * page_size())?,
+            subject.word(page_size())?
         ))
     })
 }
@@ -202,15 +209,18 @@ pub(crate) const fn punching_under_a_fork_spares_both_copies() -> Scenario {
     )
     .test(|subject| {
         let private = subject.private()?;
-        put_word(&private, PAGE, "mine")?;
+        put_word(&private, page_size(), "mine")?;
         let theirs = in_child(|| {
-            subject.punch(0, FOUR)?;
-            let found = word(&private, PAGE)?;
-            put_word(&private, PAGE, "child")?;
-            subject.punch(0, FOUR)?;
-            Ok(format!("{found} {}", word(&private, PAGE)?))
+            subject.punch(0, four())?;
+            let found = word(&private, page_size())?;
+            put_word(&private, page_size(), "child")?;
+            subject.punch(0, four())?;
+            Ok(format!("{found} {}", word(&private, page_size())?))
         })?;
-        Ok(format!("child {theirs}, parent {}", word(&private, PAGE)?))
+        Ok(format!(
+            "child {theirs}, parent {}",
+            word(&private, page_size())?
+        ))
     })
 }
 
@@ -220,15 +230,15 @@ pub(crate) const fn a_private_mapping_of_a_hole_reads_zeros() -> Scenario {
         "0, then mine; read() 0",
     )
     .test(|subject| {
-        subject.put_word(PAGE, "old")?;
-        subject.punch(0, END)?;
+        subject.put_word(page_size(), "old")?;
+        subject.punch(0, end())?;
         let private = subject.private()?;
-        let before = word(&private, PAGE)?;
-        put_word(&private, PAGE, "mine")?;
+        let before = word(&private, page_size())?;
+        put_word(&private, page_size(), "mine")?;
         Ok(format!(
             "{before}, then {}; read() {}",
-            word(&private, PAGE)?,
-            subject.word(PAGE)?
+            word(&private, page_size())?,
+            subject.word(page_size())?
         ))
     })
 }
@@ -240,15 +250,15 @@ pub(crate) const fn a_mapping_sees_a_hole_at_once() -> Scenario {
     )
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, 3 * PAGE, "old")?;
-        put_word(&mapping, 4 * PAGE, "kept")?;
-        let punched = verdict(&subject.punch(3 * PAGE as u64, PAGE as u64));
+        put_word(&mapping, 3 * page_size(), "old")?;
+        put_word(&mapping, 4 * page_size(), "kept")?;
+        let punched = verdict(&subject.punch(3 * page_size() as u64, page_size() as u64));
         let resident = subject.nr_resident_pages()?;
         let in_memory = list(&mincore(&mapping)?);
         Ok(format!(
             "{punched}, {resident} resident, mincore {in_memory}, {} {}",
-            word(&mapping, 3 * PAGE)?,
-            word(&mapping, 4 * PAGE)?
+            word(&mapping, 3 * page_size())?,
+            word(&mapping, 4 * page_size())?
         ))
     })
 }
@@ -260,12 +270,12 @@ pub(crate) const fn a_hole_may_begin_and_end_within_a_page() -> Scenario {
     )
     .needs(Needs::CALLS)
     .test(|subject| {
-        subject.file()?.write_all_at(&[7; 4 * PAGE], 0)?;
-        let punched = verdict(&subject.punch(100, 2 * PAGE as u64));
-        let mut bytes = vec![0xff; 4 * PAGE];
+        subject.file()?.write_all_at(&vec![7; 4 * page_size()], 0)?;
+        let punched = verdict(&subject.punch(100, 2 * page_size() as u64));
+        let mut bytes = vec![0xff; 4 * page_size()];
         subject.file()?.read_exact_at(&mut bytes, 0)?;
-        let mut expected = vec![7; 4 * PAGE];
-        expected[100..100 + 2 * PAGE].fill(0);
+        let mut expected = vec![7; 4 * page_size()];
+        expected[100..100 + 2 * page_size()].fill(0);
         let bytes = if bytes == expected { "right" } else { "wrong" };
         Ok(format!(
             "{punched}, {} resident, bytes {bytes}",
@@ -278,7 +288,7 @@ pub(crate) const fn punching_everything_frees_everything() -> Scenario {
     row("populate, punch all", "256 resident, ok, 0; mapping 0").test(|subject| {
         let mapping = subject.map(MappingBuilder::shared().populate())?;
         let before = subject.nr_resident_pages()?;
-        let punched = verdict(&subject.punch(0, END));
+        let punched = verdict(&subject.punch(0, end()));
         Ok(format!(
             "{before} resident, {punched}, {}; mapping {}",
             subject.nr_resident_pages()?,
@@ -295,18 +305,18 @@ pub(crate) const fn fallocate_allocates_and_grows() -> Scenario {
     .but(Node, "ENODEV 0 resident, ENODEV 0 resident, 1048576 bytes")
     .test(|subject| {
         let file = subject.file()?;
-        let inside = fallocate(&file, FallocateFlags::empty(), 0, FOUR);
+        let inside = fallocate(&file, FallocateFlags::empty(), 0, four());
         let first = format!(
             "{} {} resident",
             verdict(&inside),
             subject.nr_resident_pages()?
         );
-        let past = fallocate(&file, FallocateFlags::empty(), END, 100);
+        let past = fallocate(&file, FallocateFlags::empty(), end(), 100);
         Ok(format!(
             "{first}, {} {} resident, {} bytes",
             verdict(&past),
             subject.nr_resident_pages()?,
-            subject.size_bytes()?
+            bytes(subject.size_bytes()?)
         ))
     })
 }
@@ -319,12 +329,12 @@ pub(crate) const fn fallocate_can_keep_the_size() -> Scenario {
     .but(Node, "ENODEV, 0 resident, 1048576 bytes")
     .test(|subject| {
         let file = subject.file()?;
-        let past = fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR);
+        let past = fallocate(&file, FallocateFlags::KEEP_SIZE, end(), four());
         Ok(format!(
             "{}, {} resident, {} bytes",
             verdict(&past),
             subject.nr_resident_pages()?,
-            subject.size_bytes()?
+            bytes(subject.size_bytes()?)
         ))
     })
 }
@@ -356,7 +366,7 @@ pub(crate) const fn fallocate_modes() -> Scenario {
             FallocateFlags::UNSHARE_RANGE,
             FallocateFlags::from_bits_retain(0x1000),
         ];
-        let answers = modes.map(|mode| verdict(&fallocate(&file, mode, 0, FOUR)));
+        let answers = modes.map(|mode| verdict(&fallocate(&file, mode, 0, four())));
         Ok(answers.join(" "))
     })
 }
@@ -370,13 +380,13 @@ pub(crate) const fn a_zeroed_range_is_allocated_and_reads_zeros() -> Scenario {
     .but(Created, "ok, 4 resident, 0")
     .test(|subject| {
         let mapping = subject.shared()?;
-        put_word(&mapping, PAGE, "old")?;
-        let zeroed = fallocate(subject.file()?, FallocateFlags::ZERO_RANGE, 0, FOUR);
+        put_word(&mapping, page_size(), "old")?;
+        let zeroed = fallocate(subject.file()?, FallocateFlags::ZERO_RANGE, 0, four());
         Ok(format!(
             "{}, {} resident, {}",
             verdict(&zeroed),
             subject.nr_resident_pages()?,
-            word(&mapping, PAGE)?
+            word(&mapping, page_size())?
         ))
     })
 }
@@ -396,7 +406,7 @@ pub(crate) const fn fallocate_refuses_what_no_file_has() -> Scenario {
                 verdict(&checked(result))
             });
         let read_only = subject.open(OFlags::RDONLY)?;
-        let denied = fallocate(&read_only, FallocateFlags::empty(), 0, FOUR);
+        let denied = fallocate(&read_only, FallocateFlags::empty(), 0, four());
         Ok(format!(
             "{}; O_RDONLY {}",
             calls.join(" "),
@@ -413,13 +423,13 @@ pub(crate) const fn madv_remove_makes_a_hole() -> Scenario {
     .but(Node, "private EACCES, shared ENODEV, 1 resident, old")
     .test(|subject| {
         let (shared, private) = (subject.shared()?, subject.private()?);
-        put_word(&shared, 3 * PAGE, "old")?;
+        put_word(&shared, 3 * page_size(), "old")?;
         let remove = |start: *mut u8| {
             // SAFETY: The page is a mapping's own, and others may change its bytes too.
             verdict(&unsafe {
                 madvise(
-                    start.wrapping_add(3 * PAGE).cast(),
-                    PAGE,
+                    start.wrapping_add(3 * page_size()).cast(),
+                    page_size(),
                     Advice::LinuxRemove,
                 )
             })
@@ -428,7 +438,7 @@ pub(crate) const fn madv_remove_makes_a_hole() -> Scenario {
         let resident = subject.nr_resident_pages()?;
         Ok(format!(
             "private {of_private}, shared {of_shared}, {resident} resident, {}",
-            word(&shared, 3 * PAGE)?
+            word(&shared, 3 * page_size())?
         ))
     })
 }
@@ -445,14 +455,14 @@ pub(crate) const fn ftruncate_itself() -> Scenario {
     .test(|subject| {
         let file = subject.file()?;
         let mut answers = Vec::new();
-        for size in [FOUR, 5000, 0, END, i64::MAX.unsigned_abs()] {
+        for size in [four(), 5000, 0, end(), i64::MAX.unsigned_abs()] {
             answers.push(verdict(&ftruncate(&file, size)));
         }
         // SAFETY: A call without pointers.
         answers.push(verdict(&checked(unsafe {
             libc::ftruncate(file.as_raw_fd(), -1)
         })));
-        let read_only = ftruncate(subject.open(OFlags::RDONLY)?, FOUR);
+        let read_only = ftruncate(subject.open(OFlags::RDONLY)?, four());
         Ok(format!(
             "{}; O_RDONLY {}",
             answers.join(" "),
@@ -469,7 +479,7 @@ pub(crate) const fn opening_with_o_trunc() -> Scenario {
             drop(subject.open(OFlags::RDWR | OFlags::TRUNC)?);
             Ok(format!(
                 "{} bytes, {} resident",
-                subject.size_bytes()?,
+                bytes(subject.size_bytes()?),
                 subject.nr_resident_pages()?
             ))
         })
@@ -482,13 +492,13 @@ pub(crate) const fn seeking_data_and_holes() -> Scenario {
     )
     .test(|subject| {
         for page in [2, 3, 7] {
-            subject.put_word(page * PAGE, "data")?;
+            subject.put_word(page * page_size(), "data")?;
         }
         let file = subject.file()?;
-        let at = |page: usize| (page * PAGE) as u64;
+        let at = |page: usize| (page * page_size()) as u64;
         let data = [0, at(2), at(3) + 5, at(4), at(7) + 1, at(8)]
             .map(|offset| count(&seek(&file, SeekFrom::Data(offset))));
-        let holes = [0, at(2), at(3) + 5, at(4) + 9, at(7), END - 1]
+        let holes = [0, at(2), at(3) + 5, at(4) + 9, at(7), end() - 1]
             .map(|offset| count(&seek(&file, SeekFrom::Hole(offset))));
         Ok(format!(
             "data {}; holes {}",
@@ -505,11 +515,12 @@ pub(crate) const fn seeking_holes_in_a_full_object_and_past_it() -> Scenario {
     )
     .needs(Needs::END)
     .test(|subject| {
-        subject.file()?.write_all_at(&vec![1; SIZE], 0)?;
+        subject.file()?.write_all_at(&vec![1; size()], 0)?;
         let file = subject.file()?;
-        let data =
-            [END - 1, END, END + 1, 1 << 62].map(|at| count(&seek(&file, SeekFrom::Data(at))));
-        let holes = [0, END - 1, END, 1 << 62].map(|at| count(&seek(&file, SeekFrom::Hole(at))));
+        let data = [end() - 1, end(), end() + 1, 1 << 62]
+            .map(|at| count(&seek(&file, SeekFrom::Data(at))));
+        let holes =
+            [0, end() - 1, end(), 1 << 62].map(|at| count(&seek(&file, SeekFrom::Hole(at))));
         Ok(format!(
             "data {}; holes {}",
             data.join(" "),
@@ -525,16 +536,16 @@ pub(crate) const fn seeking_data_within_a_short_last_page() -> Scenario {
     )
     .but(Node, "EINVAL")
     .test(|subject| {
-        if let Err(errno) = subject.resize(5000) {
+        if let Err(errno) = subject.resize(scaled(5000) as u64) {
             return Ok(verdict::<()>(&Err(errno)));
         }
-        subject.put_word(4096, "data")?;
+        subject.put_word(page_size(), "data")?;
         let file = subject.file()?;
         let answers = [
             seek(&file, SeekFrom::Data(0)),
-            seek(&file, SeekFrom::Hole(4096)),
-            seek(&file, SeekFrom::Hole(4999)),
-            seek(&file, SeekFrom::Data(5000)),
+            seek(&file, SeekFrom::Hole(page_size() as u64)),
+            seek(&file, SeekFrom::Hole(scaled(4999) as u64)),
+            seek(&file, SeekFrom::Data(scaled(5000) as u64)),
         ];
         Ok(answers.map(|answer| count(&answer)).join(" "))
     })
@@ -553,13 +564,13 @@ pub(crate) const fn writing_far_past_the_end_leaves_a_hole() -> Scenario {
     .needs(Needs::END)
     .test(|subject| {
         let file = subject.file()?;
-        let written = pwrite(&file, b"far", 4 * END);
-        let mapping = MappingBuilder::shared().len(5 * SIZE).map(&file)?;
-        let between = touch(mapping.as_ptr(), 2 * SIZE, Access::Read)?;
+        let written = pwrite(&file, b"far", 4 * end());
+        let mapping = MappingBuilder::shared().len(5 * size()).map(&file)?;
+        let between = touch(mapping.as_ptr(), 2 * size(), Access::Read)?;
         Ok(format!(
             "{}, {} bytes, {between}",
             count(&written),
-            subject.size_bytes()?
+            bytes(subject.size_bytes()?)
         ))
     })
 }
@@ -577,7 +588,7 @@ pub(crate) const fn o_append_writes_at_the_end() -> Scenario {
         Ok(format!(
             "{}, {} bytes, start {}",
             count(&written),
-            subject.size_bytes()?,
+            bytes(subject.size_bytes()?),
             subject.word(0)?
         ))
     })
@@ -589,9 +600,9 @@ pub(crate) const fn rlimit_fsize_bounds_writes() -> Scenario {
         .test(|subject| {
             let file = subject.file()?;
             in_child(|| {
-                limit_file_size(FOUR)?;
-                let across = pwrite(&file, b"12345678", FOUR - 4);
-                let past = pwrite(&file, b"12345678", FOUR);
+                limit_file_size(four())?;
+                let across = pwrite(&file, b"12345678", four() - 4);
+                let past = pwrite(&file, b"12345678", four());
                 Ok(format!("{} {}", count(&across), count(&past)))
             })
         })
@@ -606,10 +617,10 @@ pub(crate) const fn rlimit_fsize_bounds_growth() -> Scenario {
     .test(|subject| {
         let file = subject.file()?;
         in_child(|| {
-            limit_file_size(END)?;
-            let truncated = ftruncate(&file, END + 1);
-            let allocated = fallocate(&file, FallocateFlags::empty(), END, 1);
-            let shrunk = ftruncate(&file, FOUR);
+            limit_file_size(end())?;
+            let truncated = ftruncate(&file, end() + 1);
+            let allocated = fallocate(&file, FallocateFlags::empty(), end(), 1);
+            let shrunk = ftruncate(&file, four());
             Ok(format!(
                 "{} {} {}",
                 verdict(&truncated),
@@ -635,17 +646,17 @@ pub(crate) const fn rlimit_fsize_bounds_every_fallocate() -> Scenario {
         subject.put_word(0, "kept")?;
         let file = subject.file()?;
         let answers = in_child(|| {
-            limit_file_size(END)?;
+            limit_file_size(end())?;
             let allocate = |flags, offset, len| verdict(&fallocate(&file, flags, offset, len));
             let none = FallocateFlags::empty();
             let first = [
-                allocate(none, 0, FOUR),
-                allocate(none, END - 1, 2),
-                allocate(FallocateFlags::KEEP_SIZE, END, 1),
-                allocate(FallocateFlags::ZERO_RANGE, 0, END + 1),
+                allocate(none, 0, four()),
+                allocate(none, end() - 1, 2),
+                allocate(FallocateFlags::KEEP_SIZE, end(), 1),
+                allocate(FallocateFlags::ZERO_RANGE, 0, end() + 1),
             ];
             subject.seal(Seals::GROW)?;
-            Ok(format!("{}; {}", first.join(" "), allocate(none, END, 1)))
+            Ok(format!("{}; {}", first.join(" "), allocate(none, end(), 1)))
         })?;
         Ok(format!(
             "{answers}; {} resident, {}",
@@ -672,11 +683,11 @@ pub(crate) const fn fallocate_changes_the_times() -> Scenario {
             let times = if is_kept { "kept" } else { "changed" };
             Ok::<_, Failure>(format!("{answer} {times}"))
         };
-        let inside = times_of(&|| fallocate(&file, FallocateFlags::empty(), 0, FOUR))?;
-        let past = times_of(&|| fallocate(&file, FallocateFlags::KEEP_SIZE, END, FOUR))?;
-        let punched = times_of(&|| subject.punch(0, FOUR))?;
+        let inside = times_of(&|| fallocate(&file, FallocateFlags::empty(), 0, four()))?;
+        let past = times_of(&|| fallocate(&file, FallocateFlags::KEEP_SIZE, end(), four()))?;
+        let punched = times_of(&|| subject.punch(0, four()))?;
         subject.seal(Seals::GROW)?;
-        let refused = times_of(&|| fallocate(&file, FallocateFlags::empty(), END, 1))?;
+        let refused = times_of(&|| fallocate(&file, FallocateFlags::empty(), end(), 1))?;
         Ok(format!("{inside}, {past}, {punched}; {refused}"))
     })
 }

@@ -11,11 +11,12 @@ use rustix::fs::{copy_file_range, memfd_create, sendfile, MemfdFlags};
 use rustix::io::{preadv2, pwritev2, ReadWriteFlags};
 use rustix::pipe::{pipe, splice, SpliceFlags};
 
+use crate::machine::{bytes, scaled};
 use crate::needs::Needs;
 use crate::observe::{count, put_word_in_file, verdict, word_in_file};
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario};
-use crate::subject::{PAGE, SIZE};
+use crate::subject::{page_size, size};
 use crate::Failure;
 
 pub(crate) const fn sendfile_reads_it() -> Scenario {
@@ -25,14 +26,15 @@ pub(crate) const fn sendfile_reads_it() -> Scenario {
     )
     .needs(Needs::CALLS)
     .test(|subject| {
-        subject.put_word(5000, "hello")?;
+        subject.put_word(scaled(5000), "hello")?;
         let to = scratch()?;
         let mut offset = 100;
-        let sent = sendfile(&to, subject.file()?, Some(&mut offset), 3 * PAGE);
+        let sent = sendfile(&to, subject.file()?, Some(&mut offset), 3 * page_size());
         Ok(format!(
-            "{}, offset {offset}, {}",
+            "{}, offset {}, {}",
             count(&sent),
-            word_in_file(&to, 4900)?
+            bytes(offset),
+            word_in_file(&to, scaled(4900))?
         ))
     })
 }
@@ -45,10 +47,10 @@ pub(crate) const fn sendfile_writes_it() -> Scenario {
     .needs(Needs::CALLS)
     .test(|subject| {
         let from = scratch()?;
-        put_word_in_file(&from, 4900, "hello")?;
-        from.set_len(3 * PAGE as u64)?;
-        let sent = sendfile(subject.file()?, &from, Some(&mut 0), 4 * PAGE);
-        Ok(format!("{}, {}", count(&sent), subject.word(4900)?))
+        put_word_in_file(&from, scaled(4900), "hello")?;
+        from.set_len(3 * page_size() as u64)?;
+        let sent = sendfile(subject.file()?, &from, Some(&mut 0), 4 * page_size());
+        Ok(format!("{}, {}", count(&sent), subject.word(scaled(4900))?))
     })
 }
 
@@ -59,14 +61,16 @@ pub(crate) const fn splice_moves_it_through_a_pipe() -> Scenario {
     )
     .needs(Needs::CALLS)
     .test(|subject| {
-        subject.put_word(5000, "hello")?;
+        subject.put_word(scaled(5000), "hello")?;
         let (from, to) = pipe()?;
         let file = subject.file()?;
-        let out = splice_in_full(&file, Some(4096), &to, None, 2 * PAGE)?;
-        let back = splice_in_full(&from, None, &file, Some(20 * PAGE as u64), out)?;
+        let out = splice_in_full(&file, Some(page_size() as u64), &to, None, 2 * page_size())?;
+        let back = splice_in_full(&from, None, &file, Some(20 * page_size() as u64), out)?;
         Ok(format!(
-            "out {out}, in {back}, {}",
-            subject.word(20 * PAGE + 904)?
+            "out {}, in {}, {}",
+            bytes(out as u64),
+            bytes(back as u64),
+            subject.word(20 * page_size() + 904)?
         ))
     })
 }
@@ -104,7 +108,7 @@ pub(crate) const fn splice_ends_at_the_end() -> Scenario {
         .test(|subject| {
             let (_from, to) = pipe()?;
             let file = subject.file()?;
-            let end = SIZE as u64;
+            let end = size() as u64;
             let moved = [end - 100, end].map(|mut offset| {
                 let moved = splice(
                     &file,
@@ -131,7 +135,7 @@ pub(crate) const fn what_is_in_a_pipe_does_not_change_any_more() -> Scenario {
         let (from, to) = pipe()?;
         let file = subject.file()?;
         splice(&file, Some(&mut 0), &to, None, 8, SpliceFlags::empty())?;
-        subject.punch(0, PAGE as u64)?;
+        subject.punch(0, page_size() as u64)?;
         subject.put_word(0, "new")?;
         let mut bytes = [0; 8];
         File::from(from).read_exact(&mut bytes)?;
@@ -153,12 +157,18 @@ pub(crate) const fn copy_file_range_within_it() -> Scenario {
     .test(|subject| {
         subject.put_word(100, "hello")?;
         let file = subject.file()?;
-        let (mut from, mut to) = (0, 9 * PAGE as u64);
-        let copied = copy_file_range(&file, Some(&mut from), &file, Some(&mut to), 2 * PAGE);
+        let (mut from, mut to) = (0, 9 * page_size() as u64);
+        let copied = copy_file_range(
+            &file,
+            Some(&mut from),
+            &file,
+            Some(&mut to),
+            2 * page_size(),
+        );
         Ok(format!(
             "{}, {}",
             count(&copied),
-            subject.word(9 * PAGE + 100)?
+            subject.word(9 * page_size() + 100)?
         ))
     })
 }
@@ -166,7 +176,7 @@ pub(crate) const fn copy_file_range_within_it() -> Scenario {
 pub(crate) const fn copy_file_range_of_overlapping_ranges_is_einval() -> Scenario {
     row("copy_file_range() 2 pages from 0 to 100", "EINVAL").test(|subject| {
         let file = subject.file()?;
-        let copied = copy_file_range(&file, Some(&mut 0), &file, Some(&mut 100), 2 * PAGE);
+        let copied = copy_file_range(&file, Some(&mut 0), &file, Some(&mut 100), 2 * page_size());
         Ok(verdict(&copied))
     })
 }
@@ -222,7 +232,7 @@ pub(crate) const fn rwf_append_writes_at_the_end() -> Scenario {
         Ok(format!(
             "{}, {} bytes, start {}",
             count(&written),
-            subject.size_bytes()?,
+            bytes(subject.size_bytes()?),
             subject.word(0)?
         ))
     })
@@ -233,15 +243,15 @@ pub(crate) const fn bytes_cross_between_it_and_other_files() -> Scenario {
         .needs(Needs::CALLS)
         .test(|subject| {
             let other = scratch()?;
-            let pattern: Vec<u8> = (0..=250).cycle().take(SIZE).collect();
+            let pattern: Vec<u8> = (0..=250).cycle().take(size()).collect();
             other.write_all_at(&pattern, 0)?;
             let file = subject.file()?;
             let mut offset = 0;
-            while sendfile(&file, &other, Some(&mut offset), SIZE)? > 0 {}
+            while sendfile(&file, &other, Some(&mut offset), size())? > 0 {}
             let back = scratch()?;
             let mut offset = 0;
-            while sendfile(&back, &file, Some(&mut offset), SIZE)? > 0 {}
-            let mut bytes = vec![0; SIZE];
+            while sendfile(&back, &file, Some(&mut offset), size())? > 0 {}
+            let mut bytes = vec![0; size()];
             back.read_exact_at(&mut bytes, 0)?;
             Ok(if bytes == pattern {
                 "equal"

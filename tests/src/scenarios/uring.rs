@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use mmap_pool::{Errno, Mapping, MappingBuilder};
 
 use crate::observe::{checked, last_errno};
+use crate::subject::page_size;
 use crate::{fail, Failure};
 
 const READ_FIXED: u8 = 4;
@@ -55,7 +56,7 @@ impl Ring {
         // SAFETY: The descriptor is new.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         let map = |offset| {
-            let builder = MappingBuilder::shared().offset(offset).len(4096);
+            let builder = MappingBuilder::shared().offset(offset).len(page_size());
             // SAFETY: What is written there are requests on memory that the tests own.
             unsafe { builder.map_file(&fd) }
         };

@@ -14,7 +14,7 @@ use crate::child::in_child;
 use crate::observe::{checked, list, put_word, put_word_in_file, verdict, word};
 use crate::scenario::Who::{Created, Node};
 use crate::scenario::{row, Scenario};
-use crate::subject::{anonymous, Subject, PAGE, SIZE};
+use crate::subject::{anonymous, page_size, size, Subject};
 use crate::uffd::{Fault, Fill, Uffd, FEATURE_RWP, MINOR, MISSING, RWP, WP, WP_ASYNC};
 use crate::{Answer, Failure};
 
@@ -30,7 +30,7 @@ pub(crate) const fn modes_of_registration() -> Scenario {
         let mapping = subject.shared()?;
         // A page for each, because a kernel need not add one mode to another.
         let modes = [(0, MISSING), (1, WP), (2, MINOR), (3, RWP)].map(|(page, mode)| {
-            let bytes = page * PAGE..(page + 1) * PAGE;
+            let bytes = page * page_size()..(page + 1) * page_size();
             verdict(&uffd.register(&mapping, bytes, mode))
         });
         Ok(modes.join(" "))
@@ -47,19 +47,23 @@ pub(crate) const fn filling_pages_that_are_registered_for_writes() -> Scenario {
     .but(Created, "ENOMEM ENOMEM EINVAL; 9 0, 10 0")
     .test(|subject| {
         let (uffd, mapping) = registered(subject, 0, WP)?;
-        let source = anonymous(PAGE, MapFlags::PRIVATE)?;
+        let source = anonymous(page_size(), MapFlags::PRIVATE)?;
         put_word(&source, 0, "copied")?;
         let fills = [Fill::Copy(&source), Fill::Zeroes, Fill::PageCache];
         let mut verdicts = Vec::new();
         for (number, fill) in fills.iter().enumerate() {
-            let start = (9 + number) * PAGE;
-            verdicts.push(verdict(&uffd.fill(&mapping, start..start + PAGE, fill)));
+            let start = (9 + number) * page_size();
+            verdicts.push(verdict(&uffd.fill(
+                &mapping,
+                start..start + page_size(),
+                fill,
+            )));
         }
         Ok(format!(
             "{}; 9 {}, 10 {}",
             verdicts.join(" "),
-            word(&mapping, 9 * PAGE)?,
-            word(&mapping, 10 * PAGE)?
+            word(&mapping, 9 * page_size())?,
+            word(&mapping, 10 * page_size())?
         ))
     })
 }
@@ -71,16 +75,16 @@ pub(crate) const fn a_write_to_a_protected_page_waits_and_is_told() -> Scenario 
     )
     .test(|subject| {
         let (uffd, mapping) = registered(subject, 0, WP)?;
-        uffd.write_protect(&mapping, PAGE..4 * PAGE, true)?;
+        uffd.write_protect(&mapping, page_size()..4 * page_size(), true)?;
         let told = told(&uffd, &mapping, || {
             put_word(&mapping, 0, "free")?;
-            put_word(&mapping, 2 * PAGE, "new")
+            put_word(&mapping, 2 * page_size(), "new")
         })?;
         Ok(format!(
             "{told}; then 0 {}, 1 {}, 2 {}",
             word(&mapping, 0)?,
-            word(&mapping, PAGE)?,
-            word(&mapping, 2 * PAGE)?
+            word(&mapping, page_size())?,
+            word(&mapping, 2 * page_size())?
         ))
     })
 }
@@ -92,9 +96,14 @@ pub(crate) const fn a_protected_hole_is_told_of_its_first_write() -> Scenario {
     )
     .test(|subject| {
         let (uffd, mapping) = registered(subject, 0, WP)?;
-        uffd.write_protect(&mapping, 9 * PAGE..10 * PAGE, true)?;
-        let told = told(&uffd, &mapping, || put_word(&mapping, 9 * PAGE, "new"))?;
-        Ok(format!("{told}; then 9 {}", word(&mapping, 9 * PAGE)?))
+        uffd.write_protect(&mapping, 9 * page_size()..10 * page_size(), true)?;
+        let told = told(&uffd, &mapping, || {
+            put_word(&mapping, 9 * page_size(), "new")
+        })?;
+        Ok(format!(
+            "{told}; then 9 {}",
+            word(&mapping, 9 * page_size())?
+        ))
     })
 }
 
@@ -105,10 +114,10 @@ pub(crate) const fn pagemap_scan_finds_what_was_written() -> Scenario {
     )
     .test(|subject| {
         let (uffd, mapping) = registered(subject, WP_ASYNC, WP)?;
-        uffd.write_protect(&mapping, 0..8 * PAGE, true)?;
+        uffd.write_protect(&mapping, 0..8 * page_size(), true)?;
         let told = told(&uffd, &mapping, || {
-            put_word(&mapping, 2 * PAGE, "new")?;
-            put_word(&mapping, 5 * PAGE, "new")
+            put_word(&mapping, 2 * page_size(), "new")?;
+            put_word(&mapping, 5 * page_size(), "new")
         })?;
         Ok(format!("{told}; written {}", written(&mapping, 8)?))
     })
@@ -121,10 +130,15 @@ pub(crate) const fn write_passes_by_a_protected_page() -> Scenario {
     )
     .test(|subject| {
         let (uffd, mapping) = registered(subject, 0, WP)?;
-        uffd.write_protect(&mapping, 0..4 * PAGE, true)?;
+        uffd.write_protect(&mapping, 0..4 * page_size(), true)?;
         let file: File = subject.file()?.into();
-        let told = told(&uffd, &mapping, || put_word_in_file(&file, 2 * PAGE, "new"))?;
-        Ok(format!("{told}; mapping {}", word(&mapping, 2 * PAGE)?))
+        let told = told(&uffd, &mapping, || {
+            put_word_in_file(&file, 2 * page_size(), "new")
+        })?;
+        Ok(format!(
+            "{told}; mapping {}",
+            word(&mapping, 2 * page_size())?
+        ))
     })
 }
 
@@ -135,15 +149,17 @@ pub(crate) const fn a_child_is_not_registered() -> Scenario {
     )
     .test(|subject| {
         let (uffd, mapping) = registered(subject, 0, WP)?;
-        uffd.write_protect(&mapping, 0..4 * PAGE, true)?;
+        uffd.write_protect(&mapping, 0..4 * page_size(), true)?;
         let child = in_child(|| {
-            put_word(&mapping, 2 * PAGE, "child")?;
+            put_word(&mapping, 2 * page_size(), "child")?;
             Ok("ok".into())
         })?;
-        let told = told(&uffd, &mapping, || put_word(&mapping, 2 * PAGE, "new"))?;
+        let told = told(&uffd, &mapping, || {
+            put_word(&mapping, 2 * page_size(), "new")
+        })?;
         Ok(format!(
             "child {child}; {told}; then 2 {}",
-            word(&mapping, 2 * PAGE)?
+            word(&mapping, 2 * page_size())?
         ))
     })
 }
@@ -155,10 +171,12 @@ pub(crate) const fn a_part_can_be_unmapped_while_registered() -> Scenario {
     )
     .test(|subject| {
         let (uffd, mut mapping) = registered(subject, 0, WP)?;
-        uffd.write_protect(&mapping, 0..SIZE, true)?;
-        mapping.remap(SIZE / 2)?;
-        let told = told(&uffd, &mapping, || put_word(&mapping, 2 * PAGE, "new"))?;
-        Ok(format!("{told}; file {}", subject.word(2 * PAGE)?))
+        uffd.write_protect(&mapping, 0..size(), true)?;
+        mapping.remap(size() / 2)?;
+        let told = told(&uffd, &mapping, || {
+            put_word(&mapping, 2 * page_size(), "new")
+        })?;
+        Ok(format!("{told}; file {}", subject.word(2 * page_size())?))
     })
 }
 
@@ -169,13 +187,13 @@ pub(crate) const fn a_read_of_a_protected_page_waits_and_is_told() -> Scenario {
     )
     .test(|subject| {
         let (uffd, mapping) = registered(subject, FEATURE_RWP, RWP)?;
-        uffd.protect(&mapping, PAGE..4 * PAGE, true)?;
+        uffd.protect(&mapping, page_size()..4 * page_size(), true)?;
         let mut told = Vec::new();
         let words = uffd.during(
-            || Ok::<_, Failure>([word(&mapping, 0)?, word(&mapping, 2 * PAGE)?]),
+            || Ok::<_, Failure>([word(&mapping, 0)?, word(&mapping, 2 * page_size())?]),
             |fault| {
                 told.push(describe(&mapping, fault));
-                resolve(uffd.protect(&mapping, 0..SIZE, false));
+                resolve(uffd.protect(&mapping, 0..size(), false));
             },
         )??;
         Ok(format!("{}: read {}", told.join(", "), words.join(" ")))
@@ -187,7 +205,7 @@ fn registered(subject: &Subject, features: u64, mode: u64) -> Result<(Uffd, Mapp
     let uffd = Uffd::new(features)?;
     let mapping = subject.shared()?;
     for page in 0..8 {
-        put_word(&mapping, page * PAGE, "old")?;
+        put_word(&mapping, page * page_size(), "old")?;
     }
     uffd.register(&mapping, 0..mapping.len(), mode)?;
     Ok((uffd, mapping))
@@ -204,8 +222,8 @@ fn told(
         let offset = fault.address - mapping.as_ptr().addr();
         let held = word(mapping, offset).unwrap_or_else(|failure| failure.to_string());
         told.push(format!("{}: {held}", describe(mapping, fault)));
-        let page = offset / PAGE * PAGE;
-        resolve(uffd.write_protect(mapping, page..page + PAGE, false));
+        let page = offset / page_size() * page_size();
+        resolve(uffd.write_protect(mapping, page..page + page_size(), false));
     })??;
     Ok(match &told[..] {
         [] => "nothing told".into(),
@@ -219,7 +237,7 @@ fn resolve(result: Result<(), mmap_pool::Errno>) {
 }
 
 fn describe(mapping: &Mapping, fault: Fault) -> String {
-    let page = (fault.address - mapping.as_ptr().addr()) / PAGE;
+    let page = (fault.address - mapping.as_ptr().addr()) / page_size();
     format!("page {page} told {:#x}", fault.flags)
 }
 
@@ -237,7 +255,7 @@ fn written(mapping: &Mapping, nr_pages: usize) -> Answer {
         96,
         0,
         start as u64,
-        (start + nr_pages * PAGE) as u64,
+        (start + nr_pages * page_size()) as u64,
         0,
         ranges.as_mut_ptr().addr() as u64,
         ranges.len() as u64,
@@ -252,7 +270,8 @@ fn written(mapping: &Mapping, nr_pages: usize) -> Answer {
     let nr_ranges = checked(unsafe { libc::ioctl(pagemap.as_raw_fd(), SCAN, argument) })?;
     let mut pages = Vec::new();
     for [first, end, _] in &ranges[..usize::try_from(nr_ranges)?] {
-        let number = |address: u64| Ok::<_, Failure>((usize::try_from(address)? - start) / PAGE);
+        let number =
+            |address: u64| Ok::<_, Failure>((usize::try_from(address)? - start) / page_size());
         pages.extend(number(*first)?..number(*end)?);
     }
     Ok(list(&pages))

@@ -14,7 +14,7 @@ use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, symbol, verdict};
 use mmap_pool_tests::scenarios::descriptors::become_another_user;
-use mmap_pool_tests::subject::{Object, PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size, Object};
 use mmap_pool_tests::Failure;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{
@@ -25,8 +25,13 @@ use rustix::io::{fcntl_getfd, FdFlags};
 use rustix::mm::{madvise, Advice};
 use rustix::time::{clock_gettime, ClockId};
 
-const END: u64 = SIZE as u64;
-const FOUR: u64 = 4 * PAGE as u64;
+fn four() -> u64 {
+    4 * page_size() as u64
+}
+
+fn end() -> u64 {
+    size() as u64
+}
 
 /// An ioctl, and its system call.
 struct Call {
@@ -53,29 +58,29 @@ impl Call {
 const CHANGES: [Call; 4] = [
     Call::new(
         "PUNCH",
-        |pool| punch(pool, 0, FOUR),
-        |memfd| punch_hole(memfd, 0, FOUR),
+        |pool| punch(pool, 0, four()),
+        |memfd| punch_hole(memfd, 0, four()),
     ),
     Call::new(
         "RESIZE, larger",
-        |pool| resize(pool, 2 * END),
-        |memfd| ftruncate(memfd, 2 * END),
+        |pool| resize(pool, 2 * end()),
+        |memfd| ftruncate(memfd, 2 * end()),
     ),
     Call::new(
         "RESIZE, smaller",
-        |pool| resize(pool, FOUR),
-        |memfd| ftruncate(memfd, FOUR),
+        |pool| resize(pool, four()),
+        |memfd| ftruncate(memfd, four()),
     ),
     Call::new(
         "RESIZE, the same",
-        |pool| resize(pool, END),
-        |memfd| ftruncate(memfd, END),
+        |pool| resize(pool, end()),
+        |memfd| ftruncate(memfd, end()),
     ),
 ];
 
 /// The calls that change no byte.
 const OTHERS: [Call; 3] = [
-    Call::new("PREFAULT", |pool| prefault(pool, 0, FOUR), populate),
+    Call::new("PREFAULT", |pool| prefault(pool, 0, four()), populate),
     Call::new(
         "SEAL",
         |pool| seal(pool, uapi::SEAL_GROW),
@@ -125,18 +130,18 @@ fn a_refused_ioctl_changes_no_times_and_is_not_told() {
     let sealed = [
         Call::new(
             "PUNCH",
-            |pool| seal(pool, uapi::SEAL_WRITE).and_then(|()| punch(pool, 0, FOUR)),
+            |pool| seal(pool, uapi::SEAL_WRITE).and_then(|()| punch(pool, 0, four())),
             |memfd| {
                 fcntl_add_seals(memfd, SealFlags::WRITE)?;
-                punch_hole(memfd, 0, FOUR)
+                punch_hole(memfd, 0, four())
             },
         ),
         Call::new(
             "RESIZE",
-            |pool| seal(pool, uapi::SEAL_GROW).and_then(|()| resize(pool, END + 1)),
+            |pool| seal(pool, uapi::SEAL_GROW).and_then(|()| resize(pool, end() + 1)),
             |memfd| {
                 fcntl_add_seals(memfd, SealFlags::GROW)?;
-                ftruncate(memfd, END + 1)
+                ftruncate(memfd, end() + 1)
             },
         ),
     ];
@@ -156,7 +161,7 @@ fn a_refused_ioctl_changes_no_times_and_is_not_told() {
 #[test]
 fn truncate_by_path_changes_the_times_when_the_size_changes() {
     let _module = fresh_module();
-    for size in [END, END + 1, 2 * END, FOUR, FOUR + 5, 0] {
+    for size in [end(), end() + 1, 2 * end(), four(), four() + 5, 0] {
         for who in [Who::Owner, Who::Other] {
             let [pool, memfd] = both(false).map(|file| {
                 effect(&file, who, |file| {
@@ -167,7 +172,7 @@ fn truncate_by_path_changes_the_times_when_the_size_changes() {
                 })
             });
             println!("{size}, {who:?}: {memfd}");
-            let times = if size == END { "kept" } else { "changed" };
+            let times = if size == end() { "kept" } else { "changed" };
             assert!(memfd.contains(&format!("mtime {times}")), "{memfd}");
             assert_eq!(pool, memfd, "{size}, {who:?}");
         }
@@ -182,28 +187,28 @@ fn the_limit_on_file_sizes_holds_for_ioctls() {
     let calls = [
         Call::new(
             "RESIZE to more",
-            |pool| resize(pool, END + 1),
-            |memfd| ftruncate(memfd, END + 1),
+            |pool| resize(pool, end() + 1),
+            |memfd| ftruncate(memfd, end() + 1),
         ),
         Call::new(
             "RESIZE to less",
-            |pool| resize(pool, END - 1),
-            |memfd| ftruncate(memfd, END - 1),
+            |pool| resize(pool, end() - 1),
+            |memfd| ftruncate(memfd, end() - 1),
         ),
         Call::new(
             "PUNCH past it",
-            |pool| punch(pool, END, FOUR),
-            |memfd| punch_hole(memfd, END, FOUR),
+            |pool| punch(pool, end(), four()),
+            |memfd| punch_hole(memfd, end(), four()),
         ),
     ];
     for call in calls {
         let seen = limited(|| (call.ioctl)(&pool));
         assert_eq!(seen, limited(|| (call.stands_for)(&memfd)), "{}", call.name);
     }
-    let more = limited(|| ftruncate(&memfd, END + 1));
+    let more = limited(|| ftruncate(&memfd, end() + 1));
     assert_eq!(more, "EFBIG, or SIGXFSZ");
-    assert_eq!(limited(|| resize(&node, 2 * END)), more);
-    for size in [END, END + 1] {
+    assert_eq!(limited(|| resize(&node, 2 * end())), more);
+    for size in [end(), end() + 1] {
         let made = limited(|| ftruncate(new_memfd()?, size));
         assert_eq!(limited(|| create(size).map(drop)), made, "{size}");
     }
@@ -329,18 +334,18 @@ fn the_first_of_several_reasons_is_the_errno() {
     let [pool, memfd] = both(false);
     seal(&pool, uapi::SEAL_GROW).unwrap();
     fcntl_add_seals(&memfd, SealFlags::GROW).unwrap();
-    let seen = limited(|| resize(&pool, END + 1));
-    assert_eq!(seen, limited(|| ftruncate(&memfd, END + 1)));
+    let seen = limited(|| resize(&pool, end() + 1));
+    assert_eq!(seen, limited(|| ftruncate(&memfd, end() + 1)));
     assert_eq!(seen, "EFBIG, or SIGXFSZ");
     revoke(&pool).unwrap();
-    assert_eq!(limited(|| resize(&pool, END + 1)), "ENODEV, or no signal");
+    assert_eq!(limited(|| resize(&pool, end() + 1)), "ENODEV, or no signal");
 }
 
 #[test]
 fn a_created_descriptor_is_like_one_of_memfd_create() {
     let _module = fresh_module();
-    let [pool, memfd] = [create(END).unwrap(), File::from(new_memfd().unwrap())];
-    ftruncate(&memfd, END).unwrap();
+    let [pool, memfd] = [create(end()).unwrap(), File::from(new_memfd().unwrap())];
+    ftruncate(&memfd, end()).unwrap();
     for file in [&pool, &memfd] {
         assert_eq!(fcntl_getfd(file).unwrap(), FdFlags::CLOEXEC);
         assert_eq!(fcntl_getfl(file).unwrap() & OFlags::ACCMODE, OFlags::RDWR);
@@ -360,7 +365,7 @@ fn a_created_descriptor_is_like_one_of_memfd_create() {
     };
     let node = Pool::open().unwrap().as_file().try_clone().unwrap();
     assert_eq!(
-        none_left(&|| create_through(&node, END).map(drop)),
+        none_left(&|| create_through(&node, end()).map(drop)),
         none_left(&|| new_memfd().map(drop))
     );
 }
@@ -468,14 +473,14 @@ fn limited(call: impl Fn() -> Result<(), Errno>) -> String {
     let answer = in_child(|| {
         // SAFETY: Ignoring a signal needs no handler.
         unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-        limit(libc::RLIMIT_FSIZE, END)?;
+        limit(libc::RLIMIT_FSIZE, end())?;
         Ok(verdict(&call()))
     })
     .unwrap();
     let child = Child::fork(|_| {
         // SAFETY: The default needs no handler.
         unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
-        limit(libc::RLIMIT_FSIZE, END)?;
+        limit(libc::RLIMIT_FSIZE, end())?;
         Ok(verdict(&call()))
     })
     .unwrap();
@@ -501,8 +506,8 @@ fn limit(resource: libc::__rlimit_resource_t, most: u64) -> Result<(), Failure> 
 /// A pool and a memfd, of `END` bytes; `reopened`, by descriptors that were opened by name.
 fn both(reopened: bool) -> [File; 2] {
     let memfd = File::from(new_memfd().unwrap());
-    ftruncate(&memfd, END).unwrap();
-    let both = [create(END).unwrap(), memfd];
+    ftruncate(&memfd, end()).unwrap();
+    let both = [create(end()).unwrap(), memfd];
     if reopened {
         both.map(|file| again(&file, OFlags::RDWR))
     } else {
@@ -570,7 +575,7 @@ fn populate(memfd: &File) -> Result<(), Errno> {
     // SAFETY: A memfd is memory.
     let object = unsafe { Object::new(memfd.try_clone().map_err(|_| Errno::BADF)?) };
     let shared = MappingBuilder::shared().protection(Protection::READ);
-    let mapping = shared.len(4 * PAGE).map(&object);
+    let mapping = shared.len(4 * page_size()).map(&object);
     let mapping = mapping.map_err(|error| error.errno())?;
     // SAFETY: Populating changes no bytes.
     unsafe {

@@ -9,13 +9,13 @@ use mmap_pool::{uapi, Info, Mapping, MappingBuilder, OpenOptions, Pool, Protecti
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{nr_minor_faults, put_word, word};
 use mmap_pool_tests::signal::{touch, Access};
-use mmap_pool_tests::subject::{PAGE, PAGES, SIZE};
+use mmap_pool_tests::subject::{page_size, size, PAGES};
 
 #[test]
 fn a_new_pool_is_empty() {
     let _module = fresh_module();
     let mut expected = Info::default();
-    expected.size_bytes = SIZE as u64;
+    expected.size_bytes = size() as u64;
     expected.page_size_bytes = 4096;
     expected.abi_version = uapi::ABI_VERSION;
     expected.flags = uapi::FLAG_DEFAULT;
@@ -47,7 +47,7 @@ fn info_works_whatever_the_descriptor_was_opened_for() {
     let _module = fresh_module();
     for (reads, writes) in [(true, false), (false, true), (true, true)] {
         let pool = OpenOptions::new().read(reads).write(writes).open().unwrap();
-        assert_eq!(pool.info().unwrap().size_bytes, SIZE as u64);
+        assert_eq!(pool.info().unwrap().size_bytes, size() as u64);
     }
 }
 
@@ -59,9 +59,9 @@ fn first_touches_count_as_faults_and_allocations() {
     for page in 0..100 {
         // Every other page, so that no page has a neighbour it could be mapped along with.
         if page % 2 == 0 {
-            word(&mapping, page * 2 * PAGE).unwrap();
+            word(&mapping, page * 2 * page_size()).unwrap();
         } else {
-            put_word(&mapping, page * 2 * PAGE, "new").unwrap();
+            put_word(&mapping, page * 2 * page_size(), "new").unwrap();
         }
     }
     let info = pool.info().unwrap();
@@ -79,8 +79,9 @@ fn first_touches_count_as_faults_and_allocations() {
 fn read_and_write_are_no_faults() {
     let _module = fresh_module();
     let pool = Pool::open().unwrap();
-    pool.write_all_at(&[1; 4 * PAGE], 0).unwrap();
-    pool.read_exact_at(&mut vec![0; 6 * PAGE], 0).unwrap();
+    pool.write_all_at(&vec![1; 4 * page_size()], 0).unwrap();
+    pool.read_exact_at(&mut vec![0; 6 * page_size()], 0)
+        .unwrap();
     let info = pool.info().unwrap();
     assert_eq!(
         (
@@ -122,11 +123,11 @@ fn a_refused_fault_counts_and_allocates_nothing() {
     let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared()
-        .len(SIZE + PAGE)
+        .len(size() + page_size())
         .map(&pool)
         .unwrap();
     // Two children touch the page.
-    let seen = touch(mapping.as_ptr(), SIZE, Access::Write).unwrap();
+    let seen = touch(mapping.as_ptr(), size(), Access::Write).unwrap();
     assert_eq!(seen, "SIGBUS BUS_ADRERR at +0x100000");
     let info = pool.info().unwrap();
     assert_eq!(
@@ -144,7 +145,7 @@ fn all_descriptors_count_for_the_same_pool() {
     let _module = fresh_module();
     let (one, other) = (Pool::open().unwrap(), Pool::open().unwrap());
     one.write_all_at(b"1", 0).unwrap();
-    other.write_all_at(b"2", PAGE as u64).unwrap();
+    other.write_all_at(b"2", page_size() as u64).unwrap();
     assert_eq!(one.info().unwrap(), other.info().unwrap());
     assert_eq!(one.info().unwrap().nr_resident_pages, 2);
 }
@@ -153,7 +154,7 @@ fn all_descriptors_count_for_the_same_pool() {
 fn fdinfo_tells_size_and_resident_pages() {
     let _module = FreshModule::load("size_mb=2").unwrap();
     let pool = Pool::open().unwrap();
-    pool.write_all_at(&vec![1; 4 * PAGE], 0).unwrap();
+    pool.write_all_at(&vec![1; 4 * page_size()], 0).unwrap();
     assert_eq!(fdinfo(&pool, "pool-size-bytes"), 2_097_152);
     assert_eq!(fdinfo(&pool, "pool-resident-pages"), 4);
 }
@@ -172,13 +173,13 @@ fn fdinfo_tells_how_faults_were_resolved() {
         let size = 2 << 20;
         let pool = Pool::create().size_bytes(size).strategy(strategy);
         let pool = pool.create().unwrap();
-        let len = usize::try_from(size).unwrap() + PAGE;
+        let len = usize::try_from(size).unwrap() + page_size();
         let map = || MappingBuilder::shared().len(len).map(&pool).unwrap();
         let (one, other) = (map(), map());
         put_word(&one, 0, "first").unwrap();
-        put_word(&other, PAGE, "second").unwrap();
+        put_word(&other, page_size(), "second").unwrap();
         // Two processes try it, and both are refused.
-        touch(one.as_ptr(), len - PAGE, Access::Write).unwrap();
+        touch(one.as_ptr(), len - page_size(), Access::Write).unwrap();
         let counts = ["", "-hits", "-misses"].map(|kind| match kind {
             "" => fdinfo(&pool, "pool-faults") - 1,
             kind => fdinfo(&pool, &format!("pool-fault{kind}")),
@@ -208,7 +209,7 @@ fn read_every_page(mapping: &Mapping) -> usize {
     mapping.read_at(&mut [0], 0).unwrap();
     let before = nr_minor_faults();
     for page in 0..PAGES {
-        mapping.read_at(&mut [0], page * PAGE).unwrap();
+        mapping.read_at(&mut [0], page * page_size()).unwrap();
     }
     usize::try_from(nr_minor_faults() - before).unwrap()
 }

@@ -13,7 +13,7 @@ use mmap_pool_tests::module::{self, fresh_module, FreshModule};
 use mmap_pool_tests::observe::{put_word, totals, verdict, word};
 use mmap_pool_tests::scenarios::descriptors::become_another_user;
 use mmap_pool_tests::signal::{touch, Access};
-use mmap_pool_tests::subject::{PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size};
 
 #[test]
 fn a_pool_lives_as_long_as_a_descriptor_or_a_mapping() {
@@ -29,7 +29,7 @@ fn a_pool_lives_as_long_as_a_descriptor_or_a_mapping() {
     put_word(&mapping, 0, "hello").unwrap();
     assert_eq!(counts(), (2, 1));
     drop(pool);
-    put_word(&mapping, PAGE, "still").unwrap();
+    put_word(&mapping, page_size(), "still").unwrap();
     assert_eq!(
         (word(&mapping, 0).unwrap().as_str(), counts()),
         ("hello", (2, 2))
@@ -38,7 +38,7 @@ fn a_pool_lives_as_long_as_a_descriptor_or_a_mapping() {
     let mut child = Child::fork(|link| {
         link.say("ready")?;
         link.hear()?;
-        word(&mapping, PAGE)
+        word(&mapping, page_size())
     })
     .unwrap();
     child.link.hear().unwrap();
@@ -93,27 +93,30 @@ fn a_revoked_pool_is_gone_for_everybody() {
     let private = MappingBuilder::private().map(&pool).unwrap();
     let others = MappingBuilder::shared().map(&other).unwrap();
     put_word(&shared, 0, "data").unwrap();
-    put_word(&private, PAGE, "mine").unwrap();
+    put_word(&private, page_size(), "mine").unwrap();
     put_word(&others, 0, "others").unwrap();
     pool.revoke().unwrap();
 
     assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
     for (mapping, page) in [(&shared, 0), (&private, 1), (&shared, 9)] {
-        let seen = touch(mapping.as_ptr(), page * PAGE, Access::Read).unwrap();
-        assert_eq!(seen, format!("SIGBUS BUS_ADRERR at +{:#x}", page * PAGE));
+        let seen = touch(mapping.as_ptr(), page * page_size(), Access::Read).unwrap();
+        assert_eq!(
+            seen,
+            format!("SIGBUS BUS_ADRERR at +{:#x}", page * page_size())
+        );
     }
     let gone = Err(Errno::NODEV);
     let kernel = |error: std::io::Error| Errno::from_io_error(&error).unwrap();
     assert_eq!(pool.read_at(&mut [0], 0).map_err(kernel), gone.map(|()| 0));
     assert_eq!(pool.write_at(&[0], 0).map_err(kernel), gone.map(|()| 0));
-    assert_eq!(pool.as_file().set_len(SIZE as u64).map_err(kernel), gone);
+    assert_eq!(pool.as_file().set_len(size() as u64).map_err(kernel), gone);
     let library = |result: mmap_pool::Result<()>| result.map_err(|error| error.errno());
-    assert_eq!(library(pool.resize(SIZE as u64)), gone);
+    assert_eq!(library(pool.resize(size() as u64)), gone);
     assert_eq!(library(pool.punch(0, 4096)), gone);
     assert_eq!(library(pool.prefault(0, 4096)), gone);
     assert_eq!(library(pool.seal(Seals::GROW)), gone);
     assert_eq!(library(pool.seal(Seals::from_bits(1 << 20))), gone);
-    let builder = MappingBuilder::shared().len(PAGE);
+    let builder = MappingBuilder::shared().len(page_size());
     assert_eq!(library(builder.map(&pool).map(drop)), gone);
 
     assert_eq!(word(&others, 0).unwrap(), "others");
@@ -146,11 +149,11 @@ fn users_cannot_hurt_each_other_on_the_default_pool() {
         become_another_user()?;
         Ok([
             pool.resize(4096),
-            pool.resize(2 * SIZE as u64),
+            pool.resize(2 * size() as u64),
             pool.seal(Seals::WRITE),
             pool.revoke(),
             // These do what a write could do as well.
-            pool.punch(SIZE as u64 / 2, 4096),
+            pool.punch(size() as u64 / 2, 4096),
             pool.prefault(0, 4096),
         ]
         .map(|result| errno_of(&result))
@@ -159,7 +162,7 @@ fn users_cannot_hurt_each_other_on_the_default_pool() {
     .unwrap();
     assert_eq!(answers, "EPERM EPERM EPERM EPERM ok ok");
     let info = pool.info().unwrap();
-    assert_eq!((info.size_bytes, info.seals), (SIZE as u64, 0));
+    assert_eq!((info.size_bytes, info.seals), (size() as u64, 0));
 }
 
 #[test]
@@ -218,7 +221,10 @@ fn a_failed_fallocate_keeps_size_and_bytes_and_none_of_its_pages() {
         Err(Errno::NOSPC)
     );
     let info = pool.info().unwrap();
-    assert_eq!((info.size_bytes, info.nr_resident_pages), (SIZE as u64, 1));
+    assert_eq!(
+        (info.size_bytes, info.nr_resident_pages),
+        (size() as u64, 1)
+    );
     let mut bytes = [0; 4];
     pool.read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"kept");
@@ -229,14 +235,14 @@ fn pages_past_the_end_go_with_the_pool() {
     let _module = fresh_module();
     let (default, pool) = (Pool::open().unwrap(), created());
     let keep = rustix::fs::FallocateFlags::KEEP_SIZE;
-    rustix::fs::fallocate(&pool, keep, SIZE as u64, 16 * PAGE as u64).unwrap();
+    rustix::fs::fallocate(&pool, keep, size() as u64, 16 * page_size() as u64).unwrap();
     assert_eq!(default.stat().unwrap().nr_resident_pages, 16);
     // Growing shows zeros, shrinking frees.
-    pool.resize(2 * SIZE as u64).unwrap();
-    let mut bytes = [0xff; PAGE];
-    pool.read_exact_at(&mut bytes, SIZE as u64).unwrap();
-    assert_eq!(bytes, [0; PAGE]);
-    pool.resize(SIZE as u64).unwrap();
+    pool.resize(2 * size() as u64).unwrap();
+    let mut bytes = vec![0xff; page_size()];
+    pool.read_exact_at(&mut bytes, size() as u64).unwrap();
+    assert_eq!(bytes, vec![0; page_size()]);
+    pool.resize(size() as u64).unwrap();
     assert_eq!(default.stat().unwrap().nr_resident_pages, 0);
 }
 
@@ -257,27 +263,27 @@ fn memory_is_charged_to_who_touches_it() {
     let _module = fresh_module();
     let cgroup = Cgroup::new("touched").unwrap();
     let created = Strategy::ALL[..3].iter().map(|&strategy| {
-        let pool = Pool::create().size_bytes(SIZE as u64);
+        let pool = Pool::create().size_bytes(size() as u64);
         pool.strategy(strategy).create().unwrap()
     });
     for pool in created.chain([Pool::open().unwrap()]) {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let mut child = Child::fork(|link| {
             cgroup.enter()?;
-            for page in 0..SIZE / PAGE {
-                put_word(&mapping, page * PAGE, "mine")?;
+            for page in 0..size() / page_size() {
+                put_word(&mapping, page * page_size(), "mine")?;
             }
             link.say("touched")?;
             link.hear()
         })
         .unwrap();
         child.link.hear().unwrap();
-        assert_eq!(cgroup.file_bytes().unwrap(), SIZE as u64);
+        assert_eq!(cgroup.file_bytes().unwrap(), size() as u64);
         // The pages stay, and so does the charge, until they are given back.
         child.link.say("leave").unwrap();
         child.finish().unwrap();
-        assert_eq!(cgroup.file_bytes().unwrap(), SIZE as u64);
-        pool.punch(0, SIZE as u64).unwrap();
+        assert_eq!(cgroup.file_bytes().unwrap(), size() as u64);
+        pool.punch(0, size() as u64).unwrap();
         assert_eq!(cgroup.file_bytes().unwrap(), 0);
     }
 }
@@ -291,8 +297,8 @@ fn a_memory_cgroup_at_its_limit_loses_the_process_that_touches() {
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let child = Child::fork(|_| {
         cgroup.enter()?;
-        for page in 0..mapping.len() / PAGE {
-            put_word(&mapping, page * PAGE, "mine")?;
+        for page in 0..mapping.len() / page_size() {
+            put_word(&mapping, page * page_size(), "mine")?;
         }
         Ok(String::new())
     })
@@ -314,7 +320,7 @@ fn a_new_seal_leaves_the_others() {
     pool.seal(Seals::SHRINK).unwrap();
     let seals = pool.seals().unwrap();
     assert_eq!(seals, Seals::GROW | Seals::SHRINK);
-    let sizes = [2 * SIZE as u64, PAGE as u64];
+    let sizes = [2 * size() as u64, page_size() as u64];
     let resized = sizes.map(|size| errno_of(&pool.resize(size)));
     assert_eq!(resized, ["EPERM", "EPERM"]);
 }
@@ -324,19 +330,22 @@ fn a_read_from_within_a_hole_ends_with_the_hole() {
     let _module = fresh_module();
     for strategy in [Strategy::Page, Strategy::Auto] {
         let pool = Pool::create().strategy(strategy);
-        let pool = pool.size_bytes(SIZE as u64).create().unwrap();
-        pool.write_all_at(&[0xff; PAGE], PAGE as u64).unwrap();
-        let mut bytes = [0x5e; 2 * PAGE];
+        let pool = pool.size_bytes(size() as u64).create().unwrap();
+        pool.write_all_at(&vec![0xff; page_size()], page_size() as u64)
+            .unwrap();
+        let mut bytes = vec![0x5e; 2 * page_size()];
         pool.read_exact_at(&mut bytes, 100).unwrap();
         let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
-        assert_eq!(zeros, PAGE - 100, "{strategy:?}");
-        assert!(bytes[zeros..][..PAGE].iter().all(|&byte| byte == 0xff));
-        assert_eq!(bytes[zeros + PAGE..], [0; 100]);
+        assert_eq!(zeros, page_size() - 100, "{strategy:?}");
+        assert!(bytes[zeros..][..page_size()]
+            .iter()
+            .all(|&byte| byte == 0xff));
+        assert_eq!(bytes[zeros + page_size()..], [0; 100]);
     }
 }
 
 fn created() -> Pool {
-    let pool = Pool::create().name("created").size_bytes(SIZE as u64);
+    let pool = Pool::create().name("created").size_bytes(size() as u64);
     pool.create().unwrap()
 }
 
@@ -358,7 +367,7 @@ fn ioctls_of_32_bit_programs_work_too() {
     let low = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
-            PAGE,
+            page_size(),
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_32BIT,
             zero.as_raw_fd(),
@@ -368,9 +377,13 @@ fn ioctls_of_32_bit_programs_work_too() {
     assert_ne!(low, libc::MAP_FAILED);
     // SAFETY: The range was mapped just now, with this protection.
     let low = unsafe {
-        mmap_pool::Mapping::from_raw_parts(low.cast(), PAGE, mmap_pool::Protection::READ_WRITE)
+        mmap_pool::Mapping::from_raw_parts(
+            low.cast(),
+            page_size(),
+            mmap_pool::Protection::READ_WRITE,
+        )
     };
-    let size = 3 * PAGE as u64;
+    let size = 3 * page_size() as u64;
     low.write_at(&size.to_ne_bytes(), 0).unwrap();
     assert_eq!(
         compat_ioctl(&pool, mmap_pool::uapi::RESIZE, low.as_ptr()),

@@ -14,7 +14,7 @@ use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, count, verdict};
 use mmap_pool_tests::scenario::Oracle;
-use mmap_pool_tests::subject::{Object, Subject, PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size, Object, Subject};
 use mmap_pool_tests::{fail, Answer};
 use rustix::fs::{fstatfs, open, Mode, OFlags};
 use rustix::pipe::pipe;
@@ -180,7 +180,7 @@ fn a_program_in_a_pool_runs_once_the_pool_is_executable() {
     let program = fs::read("/bin/busybox").unwrap();
     let runs = answers(|subject| {
         // The node has whole pages.
-        subject.resize(program.len().next_multiple_of(PAGE) as u64)?;
+        subject.resize(program.len().next_multiple_of(page_size()) as u64)?;
         subject.file()?.write_all_at(&program, 0)?;
         let file = subject.open(OFlags::RDONLY)?;
         let first = run(&file)?;
@@ -242,13 +242,15 @@ fn splice_sendfile_and_tee_copy_what_a_pool_has_now() {
         let (fd, mut start) = (file.as_raw_fd(), 0_i64);
         let to = spliced.1.as_raw_fd();
         // SAFETY: The kernel reads and writes `start`.
-        checked(unsafe { libc::splice(fd, &mut start, to, ptr::null_mut(), PAGE, 0) as i64 })?;
+        checked(unsafe {
+            libc::splice(fd, &mut start, to, ptr::null_mut(), page_size(), 0) as i64
+        })?;
         let (from, to) = (spliced.0.as_raw_fd(), teed.1.as_raw_fd());
         // SAFETY: A plain request.
-        checked(unsafe { libc::tee(from, to, PAGE, 0) as i64 })?;
+        checked(unsafe { libc::tee(from, to, page_size(), 0) as i64 })?;
         start = 0;
         // SAFETY: The kernel reads and writes `start`.
-        checked(unsafe { libc::sendfile(sent.1.as_raw_fd(), fd, &mut start, PAGE) as i64 })?;
+        checked(unsafe { libc::sendfile(sent.1.as_raw_fd(), fd, &mut start, page_size()) as i64 })?;
         file.write_all_at(b"new", 0)?;
         let mut words = Vec::new();
         for (from, _to) in [spliced, teed, sent] {
@@ -283,9 +285,10 @@ fn ioctls_of_regular_files_work_on_a_created_pool() {
             reply(FS_IOC_FIEMAP)
         ))
     });
-    let file = format!("size 0, unread {SIZE}, block EINVAL, of {PAGE} bytes, extents EOPNOTSUPP");
+    let (size, page) = (size(), page_size());
+    let file = format!("size 0, unread {size}, block EINVAL, of {page} bytes, extents EOPNOTSUPP");
     let node =
-        format!("size ENOTTY, unread ENOTTY, block ENOTTY, of {PAGE} bytes, extents EOPNOTSUPP");
+        format!("size ENOTTY, unread ENOTTY, block ENOTTY, of {page} bytes, extents EOPNOTSUPP");
     assert_eq!(replies, [node, file.clone(), file]);
 }
 
@@ -296,8 +299,8 @@ fn readahead_and_sync_file_range_want_a_regular_file() {
         let fd = file.as_raw_fd();
         // SAFETY: Plain requests.
         let (ahead, sync) = unsafe {
-            let len = i64::try_from(PAGE)?;
-            let ahead = libc::readahead(fd, 0, PAGE);
+            let len = i64::try_from(page_size())?;
+            let ahead = libc::readahead(fd, 0, page_size());
             (
                 checked(ahead as i64),
                 checked(libc::sync_file_range(fd, 0, len, 0)),
@@ -405,7 +408,7 @@ fn udmabuf_takes_memfds_alone() {
         // SAFETY: Nothing is mapped through it.
         let device = unsafe { Object::new(device) };
         // The memfd, flags, offset and length of a `udmabuf_create`.
-        let mut create = [u64::try_from(file.as_raw_fd())?, 0, PAGE as u64];
+        let mut create = [u64::try_from(file.as_raw_fd())?, 0, page_size() as u64];
         let buffer = ioctl(&device, UDMABUF_CREATE, &mut create);
         close(&buffer);
         Ok(verdict(&buffer))

@@ -11,11 +11,11 @@ use std::thread;
 use mmap_pool::{Mapping, MappingBuilder, Protection, Strategy};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, nr_minor_faults, present, put_word, vmstat, word};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use rustix::fs::{fstat, futimens, Timespec, Timestamps};
 use rustix::pipe::pipe;
 
-use crate::strategies::{pool, HUGE, HUGE_PAGES, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
+use crate::strategies::{huge_pages, pool, HUGE, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
 
 /// The kernel counts in `thp_file_mapped` the huge pages of files that it maps itself. Before, it
 /// allocates a page table that it does not need.
@@ -34,14 +34,14 @@ fn the_module_maps_a_huge_page_before_the_kernel_allocates_a_page_table() {
     for (name, builder) in builders {
         let mapping = builder.map(&pool).unwrap();
         let (before, faults) = (count(), nr_minor_faults());
-        for offset in [5 * PAGE, HUGE + 5 * PAGE] {
+        for offset in [5 * page_size(), HUGE + 5 * page_size()] {
             match name {
                 "first touch" | "again" => put_word(&mapping, offset, "here").unwrap(),
                 _ => assert_eq!(word(&mapping, offset).unwrap(), "here", "{name}"),
             }
         }
         assert_eq!(nr_minor_faults() - faults, 2, "{name}");
-        assert_eq!(present(&mapping).unwrap().len() as u64, 2 * HUGE_PAGES);
+        assert_eq!(present(&mapping).unwrap().len() as u64, 2 * huge_pages());
         assert_eq!(count(), before, "{name}");
     }
 }
@@ -55,7 +55,7 @@ fn without_the_kernels_leave_a_huge_page_is_mapped_all_the_same() {
     advise(&mapping, 0..HUGE, libc::MADV_NOHUGEPAGE);
     let before = nr_minor_faults();
     put_word(&mapping, 0, "first").unwrap();
-    put_word(&mapping, HUGE - PAGE, "last").unwrap();
+    put_word(&mapping, HUGE - page_size(), "last").unwrap();
     assert_eq!(nr_minor_faults() - before, 1);
 }
 
@@ -72,7 +72,7 @@ fn a_huge_fault_beside_one_that_needs_a_page_table_is_no_mistake() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let guarded = HUGE - PAGE..HUGE;
+            let guarded = HUGE - page_size()..HUGE;
             while !is_over.load(Relaxed) {
                 advise(&mapping, guarded.clone(), MADV_GUARD_INSTALL);
                 advise(&mapping, guarded.clone(), MADV_GUARD_REMOVE);
@@ -99,11 +99,11 @@ fn a_huge_page_that_reaches_past_the_end_is_mapped_up_to_the_end() {
     let (from, to) = pipe().unwrap();
     let vector = libc::iovec {
         iov_base: mapping.as_ptr().cast(),
-        iov_len: PAGE,
+        iov_len: page_size(),
     };
     // SAFETY: The vector names mapped memory, which may change while it is in the pipe.
     checked(unsafe { libc::vmsplice(to.as_raw_fd(), &vector, 1, 0) }).unwrap();
-    pool.resize(8 * PAGE as u64).unwrap();
+    pool.resize(8 * page_size() as u64).unwrap();
     for _ in 0..2 {
         put_word(&mapping, 0, "again").unwrap();
         let present = present(&mapping).unwrap();

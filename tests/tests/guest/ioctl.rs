@@ -10,7 +10,7 @@ use std::ptr;
 use mmap_pool::{uapi, Errno, Info, MappingBuilder, OpenOptions, Pool, Protection, Stat};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::totals;
-use mmap_pool_tests::subject::{PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size};
 
 /// Every ioctl number: the constants with the type byte of the device.
 fn numbers() -> Vec<u32> {
@@ -87,7 +87,9 @@ fn a_bad_pointer_is_efault_and_changes_nothing() {
     on_both_kinds(|pool| {
         let zero = File::open("/dev/zero").unwrap();
         let map = |protection| {
-            let builder = MappingBuilder::private().protection(protection).len(PAGE);
+            let builder = MappingBuilder::private()
+                .protection(protection)
+                .len(page_size());
             // SAFETY: /dev/zero is memory.
             unsafe { builder.map_file(&zero) }.unwrap()
         };
@@ -95,7 +97,7 @@ fn a_bad_pointer_is_efault_and_changes_nothing() {
         let addresses = [
             0,
             1,
-            PAGE,
+            page_size(),
             closed.as_ptr().addr(),
             // The kernel's half, the end of the address space, and the hole between the halves.
             0xffff_8880_0000_0000,
@@ -150,7 +152,7 @@ fn a_reserved_field_that_is_not_zero_is_einval_and_changes_nothing() {
         }
         for reserved in [1, 1 << 63] {
             let resize = uapi::Resize {
-                size_bytes: 2 * SIZE as u64,
+                size_bytes: 2 * size() as u64,
                 reserved,
             };
             assert_eq!(set(pool, uapi::RESIZE, resize), Err(Errno::INVAL));
@@ -251,7 +253,7 @@ fn the_default_pool_has_whole_pages_and_at_most_the_machines_memory() {
         0,
         1,
         4095,
-        SIZE as u64 + 1,
+        size() as u64 + 1,
         1 << 50,
         i64::MAX.unsigned_abs(),
     ] {
@@ -264,7 +266,7 @@ fn the_default_pool_has_whole_pages_and_at_most_the_machines_memory() {
 #[test]
 fn a_range_that_cannot_be_is_einval_and_changes_nothing() {
     on_both_kinds(|pool| {
-        let page = PAGE as u64;
+        let page = page_size() as u64;
         let mut ranges = vec![
             (0, 0),
             (page, 0),
@@ -283,7 +285,7 @@ fn a_range_that_cannot_be_is_einval_and_changes_nothing() {
             }
         }
         // Past the end there is nothing to allocate, and nothing that punching would change.
-        let end = SIZE as u64;
+        let end = size() as u64;
         for (offset, len) in [(end, 1), (end - page, page + 1), (1 << 62, page)] {
             let errno = pool.prefault(offset, len).map_err(|error| error.errno());
             assert_eq!(errno, Err(Errno::INVAL), "{offset:#x} {len:#x}");
@@ -302,17 +304,17 @@ fn a_range_that_cannot_be_is_einval_and_changes_nothing() {
 fn ranges_need_no_alignment() {
     let _module = fresh_module();
     for pool in both_kinds() {
-        pool.write_all_at(&[7; 4 * PAGE], 0).unwrap();
-        pool.punch(100, 2 * PAGE as u64).unwrap();
-        let mut bytes = vec![0xff; 4 * PAGE];
+        pool.write_all_at(&vec![7; 4 * page_size()], 0).unwrap();
+        pool.punch(100, 2 * page_size() as u64).unwrap();
+        let mut bytes = vec![0xff; 4 * page_size()];
         pool.read_exact_at(&mut bytes, 0).unwrap();
-        let mut expected = vec![7; 4 * PAGE];
-        expected[100..100 + 2 * PAGE].fill(0);
+        let mut expected = vec![7; 4 * page_size()];
+        expected[100..100 + 2 * page_size()].fill(0);
         assert_eq!(bytes, expected);
         // The page in the middle is gone, those that lost a part are not.
         assert_eq!(pool.info().unwrap().nr_resident_pages, 3);
 
-        pool.prefault(10 * PAGE as u64 - 1, 2).unwrap();
+        pool.prefault(10 * page_size() as u64 - 1, 2).unwrap();
         assert_eq!(pool.info().unwrap().nr_resident_pages, 5);
     }
 }
@@ -323,7 +325,7 @@ fn a_descriptor_that_cannot_write_is_ebadf_and_changes_nothing() {
         let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
         let read_only = OpenOptions::new().write(false).open_path(path).unwrap();
         for result in [
-            read_only.resize(2 * SIZE as u64),
+            read_only.resize(2 * size() as u64),
             read_only.punch(0, 4096),
             read_only.prefault(0, 4096),
             read_only.seal(mmap_pool::Seals::GROW),
@@ -381,16 +383,16 @@ fn an_argument_that_is_half_there_is_efault() {
     let _module = fresh_module();
     let pool = Pool::open().unwrap();
     // A page of the pool, and a page past its end.
-    let end = pool.info().unwrap().size_bytes - PAGE as u64;
+    let end = pool.info().unwrap().size_bytes - page_size() as u64;
     let mapping = MappingBuilder::shared()
         .offset(end)
-        .len(2 * PAGE)
+        .len(2 * page_size())
         .map(&pool)
         .unwrap();
     for number in setters().into_iter().chain(getters()) {
         let start = mapping
             .as_ptr()
-            .wrapping_add(PAGE - argument_len(number) / 2);
+            .wrapping_add(page_size() - argument_len(number) / 2);
         let refused = refused(&pool, number, Errno::FAULT);
         assert_eq!(ioctl(&pool, number, start), Err(refused), "{number:#x}");
     }
@@ -403,7 +405,7 @@ fn an_argument_can_lie_in_the_page_that_it_takes_away() {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let argument = uapi::Range {
             offset_bytes: 0,
-            len_bytes: SIZE as u64,
+            len_bytes: size() as u64,
         };
         mapping
             .write_at(&argument.offset_bytes.to_ne_bytes(), 0)
@@ -488,7 +490,7 @@ struct State {
 
 impl State {
     fn of(pool: &Pool) -> Self {
-        let mut bytes = vec![0xff; SIZE];
+        let mut bytes = vec![0xff; size()];
         pool.read_exact_at(&mut bytes, 0).unwrap();
         let mut stat = totals().unwrap();
         // The reserve fills itself whenever there is time.
@@ -504,7 +506,7 @@ impl State {
 
 /// The default pool, and a created one of the same size.
 fn both_kinds() -> [Pool; 2] {
-    let created = Pool::create().name("hostile").size_bytes(SIZE as u64);
+    let created = Pool::create().name("hostile").size_bytes(size() as u64);
     [Pool::open().unwrap(), created.create().unwrap()]
 }
 
@@ -513,7 +515,8 @@ fn on_both_kinds(attempt: impl Fn(&Pool)) {
     let _module = fresh_module();
     let pools = both_kinds();
     for pool in &pools {
-        pool.write_all_at(&[0x5a; 2 * PAGE], PAGE as u64).unwrap();
+        pool.write_all_at(&vec![0x5a; 2 * page_size()], page_size() as u64)
+            .unwrap();
     }
     for pool in &pools {
         let before = State::of(pool);

@@ -7,13 +7,15 @@ use std::thread;
 use mmap_pool::{Pool, Strategy};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::FreshModule;
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, FallocateFlags};
 
 /// Bytes of a pool: thousands of folios, one after the other.
 const SIZE: usize = 64 << 20;
-const PAGES: u64 = (SIZE / PAGE) as u64;
+fn pages() -> u64 {
+    (SIZE / page_size()) as u64
+}
 
 /// The kill can come too late for an operation, but not for so many.
 const NR_ATTEMPTS: usize = 20;
@@ -45,7 +47,7 @@ fn a_killed_process_does_not_finish_growing_an_eager_pool() {
     let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let mut was_cut_short = false;
     for _ in 0..NR_ATTEMPTS {
-        let pool = create(Strategy::Eager, PAGE);
+        let pool = create(Strategy::Eager, page_size());
         kill_after_the_first_page(&pool, 1, |pool| Ok(pool.resize(SIZE as u64)?));
         was_cut_short = pool.info().unwrap().size_bytes < SIZE as u64;
         if was_cut_short {
@@ -90,14 +92,14 @@ fn is_cut_short(strategy: Strategy, operation: impl Fn(&Pool) -> Result<(), Fail
 
     let whole = create(strategy, SIZE);
     operation(&whole).unwrap();
-    assert_eq!(nr_resident(&whole), PAGES);
+    assert_eq!(nr_resident(&whole), pages());
     drop(whole);
 
     let mut was_cut_short = false;
     for _ in 0..NR_ATTEMPTS {
         let pool = create(strategy, SIZE);
         kill_after_the_first_page(&pool, 0, &operation);
-        was_cut_short = nr_resident(&pool) < PAGES;
+        was_cut_short = nr_resident(&pool) < pages();
         if was_cut_short {
             break;
         }

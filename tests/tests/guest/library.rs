@@ -10,7 +10,7 @@ use mmap_pool::{
     Advice, Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals,
 };
 use mmap_pool_tests::module::{self, fresh_module, FreshModule};
-use mmap_pool_tests::subject::{PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size};
 
 #[test]
 fn a_missing_device_is_explained() {
@@ -35,8 +35,8 @@ fn a_pool_reads_writes_and_seeks_as_a_file_does() {
 
     let mut all = Vec::new();
     pool.rewind().unwrap();
-    assert_eq!(pool.read_to_end(&mut all).unwrap(), SIZE);
-    assert_eq!(pool.seek(SeekFrom::End(0)).unwrap(), SIZE as u64);
+    assert_eq!(pool.read_to_end(&mut all).unwrap(), size());
+    assert_eq!(pool.seek(SeekFrom::End(0)).unwrap(), size() as u64);
     pool.sync_all().unwrap();
 }
 
@@ -44,7 +44,7 @@ fn a_pool_reads_writes_and_seeks_as_a_file_does() {
 fn the_end_of_an_empty_pool_is_its_end_too() {
     let _module = fresh_module();
     let pool = Pool::open().unwrap();
-    let end = SIZE as u64;
+    let end = size() as u64;
     let write = |offset| {
         pool.write_at(&[1; 200], offset)
             .map_err(|error| error.kind())
@@ -61,13 +61,13 @@ fn the_end_of_an_empty_pool_is_its_end_too() {
 fn a_mapping_without_a_length_reaches_to_the_end_of_the_pool() {
     let _module = fresh_module();
     let pool = Pool::open().unwrap();
-    assert_eq!(MappingBuilder::shared().map(&pool).unwrap().len(), SIZE);
-    let offset = SIZE - 3 * PAGE;
+    assert_eq!(MappingBuilder::shared().map(&pool).unwrap().len(), size());
+    let offset = size() - 3 * page_size();
     let builder = MappingBuilder::private().offset(offset as u64);
-    assert_eq!(builder.map(&pool).unwrap().len(), 3 * PAGE);
+    assert_eq!(builder.map(&pool).unwrap().len(), 3 * page_size());
     assert_eq!(
         MappingBuilder::shared()
-            .offset(SIZE as u64)
+            .offset(size() as u64)
             .map(&pool)
             .unwrap_err(),
         Error::System {
@@ -102,14 +102,17 @@ fn atomics_count_across_mappings() {
     let _module = fresh_module();
     let pool = Pool::open().unwrap();
     let [one, other] = [(), ()].map(|()| MappingBuilder::shared().map(&pool).unwrap());
-    one.atomic_u64(PAGE)
+    one.atomic_u64(page_size())
         .unwrap()
         .fetch_add(40, Ordering::Relaxed);
     other
-        .atomic_u64(PAGE)
+        .atomic_u64(page_size())
         .unwrap()
         .fetch_add(2, Ordering::Relaxed);
-    assert_eq!(one.atomic_u64(PAGE).unwrap().load(Ordering::Relaxed), 42);
+    assert_eq!(
+        one.atomic_u64(page_size()).unwrap().load(Ordering::Relaxed),
+        42
+    );
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn any_descriptor_of_the_pool_becomes_a_pool_and_no_other_does() {
     let file = File::from(Pool::open().unwrap());
     assert_eq!(
         Pool::try_from(file).unwrap().info().unwrap().size_bytes,
-        SIZE as u64
+        size() as u64
     );
     for path in ["/dev/null", "/dev/zero", "/proc/self/exe", "/tmp"] {
         let error = Pool::try_from(File::open(path).unwrap()).unwrap_err();
@@ -144,7 +147,7 @@ fn a_node_can_create_many_pools_and_they_are_apart() {
     let _module = fresh_module();
     let node = Pool::open().unwrap();
     let [first, second] = [(), ()].map(|()| {
-        let pool = Pool::create().size_bytes(PAGE as u64);
+        let pool = Pool::create().size_bytes(page_size() as u64);
         pool.create_through(&node).unwrap()
     });
     first.write_all_at(b"first", 0).unwrap();
@@ -159,10 +162,10 @@ fn a_created_pool_grows_by_writing_and_by_resizing() {
     let pool = Pool::create().create().unwrap();
     pool.write_all_at(b"hello", 100).unwrap();
     assert_eq!(pool.info().unwrap().size_bytes, 105);
-    pool.resize(3 * PAGE as u64).unwrap();
-    pool.prefault(0, 3 * PAGE as u64).unwrap();
+    pool.resize(3 * page_size() as u64).unwrap();
+    pool.prefault(0, 3 * page_size() as u64).unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 3);
-    pool.punch(0, PAGE as u64).unwrap();
+    pool.punch(0, page_size() as u64).unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 2);
     pool.resize(0).unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 0);
@@ -171,21 +174,24 @@ fn a_created_pool_grows_by_writing_and_by_resizing() {
 #[test]
 fn a_mapping_may_begin_anywhere_and_follow_a_new_size() {
     let _module = fresh_module();
-    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
-    let begin = PAGE - 3;
+    let pool = Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()
+        .unwrap();
+    let begin = page_size() - 3;
     let mut mapping = MappingBuilder::shared()
         .offset(begin as u64)
         .map(&pool)
         .unwrap();
     assert_eq!(mapping.len(), 3);
-    pool.resize(SIZE as u64).unwrap();
-    mapping.remap(SIZE - begin).unwrap();
+    pool.resize(size() as u64).unwrap();
+    mapping.remap(size() - begin).unwrap();
     mapping.write_at(b"across", 0).unwrap();
-    mapping.write_at(b"last", SIZE - begin - 4).unwrap();
+    mapping.write_at(b"last", size() - begin - 4).unwrap();
     let mut bytes = [0; 6];
     pool.read_exact_at(&mut bytes, begin as u64).unwrap();
     assert_eq!(&bytes, b"across");
-    pool.read_exact_at(&mut bytes, SIZE as u64 - 6).unwrap();
+    pool.read_exact_at(&mut bytes, size() as u64 - 6).unwrap();
     assert_eq!(&bytes, b"\0\0last");
     mapping.remap(3).unwrap();
     assert!(mapping.write_at(b"no", 3).is_err());
@@ -197,18 +203,23 @@ fn parts_of_a_mapping_can_be_filled_advised_and_flushed() {
     let pool = Pool::open().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     mapping
-        .advise_range(Advice::PopulateWrite, 4 * PAGE, 2 * PAGE)
+        .advise_range(Advice::PopulateWrite, 4 * page_size(), 2 * page_size())
         .unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 2);
-    mapping.fill(5 * PAGE + 1, 2 * PAGE, 0xee).unwrap();
+    mapping
+        .fill(5 * page_size() + 1, 2 * page_size(), 0xee)
+        .unwrap();
     assert_eq!(pool.info().unwrap().nr_resident_pages, 4);
-    mapping.flush_range(5 * PAGE + 1, 2 * PAGE).unwrap();
-    let mut bytes = vec![0; 2 * PAGE + 2];
-    pool.read_exact_at(&mut bytes, 5 * PAGE as u64).unwrap();
-    assert_eq!((bytes[0], bytes[2 * PAGE + 1]), (0, 0));
-    assert!(bytes[1..=2 * PAGE].iter().all(|&byte| byte == 0xee));
+    mapping
+        .flush_range(5 * page_size() + 1, 2 * page_size())
+        .unwrap();
+    let mut bytes = vec![0; 2 * page_size() + 2];
+    pool.read_exact_at(&mut bytes, 5 * page_size() as u64)
+        .unwrap();
+    assert_eq!((bytes[0], bytes[2 * page_size() + 1]), (0, 0));
+    assert!(bytes[1..=2 * page_size()].iter().all(|&byte| byte == 0xee));
 
-    let half = mapping.atomic_u16(8 * PAGE).unwrap();
+    let half = mapping.atomic_u16(8 * page_size()).unwrap();
     half.store(0x0102, Ordering::Relaxed);
     assert_eq!(half.fetch_sub(0x0103, Ordering::Relaxed), 0x0102);
     assert_eq!(half.load(Ordering::Relaxed), 0xffff);
@@ -217,7 +228,10 @@ fn parts_of_a_mapping_can_be_filled_advised_and_flushed() {
 #[test]
 fn seals_add_up_and_are_told() {
     let _module = fresh_module();
-    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let pool = Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()
+        .unwrap();
     pool.seal(Seals::SHRINK).unwrap();
     pool.seal(Seals::GROW | Seals::SEAL).unwrap();
     assert_eq!(pool.seals().unwrap().to_string(), "seal shrink grow");
@@ -233,7 +247,10 @@ fn seals_add_up_and_are_told() {
 #[test]
 fn a_revoked_pool_says_so() {
     let _module = fresh_module();
-    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let pool = Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()
+        .unwrap();
     pool.revoke().unwrap();
     assert!(pool.info().unwrap().is_revoked());
     assert_eq!(pool.revoke().unwrap_err().errno(), Errno::NODEV);
@@ -256,11 +273,11 @@ fn stat_counts_pools_and_pages_of_all_of_them() {
         )
     };
     assert_eq!(counts(), (1, 0, 0));
-    let created = Pool::create().size_bytes(SIZE as u64).create().unwrap();
-    created.prefault(0, 4 * PAGE as u64).unwrap();
-    default.prefault(0, 4 * PAGE as u64).unwrap();
+    let created = Pool::create().size_bytes(size() as u64).create().unwrap();
+    created.prefault(0, 4 * page_size() as u64).unwrap();
+    default.prefault(0, 4 * page_size() as u64).unwrap();
     assert_eq!(counts(), (2, 8, 8));
     drop(created);
-    default.punch(0, SIZE as u64).unwrap();
+    default.punch(0, size() as u64).unwrap();
     assert_eq!(counts(), (1, 0, 8));
 }

@@ -6,9 +6,10 @@ use std::os::fd::AsRawFd;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool};
 use mmap_pool_tests::child::Child;
+use mmap_pool_tests::machine::pages_of_mib;
 use mmap_pool_tests::module::{self, fresh_module, LoadError};
 use mmap_pool_tests::observe::{nr_free_pages, put_word, totals, vmstat, word};
-use mmap_pool_tests::subject::{PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size};
 use rustix::fs::{open, Mode, OFlags};
 
 // What delete_module(2) has for a module in use, when asked not to wait. EBUSY is for modules that
@@ -31,9 +32,9 @@ fn unloading_is_refused_while_a_mapping_exists() {
         .map(&Pool::open().unwrap())
         .unwrap();
     assert_eq!(module::try_unload(), Err(IN_USE));
-    put_word(&mapping, PAGE, "still").unwrap();
+    put_word(&mapping, page_size(), "still").unwrap();
     assert_eq!(module::try_unload(), Err(IN_USE));
-    assert_eq!(word(&mapping, PAGE).unwrap(), "still");
+    assert_eq!(word(&mapping, page_size()).unwrap(), "still");
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn a_second_load_is_eexist_and_harms_nothing() {
     let pool = Pool::open().unwrap();
     pool.write_all_at(b"here", 0).unwrap();
     assert_eq!(module::load("size_mb=2"), Err(LoadError(Errno::EXIST)));
-    assert_eq!(pool.info().unwrap().size_bytes, SIZE as u64);
+    assert_eq!(pool.info().unwrap().size_bytes, size() as u64);
     let mut bytes = [0; 4];
     pool.read_exact_at(&mut bytes, 0).unwrap();
     assert_eq!(&bytes, b"here");
@@ -119,19 +120,19 @@ fn a_bad_size_is_einval_and_leaves_nothing_behind() {
     module::load("size_mb=1").unwrap();
     assert_eq!(
         Pool::open().unwrap().info().unwrap().size_bytes,
-        SIZE as u64
+        size() as u64
     );
     drop(without);
 }
 
 #[test]
 fn a_new_load_shows_nothing_of_the_one_before() {
-    let secret = vec![0x5e; SIZE];
+    let secret = vec![0x5e; size()];
     for _ in 0..5 {
         let module = fresh_module();
         let pool = Pool::open().unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
-        let mut bytes = vec![0xff; SIZE];
+        let mut bytes = vec![0xff; size()];
         mapping.read_at(&mut bytes, 0).unwrap();
         assert!(
             bytes.iter().all(|&byte| byte == 0),
@@ -150,7 +151,7 @@ fn unloading_gives_every_page_back() {
     for number in 0..20 {
         let during = use_all_pages(16);
         assert!(
-            during[0].1 >= before[0].1 + (16 << 8),
+            during[0].1 >= before[0].1 + i64::try_from(pages_of_mib(16)).unwrap(),
             "the counters do not see the pool"
         );
         assert_eq!(page_counters(), before, "cycle {number}");
@@ -190,7 +191,7 @@ fn opening_races_unloading_and_either_wins() {
 #[test]
 fn closing_a_created_pool_races_unloading_and_either_wins() {
     race_unloading(|| {
-        let pool = Pool::create().size_bytes(PAGE as u64).create()?;
+        let pool = Pool::create().size_bytes(page_size() as u64).create()?;
         MappingBuilder::shared().map(&pool)
     });
 }
@@ -199,7 +200,10 @@ fn closing_a_created_pool_races_unloading_and_either_wins() {
 fn any_path_to_a_created_pool_keeps_the_module() {
     let without = module::without_module().unwrap();
     module::load("size_mb=1").unwrap();
-    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let pool = Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()
+        .unwrap();
     let link = format!("/proc/self/fd/{}", pool.as_file().as_raw_fd());
     let path = open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
     drop(pool);
@@ -262,13 +266,13 @@ fn use_all_pages(size_mib: usize) -> [(&'static str, i64); 8] {
     let pool = Pool::open().unwrap();
     let shared = MappingBuilder::shared().populate().map(&pool).unwrap();
     let private = MappingBuilder::private().map(&pool).unwrap();
-    for page in 0..shared.len() / PAGE {
-        put_word(&shared, page * PAGE, "dirty").unwrap();
+    for page in 0..shared.len() / page_size() {
+        put_word(&shared, page * page_size(), "dirty").unwrap();
     }
     put_word(&private, 0, "mine").unwrap();
     assert_eq!(
         pool.info().unwrap().nr_resident_pages,
-        (size_mib << 8) as u64
+        pages_of_mib(size_mib as u64)
     );
     let during = page_counters();
     drop((shared, private, pool));

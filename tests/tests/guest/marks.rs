@@ -15,7 +15,7 @@ use mmap_pool::{Atomic, Errno, Pool};
 use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::scenario::Oracle;
-use mmap_pool_tests::subject::{Subject, PAGE};
+use mmap_pool_tests::subject::{page_size, Subject};
 use mmap_pool_tests::{Answer, Failure};
 use rustix::fs::inotify::{add_watch, init, remove_watch, CreateFlags, WatchFlags};
 use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
@@ -116,12 +116,15 @@ fn wait_a_moment(round: u32) {
 }
 
 fn pool() -> Result<OwnedFd, Failure> {
-    Ok(Pool::create().size_bytes(PAGE as u64).create()?.into())
+    Ok(Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()?
+        .into())
 }
 
 fn memfd() -> Result<OwnedFd, Failure> {
     let memfd = memfd_create("marks", MemfdFlags::CLOEXEC)?;
-    ftruncate(&memfd, PAGE as u64)?;
+    ftruncate(&memfd, page_size() as u64)?;
     Ok(memfd)
 }
 

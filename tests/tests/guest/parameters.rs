@@ -3,8 +3,9 @@
 //! The module's parameters, each over its whole range.
 
 use mmap_pool::{Errno, Pool};
+use mmap_pool_tests::machine::pages_of_mib;
 use mmap_pool_tests::module::{self, FreshModule, LoadError};
-use mmap_pool_tests::subject::SIZE;
+use mmap_pool_tests::subject::size;
 
 // A warning of the kernel while it loads is found by the harness.
 #[test]
@@ -14,10 +15,10 @@ fn the_reserve_may_have_any_size_up_to_the_machines_memory() {
         let module = FreshModule::load(&format!("size_mb=1 reserve_mb={mib}")).unwrap();
         let pool = Pool::open().unwrap();
         // Whatever it has by now, pages are there.
-        pool.prefault(0, SIZE as u64).unwrap();
+        pool.prefault(0, size() as u64).unwrap();
         let stat = pool.stat().unwrap();
         assert!(
-            stat.nr_reserve_pages <= (4 * mib) << 8,
+            stat.nr_reserve_pages <= pages_of_mib(4 * mib),
             "reserve_mb={mib}: {stat:?}"
         );
         drop(pool);
@@ -40,7 +41,7 @@ fn sizes_and_limits_may_be_anything_up_to_the_machines_memory() {
             format!("size_mb=1 limit_mb={mib}"),
         ] {
             let module = FreshModule::load(&parameters).unwrap();
-            Pool::open().unwrap().prefault(0, SIZE as u64).unwrap();
+            Pool::open().unwrap().prefault(0, size() as u64).unwrap();
             module.unload().unwrap();
         }
     }

@@ -8,10 +8,10 @@ use std::os::fd::AsRawFd;
 use mmap_pool::{Mapping, MappingBuilder, Pool, Stat, Strategy};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, put_word};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use rustix::pipe::pipe;
 
-const HUGE: usize = 2 << 20;
+use mmap_pool_tests::machine::{pages_of_mib, HUGE};
 
 #[test]
 fn a_punched_page_that_is_pinned_is_counted_no_more() {
@@ -20,11 +20,11 @@ fn a_punched_page_that_is_pinned_is_counted_no_more() {
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     put_word(&mapping, 0, "pinned").unwrap();
     let pipe = pin(&mapping);
-    pool.punch(0, PAGE as u64).unwrap();
+    pool.punch(0, page_size() as u64).unwrap();
     assert_eq!(stat().nr_resident_pages, 0);
     // The limit grants as much as without the pin.
     pool.prefault(0, 3 << 20).unwrap();
-    assert_eq!(stat().nr_resident_pages, 3 << 8);
+    assert_eq!(stat().nr_resident_pages, pages_of_mib(3));
     let mut bytes = [0; 6];
     std::fs::File::from(pipe).read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"pinned");
@@ -37,9 +37,9 @@ fn part_of_a_pinned_huge_page_stays_when_punched_and_all_of_it_goes() {
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     put_word(&mapping, 0, "pinned").unwrap();
     let nr_pages = stat().nr_resident_pages;
-    assert_eq!(nr_pages, (HUGE / PAGE) as u64);
+    assert_eq!(nr_pages, (HUGE / page_size()) as u64);
     let pipe = pin(&mapping);
-    pool.punch(0, PAGE as u64).unwrap();
+    pool.punch(0, page_size() as u64).unwrap();
     assert_eq!(stat().nr_resident_pages, nr_pages);
     // All of it leaves whole, and is counted no more.
     pool.punch(0, HUGE as u64).unwrap();

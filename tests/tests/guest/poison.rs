@@ -15,7 +15,7 @@ use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, full_reserve, page_table, put_word, verdict, word};
 use mmap_pool_tests::scenarios::huge::Setting;
 use mmap_pool_tests::signal::{touch, Access};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use mmap_pool_tests::Answer;
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 
@@ -45,16 +45,16 @@ fn a_broken_page_is_lost_until_it_leaves_the_pool_with_every_strategy() {
     for (attempt, (use_page, expected, of_eager)) in uses.into_iter().enumerate() {
         for (name, file) in memfd_and_pools() {
             let mapping = map(&file);
-            for page in [0, 1, HUGE / PAGE - 1] {
-                put_word(&mapping, page * PAGE, "there").unwrap();
+            for page in [0, 1, HUGE / page_size() - 1] {
+                put_word(&mapping, page * page_size(), "there").unwrap();
             }
             // The language's own handler takes the signal as one about its stack.
             in_child(|| Ok(verdict(&break_page(&mapping)))).unwrap();
             let expected = if name == "Eager" { of_eager } else { expected };
             let answer = use_page(&file, &mapping);
             assert_eq!(answer, expected, "use {attempt} of {name}");
-            for page in [1, HUGE / PAGE - 1] {
-                let beside = touch(mapping.as_ptr(), page * PAGE, Access::Read).unwrap();
+            for page in [1, HUGE / page_size() - 1] {
+                let beside = touch(mapping.as_ptr(), page * page_size(), Access::Read).unwrap();
                 assert_eq!(beside, "ok", "beside it: use {attempt} of {name}");
             }
         }
@@ -92,7 +92,7 @@ fn write(file: &OwnedFd, _: &Mapping) -> String {
 
 fn allocate(file: &OwnedFd, mapping: &Mapping) -> String {
     then_load(
-        fallocate(file, FallocateFlags::empty(), 0, PAGE as u64),
+        fallocate(file, FallocateFlags::empty(), 0, page_size() as u64),
         file,
         mapping,
     )
@@ -104,7 +104,7 @@ fn grow(file: &OwnedFd, mapping: &Mapping) -> String {
 
 fn punch(file: &OwnedFd, mapping: &Mapping) -> String {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    then_load(fallocate(file, flags, 0, PAGE as u64), file, mapping)
+    then_load(fallocate(file, flags, 0, page_size() as u64), file, mapping)
 }
 
 fn shrink_and_grow(file: &OwnedFd, mapping: &Mapping) -> String {
@@ -243,8 +243,8 @@ fn no_broken_frame_enters_a_pool(strategy: Strategy) {
         let pool = Pool::create().strategy(strategy).size_bytes(len as u64);
         let pool = pool.create().unwrap();
         pool.prefault(0, len as u64).unwrap();
-        let mut page = [0xff; PAGE];
-        for offset in (0..len as u64).step_by(PAGE) {
+        let mut page = vec![0xff; page_size()];
+        for offset in (0..len as u64).step_by(page_size()) {
             let read = pool.read_exact_at(&mut page, offset);
             assert!(read.is_ok(), "round {round}, byte {offset:#x}: {read:?}");
             assert!(page.iter().all(|&byte| byte == 0));
@@ -264,7 +264,7 @@ fn of_reserve(strategy: Strategy, frames: &[frames::Flags]) -> Vec<usize> {
     let nr_pages = match strategy {
         Strategy::Page => 1,
         Strategy::Around => 16,
-        _ => HUGE / PAGE,
+        _ => HUGE / page_size(),
     };
     let is_of_reserve = |first: usize| {
         let nr_tails = frames[first + 1..]
@@ -300,7 +300,7 @@ fn memfd_and_pools() -> Vec<(String, OwnedFd)> {
 fn break_page(mapping: &Mapping) -> Result<(), Errno> {
     let start = mapping.as_ptr().cast();
     // SAFETY: The page belongs to the mapping.
-    checked(unsafe { libc::madvise(start, PAGE, libc::MADV_HWPOISON) }).map(drop)
+    checked(unsafe { libc::madvise(start, page_size(), libc::MADV_HWPOISON) }).map(drop)
 }
 
 /// `VmFlags` of the mapping, as in `proc_pid_smaps(5)`.

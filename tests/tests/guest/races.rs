@@ -9,7 +9,7 @@ use std::thread;
 use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, symbol, word};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use rustix::fs::{fallocate, FallocateFlags};
 
 use crate::strategies::LAZY;
@@ -22,7 +22,10 @@ fn no_page_is_added_past_an_end_that_has_moved() {
     const NR_ROUNDS: usize = 2_000;
 
     let _module = fresh_module();
-    let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+    let pool = Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()
+        .unwrap();
     let (is_over, nr_done) = (
         AtomicBool::new(false),
         [const { AtomicU64::new(0) }; NR_WORKERS],
@@ -32,7 +35,7 @@ fn no_page_is_added_past_an_end_that_has_moved() {
             scope.spawn(|| {
                 while !is_over.load(Relaxed) {
                     // While the pool is that large.
-                    let _ = pool.prefault(0, PAGE as u64);
+                    let _ = pool.prefault(0, page_size() as u64);
                     done.fetch_add(1, Relaxed);
                     thread::yield_now();
                 }
@@ -41,7 +44,7 @@ fn no_page_is_added_past_an_end_that_has_moved() {
         let done = || nr_done.each_ref().map(|done| done.load(Relaxed));
         let mut lost_in = None;
         for round in 0..NR_ROUNDS {
-            pool.resize(PAGE as u64).unwrap();
+            pool.resize(page_size() as u64).unwrap();
             pool.resize(0).unwrap();
             // What had begun before is done.
             let before = done();
@@ -65,16 +68,16 @@ fn no_page_is_added_past_an_end_that_has_moved() {
 #[test]
 fn a_hole_takes_nothing_beside_it() {
     const NR_ROUNDS: usize = 300;
-    const WINDOW: usize = 16 * PAGE;
-    const LEN: usize = 16 * WINDOW;
-    const LAST: usize = LEN - PAGE;
+    let window = 16 * page_size();
+    let len = 16 * window;
+    let last = len - page_size();
 
     let _module = fresh_module();
     let pool = Pool::create().strategy(Strategy::Around);
-    let pool = pool.size_bytes(LEN as u64).create().unwrap();
+    let pool = pool.size_bytes(len as u64).create().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let touch_within = || {
-        for window in (WINDOW..LEN - WINDOW).step_by(WINDOW) {
+        for window in (window..len - window).step_by(window) {
             mapping.atomic_u8(window).unwrap().store(1, Relaxed);
         }
     };
@@ -85,7 +88,7 @@ fn a_hole_takes_nothing_beside_it() {
         // are new pages within it all the time.
         scope.spawn(|| {
             while !is_over.load(Relaxed) {
-                pool.punch(WINDOW as u64 / 2, (LEN - WINDOW) as u64)
+                pool.punch(window as u64 / 2, (len - window) as u64)
                     .unwrap();
             }
         });
@@ -95,13 +98,13 @@ fn a_hole_takes_nothing_beside_it() {
             }
         });
         for round in 0..NR_ROUNDS {
-            pool.punch(0, LEN as u64).unwrap();
+            pool.punch(0, len as u64).unwrap();
             touch_within();
             // Each allocates a whole window.
             put_word(&mapping, 0, "kept").unwrap();
-            put_word(&mapping, LAST, "kept").unwrap();
+            put_word(&mapping, last, "kept").unwrap();
             touch_within();
-            if [0, LAST].map(|offset| word(&mapping, offset).unwrap()) != ["kept", "kept"] {
+            if [0, last].map(|offset| word(&mapping, offset).unwrap()) != ["kept", "kept"] {
                 lost_in = Some(round);
                 break;
             }
@@ -124,7 +127,7 @@ fn a_revoked_pool_is_gone_before_its_bytes_are() {
             scope.spawn(|| pool.revoke().unwrap());
             while pool.as_file().metadata().unwrap().len() > 0 {}
             let read = pool.read_at(&mut [0], 0);
-            let mapped = MappingBuilder::shared().len(PAGE).map(&pool);
+            let mapped = MappingBuilder::shared().len(page_size()).map(&pool);
             (read, mapped, pool.info().unwrap().is_revoked())
         });
         let read = read.map_err(|error| Errno::from_io_error(&error).unwrap());
@@ -147,7 +150,7 @@ fn no_page_is_added_to_a_revoked_pool() {
     for round in 0..NR_ROUNDS {
         let strategy = LAZY[round % LAZY.len()];
         let pool = Pool::create().strategy(strategy);
-        let pool = pool.size_bytes(PAGE as u64).create().unwrap();
+        let pool = pool.size_bytes(page_size() as u64).create().unwrap();
         let nr_pages = || pool.info().unwrap().nr_resident_pages;
         let allocated = thread::scope(|scope| {
             let allocator = scope.spawn(|| fallocate(&pool, FallocateFlags::empty(), 0, LEN));
@@ -168,19 +171,19 @@ fn no_page_is_added_to_a_revoked_pool() {
 #[test]
 fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
     const NR_ROUNDS: usize = 200;
-    const LEN: usize = 64 * PAGE;
+    let len = 64 * page_size();
 
     let _module = fresh_module();
     let errno = |error: io::Error| Errno::from_io_error(&error).unwrap();
     for round in 0..NR_ROUNDS {
         let strategy = LAZY[round % LAZY.len()];
         let pool = Pool::create().strategy(strategy);
-        let pool = pool.size_bytes(LEN as u64).create().unwrap();
-        pool.write_all_at(&vec![0xff; LEN], 0).unwrap();
+        let pool = pool.size_bytes(len as u64).create().unwrap();
+        pool.write_all_at(&vec![0xff; len], 0).unwrap();
         let is_begun = AtomicBool::new(false);
         thread::scope(|scope| {
             let reader = scope.spawn(|| loop {
-                let mut bytes = vec![0x5e; LEN];
+                let mut bytes = vec![0x5e; len];
                 let read = pool.read_at(&mut bytes, 0).map_err(errno);
                 is_begun.store(true, Relaxed);
                 match read {
@@ -192,7 +195,7 @@ fn a_call_beside_revoking_invents_no_bytes_and_no_end() {
                 }
             });
             let allocator = scope.spawn(|| loop {
-                if let Err(error) = pool.prefault(0, LEN as u64) {
+                if let Err(error) = pool.prefault(0, len as u64) {
                     break error.errno();
                 }
             });

@@ -11,7 +11,7 @@ use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, put_word, verdict, word};
 use mmap_pool_tests::signal::{touch, Access};
-use mmap_pool_tests::subject::{PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size};
 use mmap_pool_tests::{fail, Answer};
 use rustix::fs::{fallocate, fchmod, fchown, ftruncate, FallocateFlags, Mode};
 use rustix::process::Uid;
@@ -21,14 +21,14 @@ const NOBODY: u32 = 65534;
 #[test]
 fn a_created_pool_knows_neither_create_nor_stat() {
     let _module = fresh_module();
-    let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
+    let pool = Pool::create().size_bytes(size() as u64).create().unwrap();
     let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
     let readable = OpenOptions::new().write(false).open_path(path).unwrap();
     for pool in [&pool, &readable] {
         let create = Pool::create().create_through(pool);
         assert_eq!(create.unwrap_err().errno(), Errno::NOTTY);
         assert_eq!(pool.stat().unwrap_err().errno(), Errno::NOTTY);
-        assert_eq!(pool.info().unwrap().size_bytes, SIZE as u64);
+        assert_eq!(pool.info().unwrap().size_bytes, size() as u64);
         // Whether there is an argument or not.
         for number in [uapi::CREATE, uapi::STAT] {
             // SAFETY: A refused number touches no argument, and there is none at this address.
@@ -55,19 +55,19 @@ fn creating_needs_the_node_open_for_writing_and_asking_does_not() {
 fn a_process_that_was_handed_one_pool_takes_no_memory_beyond_its_size() {
     // Room for the pool and a little more.
     let _module = FreshModule::load("size_mb=1 limit_mb=2").unwrap();
-    let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
+    let pool = Pool::create().size_bytes(size() as u64).create().unwrap();
     pool.seal(Seals::GROW | Seals::SEAL).unwrap();
     let answer = in_child(|| {
         become_nobody()?;
         let node = Pool::open().map_err(|error| error.errno());
         let created = take_all_through(&pool)?;
-        let end = SIZE as u64;
+        let end = size() as u64;
         let [kept, grown] = [FallocateFlags::KEEP_SIZE, FallocateFlags::empty()]
-            .map(|flags| verdict(&fallocate(&pool, flags, end, PAGE as u64)));
+            .map(|flags| verdict(&fallocate(&pool, flags, end, page_size() as u64)));
         let written = rustix::io::pwrite(&pool, b"more", end);
         let truncated = ftruncate(&pool, end + 1);
         let mapping = MappingBuilder::shared().map(&pool)?;
-        for offset in (0..mapping.len()).step_by(PAGE) {
+        for offset in (0..mapping.len()).step_by(page_size()) {
             put_word(&mapping, offset, "all")?;
         }
         Ok(format!(
@@ -84,7 +84,7 @@ fn a_process_that_was_handed_one_pool_takes_no_memory_beyond_its_size() {
     );
     // The default pool gets its own.
     let default = Pool::open().unwrap();
-    default.prefault(0, SIZE as u64).unwrap();
+    default.prefault(0, size() as u64).unwrap();
     assert_eq!(default.stat().unwrap().nr_refused_pages, 0);
 }
 
@@ -132,7 +132,7 @@ fn what_one_user_takes_root_takes_back() {
 #[test]
 fn what_a_stranger_does_with_a_descriptor_it_was_handed() {
     let _module = fresh_module();
-    let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
+    let pool = Pool::create().size_bytes(size() as u64).create().unwrap();
     let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
     let readable = OpenOptions::new().write(false).open_path(path).unwrap();
     assert_eq!(
@@ -142,7 +142,7 @@ fn what_a_stranger_does_with_a_descriptor_it_was_handed() {
          open for writing EACCES, REVOKE EPERM, CREATE ENOTTY, STAT ENOTTY, \
          fchmod EPERM, fchown EPERM, lease EACCES; INFO ok, 0 resident, then 1"
     );
-    pool.punch(0, SIZE as u64).unwrap();
+    pool.punch(0, size() as u64).unwrap();
     assert_eq!(
         done_by_stranger(&pool),
         "write ok, ftruncate ok, fallocate ok, map writable ok, \
@@ -161,15 +161,15 @@ fn done_by_stranger(pool: &Pool) -> String {
         let mut say = |what: &str, answer: Result<(), Errno>| {
             said.push(format!("{what} {}", verdict(&answer)));
         };
-        let (fd, len) = (pool.as_raw_fd(), SIZE as u64);
+        let (fd, len) = (pool.as_raw_fd(), size() as u64);
         say("write", rustix::io::pwrite(pool, b"all", 0).map(drop));
         say("ftruncate", ftruncate(pool, len));
         let flags = FallocateFlags::empty();
-        say("fallocate", fallocate(pool, flags, 0, PAGE as u64));
+        say("fallocate", fallocate(pool, flags, 0, page_size() as u64));
         let writable = MappingBuilder::shared().map(pool).map(drop);
         say("map writable", of_pool(writable));
         say("RESIZE", of_pool(pool.resize(len)));
-        say("PUNCH", of_pool(pool.punch(0, PAGE as u64)));
+        say("PUNCH", of_pool(pool.punch(0, page_size() as u64)));
         say("PREFAULT", of_pool(pool.prefault(0, 1)));
         say("SEAL", of_pool(pool.seal(Seals::SHRINK)));
         let changes = said.join(", ");
@@ -198,7 +198,7 @@ fn done_by_stranger(pool: &Pool) -> String {
         let mapping = MappingBuilder::shared()
             .protection(Protection::READ)
             .map(pool)?;
-        word(&mapping, SIZE - PAGE)?;
+        word(&mapping, size() - page_size())?;
         Ok(format!(
             "{changes}; {others}; INFO {}, {before} resident, then {}",
             verdict(&info.map_err(|error| error.errno())),

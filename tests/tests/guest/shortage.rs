@@ -10,13 +10,14 @@ use std::time::Duration;
 use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
+use mmap_pool_tests::machine::pages_of_mib;
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{full_reserve, put_word, symbol, totals, word};
-use mmap_pool_tests::subject::{anonymous, PAGE};
+use mmap_pool_tests::subject::{anonymous, page_size};
 use mmap_pool_tests::Failure;
 use rustix::mm::{madvise, Advice, MapFlags};
 
-use crate::strategies::{pool, HUGE, HUGE_PAGES};
+use crate::strategies::{huge_pages, pool, HUGE};
 
 const MIB: usize = 1 << 20;
 
@@ -53,8 +54,8 @@ fn without_memory_a_call_is_enomem_and_an_access_waits_until_there_is_some() {
         pool.punch(0, 8 * MIB as u64)?;
         link.say(&symbol(refused.errno()))?;
         link.hear()?;
-        for page in 0..mapping.len() / PAGE {
-            put_word(&mapping, page * PAGE, "there")?;
+        for page in 0..mapping.len() / page_size() {
+            put_word(&mapping, page * page_size(), "there")?;
         }
         Ok("done".into())
     })
@@ -76,7 +77,10 @@ fn without_memory_a_call_is_enomem_and_an_access_waits_until_there_is_some() {
         answer
     });
     assert_eq!(answer.unwrap(), "done");
-    assert_eq!(word(&mapping, mapping.len() - PAGE).unwrap(), "there");
+    assert_eq!(
+        word(&mapping, mapping.len() - page_size()).unwrap(),
+        "there"
+    );
     assert_eq!(cgroup.nr_killed().unwrap(), 0);
 }
 
@@ -91,7 +95,7 @@ fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
         cgroup.enter()?;
         // Pages that reclaim takes at once, as long as they are not written again.
         let free = anonymous(6 * MIB, MapFlags::PRIVATE)?;
-        let pages = || (0..free.len()).step_by(PAGE);
+        let pages = || (0..free.len()).step_by(page_size());
         for offset in pages() {
             put_word(&free, offset, "kept")?;
         }
@@ -105,20 +109,20 @@ fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
     })
     .unwrap();
     let nr_resident = pool.info().unwrap().nr_resident_pages;
-    assert_eq!(kept, (6 * MIB / PAGE).to_string());
+    assert_eq!(kept, (6 * MIB / page_size()).to_string());
     // There was room for some, and not for all.
-    assert!((2..HUGE_PAGES).contains(&nr_resident), "{nr_resident}");
+    assert!((2..huge_pages()).contains(&nr_resident), "{nr_resident}");
 }
 
 #[test]
 fn the_reserve_is_filled_again_when_half_of_it_is_gone() {
     // Half of the reserve is for huge pages: 2 of them. A quarter is for single pages. With what is too
     // little for the orders in between they are 514.
-    for (strategy, nr_pages) in [(Strategy::Page, 257), (Strategy::Huge, HUGE_PAGES)] {
+    for (strategy, nr_pages) in [(Strategy::Page, 257), (Strategy::Huge, huge_pages())] {
         let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
         full_reserve(8).unwrap();
         let pool = pool(strategy, HUGE);
-        pool.prefault(0, nr_pages * PAGE as u64).unwrap();
+        pool.prefault(0, nr_pages * page_size() as u64).unwrap();
         let stat = full_reserve(8).unwrap();
         assert_eq!(stat.nr_reserve_hits, nr_pages);
         assert_eq!(stat.nr_reserve_misses, 0);
@@ -135,20 +139,20 @@ fn a_walk_finds_every_order_in_the_reserve() {
     pool.prefault(0, 2 * HUGE as u64).unwrap();
     let stat = totals().unwrap();
     let taken = (stat.nr_reserve_hits, stat.nr_reserve_misses);
-    assert_eq!(taken, (2 * HUGE_PAGES, 0));
+    assert_eq!(taken, (2 * huge_pages(), 0));
 }
 
 /// At first there is room for a single window.
 #[test]
 fn the_reserve_makes_room_for_what_is_missed() {
-    const LEN: usize = 8 * 16 * PAGE;
+    let len = 8 * (64 << 10);
 
     let _module = FreshModule::load("size_mb=1 reserve_mb=8 reserve_max_mb=8").unwrap();
     full_reserve(8).unwrap();
-    assert!(misses_nothing_after(1000, Strategy::Around, LEN));
+    assert!(misses_nothing_after(1000, Strategy::Around, len));
     // The room was moved, and is not more than before.
     let stat = totals().unwrap();
-    assert!(stat.nr_reserve_pages <= 8 << 8, "{stat:?}");
+    assert!(stat.nr_reserve_pages <= pages_of_mib(8), "{stat:?}");
 }
 
 /// There is room for 2 huge pages at first, and for 16 at most.
@@ -161,14 +165,14 @@ fn the_reserve_grows_with_demand_and_shrinks_when_memory_is_short() {
     full_reserve(8).unwrap();
     assert!(misses_nothing_after(1000, Strategy::Huge, LEN));
     let grown = full_reserve(24).unwrap();
-    assert!(grown.nr_reserve_pages <= 32 << 8, "{grown:?}");
+    assert!(grown.nr_reserve_pages <= pages_of_mib(32), "{grown:?}");
     // Asks every shrinker, as reclaim would.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
-    let pool = pool(Strategy::Page, PAGE);
-    pool.prefault(0, PAGE as u64).unwrap();
+    let pool = pool(Strategy::Page, page_size());
+    pool.prefault(0, page_size() as u64).unwrap();
     // The page was missed, so single pages have a little more room than at first.
     let least = full_reserve(8).unwrap();
-    assert!(least.nr_reserve_pages < 9 << 8, "{least:?}");
+    assert!(least.nr_reserve_pages < pages_of_mib(9), "{least:?}");
     drop(pool);
     module.unload().unwrap();
 

@@ -12,7 +12,7 @@ use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{checked, last_errno};
 use mmap_pool_tests::slow_page::SlowPage;
-use mmap_pool_tests::subject::{PAGE, SIZE};
+use mmap_pool_tests::subject::{page_size, size};
 use mmap_pool_tests::{fail, Failure};
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 
@@ -44,19 +44,24 @@ fn revoking_a_pool_does_not_wait_for_the_page_of_a_stranger() {
 type Operation = fn(&Pool) -> Result<(), Failure>;
 
 const OPERATIONS: [(&str, Operation); 7] = [
-    ("RESIZE", |pool| Ok(pool.resize(PAGE as u64)?)),
-    ("PUNCH", |pool| Ok(pool.punch(0, PAGE as u64)?)),
+    ("RESIZE", |pool| Ok(pool.resize(page_size() as u64)?)),
+    ("PUNCH", |pool| Ok(pool.punch(0, page_size() as u64)?)),
     ("SEAL", |pool| Ok(pool.seal(Seals::SHRINK)?)),
-    ("ftruncate", |pool| Ok(ftruncate(pool, PAGE as u64)?)),
+    ("ftruncate", |pool| Ok(ftruncate(pool, page_size() as u64)?)),
     ("fallocate", |pool| {
-        Ok(fallocate(pool, FallocateFlags::empty(), 0, PAGE as u64)?)
+        Ok(fallocate(
+            pool,
+            FallocateFlags::empty(),
+            0,
+            page_size() as u64,
+        )?)
     }),
     ("fallocate PUNCH_HOLE", |pool| {
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        Ok(fallocate(pool, punch, 0, PAGE as u64)?)
+        Ok(fallocate(pool, punch, 0, page_size() as u64)?)
     }),
     ("write", |pool| {
-        Ok(pool.write_all_at(b"beside", PAGE as u64)?)
+        Ok(pool.write_all_at(b"beside", page_size() as u64)?)
     }),
 ];
 
@@ -77,9 +82,9 @@ fn who_waits_for_the_page_of_a_stranger_can_be_killed() {
 #[test]
 fn a_memfd_that_is_written_from_a_slow_page_can_be_given_up() {
     let memfd: OwnedFd = memfd_create("slow", MemfdFlags::CLOEXEC).unwrap();
-    ftruncate(&memfd, SIZE as u64).unwrap();
+    ftruncate(&memfd, size() as u64).unwrap();
     let writer = hanging_writer(&memfd).unwrap();
-    let waits = can_be_killed(|| Ok(ftruncate(&memfd, PAGE as u64)?)).unwrap();
+    let waits = can_be_killed(|| Ok(ftruncate(&memfd, page_size() as u64)?)).unwrap();
     assert!(waits(writer));
 }
 
@@ -124,7 +129,7 @@ fn hanging_writer(file: &(impl AsRawFd + Sync)) -> Result<Child, Failure> {
             });
             let fd = file.as_raw_fd();
             // SAFETY: The kernel reads the page, or waits for it.
-            let written = unsafe { libc::pwrite(fd, slow.as_ptr().cast(), PAGE, 0) };
+            let written = unsafe { libc::pwrite(fd, slow.as_ptr().cast(), page_size(), 0) };
             if checked(written as i64).is_err() {
                 fail!("write: {}", last_errno());
             }
@@ -150,7 +155,7 @@ fn end(writer: Child) {
 
 /// A pool with all of its pages.
 fn created() -> Pool {
-    let pool = Pool::create().size_bytes(SIZE as u64).create().unwrap();
-    pool.prefault(0, SIZE as u64).unwrap();
+    let pool = Pool::create().size_bytes(size() as u64).create().unwrap();
+    pool.prefault(0, size() as u64).unwrap();
     pool
 }

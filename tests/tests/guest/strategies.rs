@@ -12,13 +12,17 @@ use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::{self, fresh_module, FreshModule, LoadError};
 use mmap_pool_tests::observe::{checked, full_reserve, put_word, totals, verdict, vmstat, word};
 use mmap_pool_tests::signal::{touch, Access};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 /// Bytes of a huge page, and pages of one.
-pub(crate) const HUGE: usize = 2 << 20;
-pub(crate) const HUGE_PAGES: u64 = (HUGE / PAGE) as u64;
+use mmap_pool_tests::machine::pages_of_mib;
+pub(crate) use mmap_pool_tests::machine::HUGE;
+
+pub(crate) fn huge_pages() -> u64 {
+    (HUGE / page_size()) as u64
+}
 
 /// The strategies that allocate pages when they are touched.
 pub(crate) const LAZY: [Strategy; 4] = [
@@ -71,14 +75,14 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
     for (strategy, nr_pages) in [
         (Strategy::Auto, 1),
         (Strategy::Page, 1),
-        (Strategy::Around, 16),
-        (Strategy::Huge, HUGE_PAGES),
+        (Strategy::Around, (64 << 10) / page_size() as u64),
+        (Strategy::Huge, huge_pages()),
     ] {
         let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();
         let before = full_reserve(8).unwrap();
         let pool = pool(strategy, HUGE);
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
-        put_word(&mapping, 5 * PAGE, "here").unwrap();
+        put_word(&mapping, 5 * page_size(), "here").unwrap();
         assert_eq!(pool.info().unwrap().nr_resident_pages, nr_pages);
         let after = totals().unwrap();
         assert_eq!(after.nr_reserve_hits, before.nr_reserve_hits + nr_pages);
@@ -110,11 +114,11 @@ fn a_run_grows_by_as_much_as_it_has_up_to_huge_pages() {
     for (name, touch) in touches {
         let pool = pool(Strategy::Auto, 4 * HUGE);
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
-        for page in 0..4 * HUGE / PAGE {
-            touch(&pool, &mapping, page * PAGE);
+        for page in 0..4 * HUGE / page_size() {
+            touch(&pool, &mapping, page * page_size());
             let expected = match page + 1 {
-                nr_pages if nr_pages <= HUGE / PAGE => nr_pages.next_power_of_two(),
-                nr_pages => nr_pages.next_multiple_of(HUGE / PAGE),
+                nr_pages if nr_pages <= HUGE / page_size() => nr_pages.next_power_of_two(),
+                nr_pages => nr_pages.next_multiple_of(HUGE / page_size()),
             };
             let nr_resident = pool.info().unwrap().nr_resident_pages;
             assert_eq!(nr_resident, expected as u64, "{name}: page {page}");
@@ -129,8 +133,10 @@ fn pages_that_continue_no_run_stay_single() {
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let mut nr_touched = 0;
     // Downward, with a stride, and such that each touched page is aligned to as much as possible.
-    let downward = (0..64).rev().map(|page| page * PAGE);
-    let strided = (66..HUGE / PAGE).step_by(2).map(|page| page * PAGE);
+    let downward = (0..64).rev().map(|page| page * page_size());
+    let strided = (66..HUGE / page_size())
+        .step_by(2)
+        .map(|page| page * page_size());
     let aligned = (1..4).map(|number| number * HUGE);
     for offset in downward.chain(strided).chain(aligned) {
         put_word(&mapping, offset, "here").unwrap();
@@ -145,19 +151,19 @@ fn a_run_ends_before_what_is_there_and_before_the_end() {
     let _module = fresh_module();
     let run = |len: usize| {
         let pool = pool(Strategy::Auto, len);
-        pool.prefault(0, 32 * PAGE as u64).unwrap();
+        pool.prefault(0, 32 * page_size() as u64).unwrap();
         assert_eq!(pool.info().unwrap().nr_resident_pages, 32);
         pool
     };
     let beyond = |pool: &Pool| {
-        pool.prefault(32 * PAGE as u64, 1).unwrap();
+        pool.prefault(32 * page_size() as u64, 1).unwrap();
         pool.info().unwrap().nr_resident_pages - 32
     };
-    assert_eq!(beyond(&run(64 * PAGE)), 32);
-    assert_eq!(beyond(&run(63 * PAGE)), 16);
-    assert_eq!(beyond(&run(33 * PAGE)), 1);
-    let before_a_page = run(64 * PAGE);
-    before_a_page.prefault(41 * PAGE as u64, 1).unwrap();
+    assert_eq!(beyond(&run(64 * page_size())), 32);
+    assert_eq!(beyond(&run(63 * page_size())), 16);
+    assert_eq!(beyond(&run(33 * page_size())), 1);
+    let before_a_page = run(64 * page_size());
+    before_a_page.prefault(41 * page_size() as u64, 1).unwrap();
     assert_eq!(beyond(&before_a_page), 1 + 8);
 }
 
@@ -168,17 +174,17 @@ fn an_empty_reserve_is_no_error() {
     let pool = pool(Strategy::Huge, 16 * HUGE);
     pool.prefault(0, 16 * HUGE as u64).unwrap();
     let stat = totals().unwrap();
-    assert_eq!(stat.nr_resident_pages, 16 * HUGE_PAGES);
-    assert!(stat.nr_reserve_hits >= 2 * HUGE_PAGES, "{stat:?}");
+    assert_eq!(stat.nr_resident_pages, 16 * huge_pages());
+    assert!(stat.nr_reserve_hits >= 2 * huge_pages(), "{stat:?}");
     let nr_taken = stat.nr_reserve_hits + stat.nr_reserve_misses;
-    assert_eq!(nr_taken, 16 * HUGE_PAGES);
+    assert_eq!(nr_taken, 16 * huge_pages());
 }
 
 #[test]
 fn no_reserve_is_none() {
     let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
-    let pool = pool(Strategy::Around, 64 * PAGE);
-    pool.prefault(0, 64 * PAGE as u64).unwrap();
+    let pool = pool(Strategy::Around, 64 * page_size());
+    pool.prefault(0, 64 * page_size() as u64).unwrap();
     let stat = totals().unwrap();
     let reserve = (
         stat.nr_reserve_pages,
@@ -196,7 +202,7 @@ fn the_reserve_is_given_back_when_memory_is_short_and_fills_again() {
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
     let pool = Pool::open().unwrap();
     assert_eq!(totals().unwrap().nr_reserve_pages, 0);
-    pool.prefault(0, PAGE as u64).unwrap();
+    pool.prefault(0, page_size() as u64).unwrap();
     full_reserve(8).unwrap();
 }
 
@@ -206,7 +212,7 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     let pool = Pool::open().unwrap();
     // A page that is taken leaves the reserve short until half of the others are gone, too.
     full_reserve(8).unwrap();
-    pool.write_all_at(b"kept", 5 * PAGE as u64).unwrap();
+    pool.write_all_at(b"kept", 5 * page_size() as u64).unwrap();
     let nr_kills = vmstat().unwrap()["oom_kill"];
     let child = Child::fork(|_| {
         // Before anybody else.
@@ -232,10 +238,11 @@ fn running_out_of_memory_takes_the_reserve_and_nothing_of_a_pool() {
     assert_eq!(totals().unwrap().nr_reserve_pages, 0);
     assert_eq!(pool.info().unwrap().nr_resident_pages, 1);
     let mut bytes = [0; 4];
-    pool.read_exact_at(&mut bytes, 5 * PAGE as u64).unwrap();
+    pool.read_exact_at(&mut bytes, 5 * page_size() as u64)
+        .unwrap();
     assert_eq!(&bytes, b"kept");
     // It is empty, so this page comes from elsewhere: none is taken while the worker fills it.
-    pool.prefault(0, PAGE as u64).unwrap();
+    pool.prefault(0, page_size() as u64).unwrap();
     full_reserve(8).unwrap();
 }
 
@@ -268,7 +275,7 @@ fn the_limit_is_used_to_the_last_page() {
         let error = pool.prefault(0, 2 * HUGE as u64).unwrap_err();
         assert_eq!(error.errno(), Errno::NOSPC, "{strategy:?}");
         let after = totals().unwrap();
-        assert_eq!(after.nr_resident_pages, 768, "{strategy:?}");
+        assert_eq!(after.nr_resident_pages, pages_of_mib(3), "{strategy:?}");
         assert_eq!(after.nr_refused_pages, before.nr_refused_pages + 1);
         drop(pool);
         let left = Pool::open().unwrap().stat().unwrap().nr_resident_pages;
@@ -295,10 +302,10 @@ fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
     assert_eq!(Errno::from_io_error(&past_the_end), Some(Errno::NOSPC));
     let info = pool.info().unwrap();
     let now = (info.size_bytes, info.nr_resident_pages);
-    assert_eq!(now, (HUGE as u64, HUGE_PAGES));
+    assert_eq!(now, (HUGE as u64, huge_pages()));
 
     pool.resize((HUGE + HUGE / 2) as u64).unwrap();
-    assert_eq!(totals().unwrap().nr_resident_pages, 768);
+    assert_eq!(totals().unwrap().nr_resident_pages, pages_of_mib(3));
     drop(pool);
     assert_eq!(totals().unwrap().nr_resident_pages, 0);
 }
@@ -306,22 +313,22 @@ fn an_eager_pool_beyond_the_limit_is_enospc_and_takes_nothing() {
 #[test]
 fn an_eager_pool_has_all_its_pages_from_the_start_and_however_it_grows() {
     let _module = fresh_module();
-    let pool = pool(Strategy::Eager, 5 * PAGE);
+    let pool = pool(Strategy::Eager, 5 * page_size());
     let resident = || pool.info().unwrap().nr_resident_pages;
     assert_eq!(resident(), 5);
-    pool.resize(7 * PAGE as u64).unwrap();
+    pool.resize(7 * page_size() as u64).unwrap();
     assert_eq!(resident(), 7);
-    pool.write_all_at(b"beyond a hole", 20 * PAGE as u64)
+    pool.write_all_at(b"beyond a hole", 20 * page_size() as u64)
         .unwrap();
     assert_eq!(resident(), 21);
-    fallocate(&pool, FallocateFlags::empty(), 40 * PAGE as u64, 1).unwrap();
+    fallocate(&pool, FallocateFlags::empty(), 40 * page_size() as u64, 1).unwrap();
     assert_eq!(resident(), 41);
 }
 
 #[test]
 fn an_eager_default_pool_has_all_its_pages_when_the_module_is_loaded() {
     let _module = FreshModule::load("size_mb=3 strategy=3").unwrap();
-    assert_eq!(totals().unwrap().nr_resident_pages, 768);
+    assert_eq!(totals().unwrap().nr_resident_pages, pages_of_mib(3));
 }
 
 #[test]
@@ -368,21 +375,21 @@ fn mappings_take_the_same_advice_with_every_strategy() {
 fn advised(file: &OwnedFd) -> String {
     // SAFETY: A pool or memfd, which is memory.
     let mapping = unsafe { MappingBuilder::shared().len(HUGE).map_file(file) }.unwrap();
-    put_word(&mapping, PAGE, "kept").unwrap();
-    let page = || mapping.as_ptr().wrapping_add(PAGE).cast();
+    put_word(&mapping, page_size(), "kept").unwrap();
+    let page = || mapping.as_ptr().wrapping_add(page_size()).cast();
     let say = |name: &str, advice| {
         // SAFETY: The page belongs to the mapping, and its bytes may change.
-        let answer = checked(unsafe { libc::madvise(page(), PAGE, advice) });
+        let answer = checked(unsafe { libc::madvise(page(), page_size(), advice) });
         format!("{name} {}", verdict(&answer))
     };
     let invalidate = || {
         // SAFETY: A plain request.
-        let answer = checked(unsafe { libc::msync(page(), PAGE, libc::MS_INVALIDATE) });
+        let answer = checked(unsafe { libc::msync(page(), page_size(), libc::MS_INVALIDATE) });
         format!("INVALIDATE {}", verdict(&answer))
     };
-    let now = || word(&mapping, PAGE).unwrap();
+    let now = || word(&mapping, page_size()).unwrap();
     let guarded = say("GUARD_INSTALL", MADV_GUARD_INSTALL);
-    let touched = touch(mapping.as_ptr(), PAGE, Access::Read).unwrap();
+    let touched = touch(mapping.as_ptr(), page_size(), Access::Read).unwrap();
     let advised = [
         ("GUARD_REMOVE", MADV_GUARD_REMOVE),
         ("DONTNEED", libc::MADV_DONTNEED),
@@ -394,7 +401,7 @@ fn advised(file: &OwnedFd) -> String {
     .map(|(name, advice)| say(name, advice));
     let (kept, invalidated) = (now(), invalidate());
     // SAFETY: The page belongs to the mapping.
-    checked(unsafe { libc::mlock(page(), PAGE) }).unwrap();
+    checked(unsafe { libc::mlock(page(), page_size()) }).unwrap();
     let locked = [
         invalidate(),
         say("DONTNEED", libc::MADV_DONTNEED),
@@ -403,7 +410,7 @@ fn advised(file: &OwnedFd) -> String {
         say("GUARD_INSTALL", MADV_GUARD_INSTALL),
     ];
     // SAFETY: As above.
-    checked(unsafe { libc::munlock(page(), PAGE) }).unwrap();
+    checked(unsafe { libc::munlock(page(), page_size()) }).unwrap();
     let kept_locked = now();
     let removed = say("REMOVE", libc::MADV_REMOVE);
     format!(

@@ -9,7 +9,7 @@ use mmap_pool::{MappingBuilder, Pool, Protection, Seals};
 use mmap_pool_tests::child::{in_child, Child};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{put_word, word};
-use mmap_pool_tests::subject::{PAGE, PAGES};
+use mmap_pool_tests::subject::{page_size, PAGES};
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, FallocateFlags};
 
@@ -24,8 +24,8 @@ fn a_process_killed_while_faulting_leaves_a_working_pool() {
             let shared = MappingBuilder::shared().map(&pool)?;
             let private = MappingBuilder::private().map(&pool)?;
             for page in 0..PAGES {
-                put_word(&shared, page * PAGE + 8, "child")?;
-                put_word(&private, page * PAGE, "private")?;
+                put_word(&shared, page * page_size() + 8, "child")?;
+                put_word(&private, page * page_size(), "private")?;
             }
             pool.write_all_at(b"written", 16)?;
             link.say("a round")?;
@@ -45,11 +45,11 @@ fn a_process_killed_while_faulting_leaves_a_working_pool() {
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         for page in 0..PAGES {
             assert_eq!(
-                word(&mapping, page * PAGE).unwrap(),
+                word(&mapping, page * page_size()).unwrap(),
                 "0",
                 "a private write came through"
             );
-            assert_eq!(word(&mapping, page * PAGE + 8).unwrap(), "child");
+            assert_eq!(word(&mapping, page * page_size() + 8).unwrap(), "child");
         }
     }
 }
@@ -63,8 +63,8 @@ fn four_processes_killed_while_allocating_leave_a_working_pool() {
             Child::fork(|link| {
                 let mapping = MappingBuilder::shared().map(&Pool::open()?)?;
                 link.say("ready")?;
-                for page in 0..mapping.len() / PAGE {
-                    put_word(&mapping, page * PAGE, "here")?;
+                for page in 0..mapping.len() / page_size() {
+                    put_word(&mapping, page * page_size(), "here")?;
                 }
                 // In case all are faster than the killer.
                 link.hear()
@@ -90,7 +90,7 @@ fn four_processes_killed_while_allocating_leave_a_working_pool() {
     let mapping = MappingBuilder::shared().populate().map(&pool).unwrap();
     assert_eq!(
         pool.info().unwrap().nr_resident_pages,
-        (mapping.len() / PAGE) as u64
+        (mapping.len() / page_size()) as u64
     );
 }
 
@@ -124,14 +124,17 @@ const OPERATIONS: [(&str, Operation); 9] = [
     }),
     ("copy", |pool| {
         let mapping = MappingBuilder::private().map(pool)?;
-        (0..mapping.len() / PAGE).try_for_each(|page| put_word(&mapping, page * PAGE, "mine"))
+        (0..mapping.len() / page_size())
+            .try_for_each(|page| put_word(&mapping, page * page_size(), "mine"))
     }),
-    ("write", |pool| Ok(pool.write_all_at(&[1; 40 * PAGE], 100)?)),
+    ("write", |pool| {
+        Ok(pool.write_all_at(&vec![1; 40 * page_size()], 100)?)
+    }),
     ("read", |pool| {
-        Ok(pool.read_exact_at(&mut [0; 40 * PAGE], 100)?)
+        Ok(pool.read_exact_at(&mut vec![0; 40 * page_size()], 100)?)
     }),
     ("resize", |pool| {
-        pool.resize(PAGE as u64 + 1)?;
+        pool.resize(page_size() as u64 + 1)?;
         Ok(pool.resize(SIZE)?)
     }),
     ("punch", |pool| {
@@ -202,11 +205,11 @@ fn processors_go_and_come_while_pools_are_used() {
                         .create()?;
                     let mapping = MappingBuilder::shared().populate().map(&pool)?;
                     let text = number.to_string();
-                    for page in 0..mapping.len() / PAGE {
-                        put_word(&mapping, page * PAGE, &text)?;
+                    for page in 0..mapping.len() / page_size() {
+                        put_word(&mapping, page * page_size(), &text)?;
                     }
-                    for page in 0..mapping.len() / PAGE {
-                        assert_eq!(word(&mapping, page * PAGE)?, text);
+                    for page in 0..mapping.len() / page_size() {
+                        assert_eq!(word(&mapping, page * page_size())?, text);
                     }
                     if number == 0 {
                         link.say("begins")?;

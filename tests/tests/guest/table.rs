@@ -13,6 +13,7 @@ fn right(scenario: &'static Scenario) -> Report {
     Report {
         scenario,
         answers: scenario.asked().map(answer).collect(),
+        lacking: None,
         trouble: None,
     }
 }

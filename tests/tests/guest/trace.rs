@@ -5,7 +5,7 @@
 use mmap_pool::{Mapping, MappingBuilder, Pool};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{full_reserve, put_word, word};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use mmap_pool_tests::trace::Trace;
 use mmap_pool_tests::Failure;
 
@@ -144,8 +144,8 @@ fn a_locked_mapping_is_populated_at_last() {
         drop(
             MappingBuilder::shared()
                 .locked()
-                .len(PAGE)
-                .offset((turn * PAGE) as u64)
+                .len(page_size())
+                .offset((turn * page_size()) as u64)
                 .map(&pool)?,
         );
         Ok(())
@@ -279,9 +279,9 @@ fn the_figure_of_a_fault_has_every_step_in_order() {
 }
 
 fn read(mapping: &Mapping, page: usize) -> Result<(), Failure> {
-    word(mapping, page * PAGE).map(drop)
+    word(mapping, page * page_size()).map(drop)
 }
 
 fn write(mapping: &Mapping, page: usize) -> Result<(), Failure> {
-    put_word(mapping, page * PAGE, "new")
+    put_word(mapping, page * page_size(), "new")
 }

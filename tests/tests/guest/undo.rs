@@ -18,7 +18,7 @@ use mmap_pool_tests::observe::{
     checked, mincore, nr_minor_faults, present, put_word, put_word_in_file, totals, verdict, word,
     word_in_file,
 };
-use mmap_pool_tests::subject::{Object, PAGE};
+use mmap_pool_tests::subject::{page_size, Object};
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, fstat, ftruncate, FallocateFlags};
 use rustix::mm::{madvise, Advice};
@@ -31,16 +31,22 @@ const NONE: FallocateFlags = FallocateFlags::empty();
 const KEEP: FallocateFlags = FallocateFlags::KEEP_SIZE;
 
 /// The offsets of pages that exist before, in bytes.
-const OLD: [u64; 3] = [0, 300 * PAGE as u64, 3 * MIB + 5 * PAGE as u64];
+fn old() -> [u64; 3] {
+    let page = page_size() as u64;
+    [0, 300 * 4096 / page * page, 3 * MIB + 5 * page]
+}
 
 /// Calls that need 8 MiB, of which some pages exist or fit: in a hole, past the end, and both.
-const CALLS: [(FallocateFlags, u64, u64); 5] = [
-    (NONE, 0, 8 * MIB),
-    (NONE, 4 * MIB, 8 * MIB),
-    (NONE, 2 * MIB + 3 * PAGE as u64, 8 * MIB),
-    (KEEP, 4 * MIB, 8 * MIB),
-    (KEEP, 2 * MIB + 3 * PAGE as u64, 8 * MIB),
-];
+fn calls() -> [(FallocateFlags, u64, u64); 5] {
+    let odd = 2 * MIB + 3 * page_size() as u64;
+    [
+        (NONE, 0, 8 * MIB),
+        (NONE, 4 * MIB, 8 * MIB),
+        (NONE, odd, 8 * MIB),
+        (KEEP, 4 * MIB, 8 * MIB),
+        (KEEP, odd, 8 * MIB),
+    ]
+}
 
 #[test]
 fn a_fallocate_without_room_gives_back_what_it_allocated() {
@@ -58,7 +64,7 @@ fn a_fallocate_without_room_gives_back_what_it_allocated() {
         if strategy == Strategy::Eager {
             fallocate(&file, NONE, 0, 4 * MIB).unwrap();
         }
-        for (flags, offset, len) in CALLS {
+        for (flags, offset, len) in calls() {
             let what = format!("{strategy:?}, {flags:?} {offset}+{len}");
             let answers = [made.as_file(), &file].map(|file| {
                 put_old_words(file);
@@ -73,7 +79,7 @@ fn a_fallocate_without_room_gives_back_what_it_allocated() {
         }
         // All the room is there for others.
         let room = totals().unwrap();
-        let room = (room.nr_limit_pages - room.nr_resident_pages) * PAGE as u64;
+        let room = (room.nr_limit_pages - room.nr_resident_pages) * page_size() as u64;
         let rest = Pool::create().size_bytes(room).create().unwrap();
         rest.prefault(0, room).unwrap();
         drop((other, rest, made));
@@ -119,7 +125,7 @@ fn a_fallocate_without_memory_gives_back_what_it_allocated() {
             fs::write("/proc/self/oom_score_adj", "-1000")?;
             cgroup.enter()?;
             let mut answers = Vec::new();
-            for (flags, offset, len) in CALLS {
+            for (flags, offset, len) in calls() {
                 answers.push(verdict(&fallocate(&pool, flags, offset, 4 * len)));
                 answers.push(nr_resident(pool.as_file()).to_string());
             }
@@ -130,7 +136,7 @@ fn a_fallocate_without_memory_gives_back_what_it_allocated() {
             Ok(answers.join(" "))
         });
         let answers = child.unwrap().finish().unwrap();
-        let nr_calls = CALLS.len() + usize::from(strategy == Strategy::Eager);
+        let nr_calls = calls().len() + usize::from(strategy == Strategy::Eager);
         let expected = vec![format!("ENOMEM {before}"); nr_calls].join(" ");
         assert_eq!(answers, expected, "{strategy:?}");
         assert!(has_old_words(pool.as_file()));
@@ -170,7 +176,7 @@ fn a_fallocate_whose_caller_is_killed_gives_back_what_it_allocated() {
 fn prefaulting_and_populating_keep_what_they_got() {
     for strategy in LAZY {
         let module = FreshModule::load("size_mb=1 limit_mb=8 reserve_mb=0").unwrap();
-        let limit = 8 * MIB / PAGE as u64;
+        let limit = 8 * MIB / page_size() as u64;
         let pool = pool(strategy, usize::try_from(16 * MIB).unwrap());
         let prefaulted = pool.prefault(0, 16 * MIB).unwrap_err();
         assert_eq!(prefaulted.errno(), Errno::NOSPC);
@@ -201,15 +207,15 @@ fn fallocated_pages_are_in_memory_and_mapped_sixteen_at_once() {
         (Strategy::Page, KEEP),
         (Strategy::Eager, NONE),
     ] {
-        let pool = pool(strategy, 64 * PAGE);
-        fallocate(&pool, flags, 0, 96 * PAGE as u64).unwrap();
-        pool.resize(96 * PAGE as u64).unwrap();
+        let pool = pool(strategy, 64 * page_size());
+        fallocate(&pool, flags, 0, 96 * page_size() as u64).unwrap();
+        pool.resize(96 * page_size() as u64).unwrap();
         let mapping = MappingBuilder::shared().map(&pool).unwrap();
         let resident = mincore(&mapping).unwrap().len();
         assert_eq!(resident, 96, "{strategy:?} {flags:?}");
         let before = nr_minor_faults();
         for page in 0..96 {
-            word(&mapping, page * PAGE).unwrap();
+            word(&mapping, page * page_size()).unwrap();
         }
         let nr_faults = nr_minor_faults() - before;
         // One for each aligned 16 pages of the address space, which may begin before the mapping, or for
@@ -221,10 +227,10 @@ fn fallocated_pages_are_in_memory_and_mapped_sixteen_at_once() {
     fallocate(&pool, NONE, 0, 2 * HUGE as u64).unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let before = nr_minor_faults();
-    word(&mapping, 7 * PAGE).unwrap();
-    word(&mapping, HUGE + 7 * PAGE).unwrap();
+    word(&mapping, 7 * page_size()).unwrap();
+    word(&mapping, HUGE + 7 * page_size()).unwrap();
     assert_eq!(nr_minor_faults() - before, 2);
-    assert_eq!(present(&mapping).unwrap().len(), 2 * HUGE / PAGE);
+    assert_eq!(present(&mapping).unwrap().len(), 2 * HUGE / page_size());
 }
 
 /// How often the other process fails while this one writes.
@@ -274,12 +280,12 @@ fn what_is_written_beside_a_failing_fallocate_is_never_lost() {
 /// Writes a count into pages here and there, reads each back at once, and all of them again before the
 /// next round makes holes of them. Returns the number of rounds, and of words.
 fn write_until(has_ended: &AtomicBool, pool: &Pool, mapping: &Mapping) -> (u32, u32) {
-    let nr_pages = mapping.len() / PAGE;
+    let nr_pages = mapping.len() / page_size();
     let (mut nr_rounds, mut count) = (0, 0_u32);
     while !has_ended.load(Relaxed) {
         let first = count;
         // All different: the steps have no divisor in common with the number of pages.
-        let place = |count: u32| (count as usize * 379 % nr_pages) * PAGE + 8;
+        let place = |count: u32| (count as usize * 379 % nr_pages) * page_size() + 8;
         for _ in 0..128 {
             let text = count.to_string();
             // A write waits for the call under way, a mapping does not.
@@ -310,7 +316,7 @@ fn write_until(has_ended: &AtomicBool, pool: &Pool, mapping: &Mapping) -> (u32, 
 fn touching_pages_past_the_end_keeps_none_of_a_failing_growth() {
     for strategy in [Strategy::Page, Strategy::Eager] {
         let module = FreshModule::load("size_mb=1 limit_mb=24 reserve_mb=0").unwrap();
-        let pool = pool(strategy, PAGE);
+        let pool = pool(strategy, page_size());
         put_word_in_file(pool.as_file(), 0, "ours").unwrap();
         let len = usize::try_from(20 * MIB).unwrap();
         let mapping = MappingBuilder::shared().len(len).map(&pool).unwrap();
@@ -320,9 +326,9 @@ fn touching_pages_past_the_end_keeps_none_of_a_failing_growth() {
                 let (_from, to) = rustix::pipe::pipe().unwrap();
                 let mut nr_refused = 0_u64;
                 while !has_ended.load(Relaxed) {
-                    for page in (1..len / PAGE).step_by(7) {
+                    for page in (1..len / page_size()).step_by(7) {
                         // The kernel's own access is EFAULT where a program's is SIGBUS.
-                        let byte = mapping.as_ptr().wrapping_add(page * PAGE);
+                        let byte = mapping.as_ptr().wrapping_add(page * page_size());
                         assert_eq!(send_byte(&to, byte), Err(Errno::FAULT));
                         nr_refused += 1;
                     }
@@ -330,7 +336,7 @@ fn touching_pages_past_the_end_keeps_none_of_a_failing_growth() {
                 nr_refused
             });
             for _ in 0..20 {
-                let grown = fallocate(&pool, NONE, PAGE as u64, 64 * MIB);
+                let grown = fallocate(&pool, NONE, page_size() as u64, 64 * MIB);
                 assert_eq!(grown, Err(Errno::NOSPC));
             }
             has_ended.store(true, Relaxed);
@@ -382,7 +388,7 @@ impl Drop for Tmpfs {
 
 fn nr_resident(file: &File) -> u64 {
     let blocks = fstat(file).unwrap().st_blocks;
-    u64::try_from(blocks).unwrap() * 512 / PAGE as u64
+    u64::try_from(blocks).unwrap() * 512 / page_size() as u64
 }
 
 fn put_old_words(file: &File) {
@@ -390,13 +396,13 @@ fn put_old_words(file: &File) {
 }
 
 fn put_old_words_before(file: &File, end: u64) {
-    for place in OLD.into_iter().filter(|&place| place < end) {
+    for place in old().into_iter().filter(|&place| place < end) {
         file.write_all_at(b"old word", place).unwrap();
     }
 }
 
 fn has_old_words(file: &File) -> bool {
-    OLD.iter().all(|&place| {
+    old().iter().all(|&place| {
         let mut bytes = [0; 8];
         file.read_exact_at(&mut bytes, place).unwrap();
         &bytes == b"old word"

@@ -10,7 +10,7 @@ use mmap_pool::{Errno, Error, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
 
 use crate::on_each;
-use crate::store::{backed, builder, map, page, Store, DEVICE, PAGE};
+use crate::store::{backed, builder, map, page, page_size, Store, DEVICE};
 
 on_each! {
     two_pools_on_one_object_are_ebusy;
@@ -31,7 +31,7 @@ fn errno(result: Result<Pool, Error>) -> Option<Errno> {
 }
 
 fn two_pools_on_one_object_are_ebusy(store: &Store) {
-    let object = store.object(4 * PAGE);
+    let object = store.object(4 * page_size());
     let pool = backed(&object);
     assert_eq!(errno(builder(&object).create()), Some(Errno::BUSY));
     let again = File::options().read(true).open(store.path()).unwrap();
@@ -42,7 +42,7 @@ fn two_pools_on_one_object_are_ebusy(store: &Store) {
 }
 
 fn a_descriptor_without_the_right_is_eacces(store: &Store) {
-    store.object(4 * PAGE);
+    store.object(4 * page_size());
     let read = File::open(store.path()).unwrap();
     let write = File::options().write(true).open(store.path()).unwrap();
     assert_eq!(errno(builder(&read).create()), Some(Errno::ACCESS));
@@ -52,21 +52,26 @@ fn a_descriptor_without_the_right_is_eacces(store: &Store) {
 }
 
 fn a_read_only_pool_reads(store: &Store) {
-    let object = store.object(4 * PAGE);
-    object.write_all_at(&page(1, 1), PAGE as u64).unwrap();
+    let object = store.object(4 * page_size());
+    object
+        .write_all_at(&page(1, 1), page_size() as u64)
+        .unwrap();
     object.sync_all().unwrap();
     let read = File::open(store.path()).unwrap();
     let pool = builder(&read).read_only().create().unwrap();
     assert!(pool.seals().unwrap().contains(Seals::WRITE));
     let mapping = MappingBuilder::shared()
-        .len(4 * PAGE)
+        .len(4 * page_size())
         .protection(Protection::READ)
         .map(&pool)
         .unwrap();
-    let mut bytes = [0; PAGE];
-    mapping.read_at(&mut bytes, PAGE).unwrap();
+    let mut bytes = vec![0; page_size()];
+    mapping.read_at(&mut bytes, page_size()).unwrap();
     assert_eq!(bytes, page(1, 1));
-    let writable = MappingBuilder::shared().len(PAGE).map(&pool).unwrap_err();
+    let writable = MappingBuilder::shared()
+        .len(page_size())
+        .map(&pool)
+        .unwrap_err();
     assert_eq!(writable.errno(), Errno::ACCESS);
     // The owner can open it again for writing, but cannot write.
     let path = format!("/proc/self/fd/{}", pool.as_raw_fd());
@@ -74,17 +79,20 @@ fn a_read_only_pool_reads(store: &Store) {
         let error = file.write_at(b"no", 0).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EPERM));
         let pool = Pool::try_from(OwnedFd::from(file)).unwrap();
-        let error = MappingBuilder::shared().len(PAGE).map(&pool).unwrap_err();
+        let error = MappingBuilder::shared()
+            .len(page_size())
+            .map(&pool)
+            .unwrap_err();
         assert_eq!(error.errno(), Errno::PERM);
     }
     drop(mapping);
     drop(pool);
-    assert_eq!(store.stored(PAGE, PAGE), page(1, 1));
+    assert_eq!(store.stored(page_size(), page_size()), page(1, 1));
 }
 
 fn flags_that_do_not_fit_are_einval(store: &Store) {
-    let object = store.object(4 * PAGE);
-    let with_size = builder(&object).size_bytes(PAGE as u64).create();
+    let object = store.object(4 * page_size());
+    let with_size = builder(&object).size_bytes(page_size() as u64).create();
     assert_eq!(errno(with_size), Some(Errno::INVAL));
     let contrary = builder(&object).read_only().preallocate().create();
     assert_eq!(errno(contrary), Some(Errno::INVAL));
@@ -98,7 +106,7 @@ fn flags_that_do_not_fit_are_einval(store: &Store) {
 }
 
 fn the_size_is_fixed(store: &Store) {
-    let object = store.object(4 * PAGE);
+    let object = store.object(4 * page_size());
     let pool = backed(&object);
     let len = pool.info().unwrap().size_bytes;
     assert_eq!(pool.resize(len), Ok(()));
@@ -113,20 +121,20 @@ fn the_size_is_fixed(store: &Store) {
         Seals::SHRINK | Seals::GROW,
         "the seals say so"
     );
-    let error = pool.punch(0, PAGE as u64).unwrap_err();
+    let error = pool.punch(0, page_size() as u64).unwrap_err();
     assert_eq!(error.errno(), Errno::NOTTY);
 }
 
 fn a_seal_against_writing_writes_back(store: &Store) {
-    let object = store.object(8 * PAGE);
+    let object = store.object(8 * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 8 * PAGE);
-    mapping.write_at(&page(3, 2), 3 * PAGE).unwrap();
+    let mapping = map(&pool, 8 * page_size());
+    mapping.write_at(&page(3, 2), 3 * page_size()).unwrap();
     assert_eq!(pool.seal(Seals::WRITE).unwrap_err().errno(), Errno::BUSY);
     drop(mapping);
     pool.seal(Seals::WRITE).unwrap();
     assert_eq!(pool.backing().unwrap().nr_dirty_pages, 0);
-    assert_eq!(store.stored(3 * PAGE, PAGE), page(3, 2));
+    assert_eq!(store.stored(3 * page_size(), page_size()), page(3, 2));
     let error = pool.write_at(b"no", 0).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EPERM));
     pool.seal(Seals::SEAL).unwrap();
@@ -134,18 +142,21 @@ fn a_seal_against_writing_writes_back(store: &Store) {
 }
 
 fn a_revoked_pool_has_written_back(store: &Store) {
-    let object = store.object(8 * PAGE);
+    let object = store.object(8 * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 8 * PAGE);
-    mapping.write_at(&page(5, 3), 5 * PAGE).unwrap();
+    let mapping = map(&pool, 8 * page_size());
+    mapping.write_at(&page(5, 3), 5 * page_size()).unwrap();
     pool.revoke().unwrap();
     assert!(pool.info().unwrap().is_revoked());
-    assert_eq!(store.stored(5 * PAGE, PAGE), page(5, 3));
+    assert_eq!(store.stored(5 * page_size(), page_size()), page(5, 3));
     let error = pool.read_at(&mut [0; 8], 0).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     let error = pool.write_at(&[0; 8], 0).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
-    let error = MappingBuilder::shared().len(PAGE).map(&pool).unwrap_err();
+    let error = MappingBuilder::shared()
+        .len(page_size())
+        .map(&pool)
+        .unwrap_err();
     assert_eq!(error.errno(), Errno::NODEV);
     assert_eq!(pool.revoke().unwrap_err().errno(), Errno::NODEV);
     // A system call on the mapping is told that the page is gone.
@@ -156,45 +167,46 @@ fn a_revoked_pool_has_written_back(store: &Store) {
 }
 
 fn the_module_stays_loaded(store: &Store) {
-    let object = store.object(8 * PAGE);
+    let object = store.object(8 * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 8 * PAGE);
+    let mapping = map(&pool, 8 * page_size());
     drop(pool);
     let references = || fs::read_to_string("/sys/module/mmap_pool/refcnt").unwrap();
     assert_ne!(references(), "0\n");
     mapping.write_at(&page(0, 4), 0).unwrap();
     drop(mapping);
     assert_eq!(references(), "0\n");
-    assert_eq!(store.stored(0, PAGE), page(0, 4));
+    assert_eq!(store.stored(0, page_size()), page(0, 4));
 }
 
 fn holes_are_found_where_the_object_has_them(store: &Store) {
-    let object = store.object(64 * PAGE);
+    let object = store.object(64 * page_size());
     let pool = backed(&object);
-    pool.write_all_at(&page(20, 5), 20 * PAGE as u64).unwrap();
-    let data = seek(pool.as_fd(), SeekFrom::Data(PAGE as u64));
-    let hole = seek(pool.as_fd(), SeekFrom::Hole(20 * PAGE as u64));
+    pool.write_all_at(&page(20, 5), 20 * page_size() as u64)
+        .unwrap();
+    let data = seek(pool.as_fd(), SeekFrom::Data(page_size() as u64));
+    let hole = seek(pool.as_fd(), SeekFrom::Hole(20 * page_size() as u64));
     let len = pool.info().unwrap().size_bytes;
     let expected = if store.has_files() {
-        (20 * PAGE as u64, 21 * PAGE as u64)
+        (20 * page_size() as u64, 21 * page_size() as u64)
     } else {
-        (PAGE as u64, len)
+        (page_size() as u64, len)
     };
     assert_eq!((data.unwrap(), hole.unwrap()), expected);
     assert_eq!(seek(pool.as_fd(), SeekFrom::Data(len)), Err(Errno::NXIO));
 }
 
 fn storage_can_be_allocated(store: &Store) {
-    let object = store.object(64 * PAGE);
+    let object = store.object(64 * page_size());
     let blocks = |file: &File| file.metadata().unwrap().blocks();
     let pool = builder(&object).preallocate().create().unwrap();
     let all = pool.info().unwrap().size_bytes / 512;
     assert_eq!(blocks(pool.as_file()), all);
     drop(pool);
-    let object = store.object(64 * PAGE);
+    let object = store.object(64 * page_size());
     let pool = backed(&object);
     let before = blocks(pool.as_file());
-    let (offset, len) = (8 * PAGE as u64, 8 * PAGE as u64);
+    let (offset, len) = (8 * page_size() as u64, 8 * page_size() as u64);
     fallocate(pool.as_fd(), FallocateFlags::KEEP_SIZE, offset, len).unwrap();
     if store.has_files() {
         assert_eq!(blocks(pool.as_file()), before + len / 512);
@@ -207,9 +219,9 @@ fn storage_can_be_allocated(store: &Store) {
 }
 
 fn files_and_proc_describe_it(store: &Store) {
-    let object = store.object(8 * PAGE);
+    let object = store.object(8 * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 8 * PAGE);
+    let mapping = map(&pool, 8 * page_size());
     mapping.write_at(&page(0, 6), 0).unwrap();
     let fdinfo = fs::read_to_string(format!("/proc/self/fdinfo/{}", pool.as_raw_fd())).unwrap();
     assert!(fdinfo.contains("pool-name:\tbacked\n"), "{fdinfo}");
@@ -227,7 +239,7 @@ fn files_and_proc_describe_it(store: &Store) {
 #[test]
 fn other_objects_are_refused() {
     Store::ext4(|store| {
-        let object = store.object(PAGE);
+        let object = store.object(page_size());
         let device = File::options().read(true).write(true).open(DEVICE);
         // Mounted.
         assert_eq!(errno(builder(&device.unwrap()).create()), Some(Errno::BUSY));
@@ -241,7 +253,10 @@ fn other_objects_are_refused() {
         assert_eq!(errno(pipe), Some(Errno::INVAL));
         let memory = rustix::fs::memfd_create("m", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
         assert_eq!(errno(builder(&memory).create()), Some(Errno::OPNOTSUPP));
-        let pool = Pool::create().size_bytes(PAGE as u64).create().unwrap();
+        let pool = Pool::create()
+            .size_bytes(page_size() as u64)
+            .create()
+            .unwrap();
         assert_eq!(errno(builder(&pool).create()), Some(Errno::OPNOTSUPP));
         let file = backed(&object);
         assert_eq!(errno(builder(&file).create()), Some(Errno::OPNOTSUPP));

@@ -18,7 +18,7 @@ use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 use rustix::pipe::{pipe_with, PipeFlags};
 
 use crate::on_files;
-use crate::store::{backed, builder, map, page, Store, PAGE};
+use crate::store::{backed, builder, map, page, page_size, Store};
 
 on_files! {
     a_full_file_system_is_told_late_and_not_with_storage;
@@ -98,8 +98,10 @@ fn each_descriptor_is_told_once() {
         .unwrap();
     let again = Pool::try_from(OwnedFd::from(again)).unwrap();
     let mapping = map(&pool, LEN);
-    for number in 0..LEN / PAGE {
-        mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+    for number in 0..LEN / page_size() {
+        mapping
+            .write_at(&page(number, 1), number * page_size())
+            .unwrap();
     }
     assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
     assert_eq!(pool.sync(), Ok(()));
@@ -116,8 +118,10 @@ fn a_mapping_and_a_synchronous_write_are_told() {
     let small = Small::new();
     let pool = backed(&small.open());
     let mapping = map(&pool, LEN);
-    for number in 0..LEN / PAGE {
-        mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+    for number in 0..LEN / page_size() {
+        mapping
+            .write_at(&page(number, 1), number * page_size())
+            .unwrap();
     }
     assert_eq!(mapping.flush().unwrap_err().errno(), Errno::NOSPC);
     let synchronous = File::options()
@@ -126,11 +130,13 @@ fn a_mapping_and_a_synchronous_write_are_told() {
         .open(format!("/proc/self/fd/{}", pool.as_raw_fd()))
         .unwrap();
     // This page has storage, unless it was among those that failed.
-    let error = (0..LEN / PAGE)
+    let error = (0..LEN / page_size())
         .rev()
         .find_map(|number| {
             let bytes = page(number, 2);
-            synchronous.write_at(&bytes, (number * PAGE) as u64).err()
+            synchronous
+                .write_at(&bytes, (number * page_size()) as u64)
+                .err()
         })
         .unwrap();
     assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
@@ -153,8 +159,10 @@ fn a_full_file_system_is_told_late_and_not_with_storage(store: &Store) {
         let pool = builder(&object).preallocate().create().unwrap();
         fill(2 << 20);
         let mapping = map(&pool, 64 << 20);
-        for number in 0..(64 << 20) / PAGE {
-            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+        for number in 0..(64 << 20) / page_size() {
+            mapping
+                .write_at(&page(number, 1), number * page_size())
+                .unwrap();
         }
         mapping.flush().unwrap();
     }
@@ -172,42 +180,44 @@ fn a_full_file_system_is_told_late_and_not_with_storage(store: &Store) {
     let object = store.object(64 << 20);
     let pool = backed(&object);
     let mapping = map(&pool, 64 << 20);
-    for number in 0..(64 << 20) / PAGE {
-        mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+    for number in 0..(64 << 20) / page_size() {
+        mapping
+            .write_at(&page(number, 1), number * page_size())
+            .unwrap();
     }
     assert_eq!(mapping.flush().unwrap_err().errno(), Errno::NOSPC);
     assert_eq!(pool.sync(), Ok(()));
 }
 
 fn a_smaller_file_reads_as_zeroes_and_grows_again(store: &Store) {
-    let object = store.object(64 * PAGE);
-    object.write_all_at(&vec![1; 64 * PAGE], 0).unwrap();
+    let object = store.object(64 * page_size());
+    object.write_all_at(&vec![1; 64 * page_size()], 0).unwrap();
     object.sync_all().unwrap();
     let pool = backed(&object);
-    object.set_len(10 * PAGE as u64 + 100).unwrap();
-    let mapping = map(&pool, 64 * PAGE);
-    let mut bytes = [2; PAGE];
-    mapping.read_at(&mut bytes, 9 * PAGE).unwrap();
-    assert_eq!(bytes, [1; PAGE]);
-    mapping.read_at(&mut bytes, 10 * PAGE).unwrap();
+    object.set_len(10 * page_size() as u64 + 100).unwrap();
+    let mapping = map(&pool, 64 * page_size());
+    let mut bytes = vec![2; page_size()];
+    mapping.read_at(&mut bytes, 9 * page_size()).unwrap();
+    assert_eq!(bytes, vec![1; page_size()]);
+    mapping.read_at(&mut bytes, 10 * page_size()).unwrap();
     assert_eq!(bytes[..100], [1; 100]);
-    assert_eq!(bytes[100..], [0; PAGE - 100]);
-    mapping.read_at(&mut bytes, 40 * PAGE).unwrap();
-    assert_eq!(bytes, [0; PAGE]);
-    mapping.write_at(&page(30, 1), 30 * PAGE).unwrap();
+    assert_eq!(bytes[100..], vec![0; page_size() - 100]);
+    mapping.read_at(&mut bytes, 40 * page_size()).unwrap();
+    assert_eq!(bytes, vec![0; page_size()]);
+    mapping.write_at(&page(30, 1), 30 * page_size()).unwrap();
     mapping.flush().unwrap();
-    assert!(object.metadata().unwrap().len() >= 31 * PAGE as u64);
-    assert_eq!(store.stored(30 * PAGE, PAGE), page(30, 1));
+    assert!(object.metadata().unwrap().len() >= 31 * page_size() as u64);
+    assert_eq!(store.stored(30 * page_size(), page_size()), page(30, 1));
 }
 
 /// The limit of a process does not stop the write-back of what others wrote.
 fn a_small_file_size_limit_of_the_one_who_syncs_loses_nothing(store: &Store) {
-    let object = store.object(64 * PAGE);
+    let object = store.object(64 * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 64 * PAGE);
-    mapping.write_at(&page(50, 1), 50 * PAGE).unwrap();
+    let mapping = map(&pool, 64 * page_size());
+    mapping.write_at(&page(50, 1), 50 * page_size()).unwrap();
     let limit = libc::rlimit {
-        rlim_cur: PAGE as u64,
+        rlim_cur: page_size() as u64,
         rlim_max: libc::RLIM_INFINITY,
     };
     let all = libc::rlimit {
@@ -220,16 +230,16 @@ fn a_small_file_size_limit_of_the_one_who_syncs_loses_nothing(store: &Store) {
     // SAFETY: As above.
     unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &all) };
     assert_eq!(synced, Ok(()));
-    assert_eq!(store.stored(50 * PAGE, PAGE), page(50, 1));
+    assert_eq!(store.stored(50 * page_size(), page_size()), page(50, 1));
 }
 
 /// A direct write that makes the object larger holds its lock. The bytes come from a page of the
 /// pool that is not there, and reading it needs the lock as well. The task waits for itself, but
 /// it can be killed.
 fn a_task_that_waits_for_itself_can_be_killed(store: &Store) {
-    let object = store.object(64 * PAGE);
+    let object = store.object(64 * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 64 * PAGE);
+    let mapping = map(&pool, 64 * page_size());
     let direct = File::options()
         .write(true)
         .custom_flags(libc::O_DIRECT)
@@ -243,8 +253,8 @@ fn a_task_that_waits_for_itself_can_be_killed(store: &Store) {
             libc::pwrite(
                 direct.as_raw_fd(),
                 mapping.as_ptr().cast(),
-                8 * PAGE,
-                libc::off_t::try_from(64 * PAGE).unwrap(),
+                8 * page_size(),
+                libc::off_t::try_from(64 * page_size()).unwrap(),
             );
             libc::_exit(0);
         }
@@ -257,9 +267,9 @@ fn a_task_that_waits_for_itself_can_be_killed(store: &Store) {
     // SAFETY: As above.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     // The pool works.
-    mapping.write_at(&page(1, 1), PAGE).unwrap();
+    mapping.write_at(&page(1, 1), page_size()).unwrap();
     mapping.flush().unwrap();
-    assert_eq!(store.stored(PAGE, PAGE), page(1, 1));
+    assert_eq!(store.stored(page_size(), page_size()), page(1, 1));
 }
 
 /// Fills the file system of `store`, and returns the file that does.
@@ -276,21 +286,23 @@ fn filler(store: &Store) -> File {
 }
 
 fn a_page_that_cannot_be_written_takes_no_other_with_it(store: &Store) {
-    let object = store.object(64 * PAGE);
+    let object = store.object(64 * page_size());
     for number in (0..64).filter(|number| *number != 5) {
-        let offset = number * PAGE as u64;
-        object.write_all_at(&[1; PAGE], offset).unwrap();
+        let offset = number * page_size() as u64;
+        object.write_all_at(&vec![1; page_size()], offset).unwrap();
     }
     object.sync_all().unwrap();
     let _filler = filler(store);
     let pool = backed(&object);
-    let mapping = map(&pool, 64 * PAGE);
+    let mapping = map(&pool, 64 * page_size());
     for number in 0..64 {
-        mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+        mapping
+            .write_at(&page(number, 1), number * page_size())
+            .unwrap();
     }
     assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
     let lost: Vec<_> = (0..64)
-        .filter(|&number| store.stored(number * PAGE, PAGE) != page(number, 1))
+        .filter(|&number| store.stored(number * page_size(), page_size()) != page(number, 1))
         .collect();
     // The folio that has page 5 may be large.
     assert!(lost.contains(&5) && lost.len() <= 32, "{lost:?}");
@@ -310,7 +322,7 @@ fn no_sync_of_all_hides_an_error(store: &Store) {
         let node = File::options().read(true).write(true).open(device).unwrap();
         let pool = backed(&node);
         drop(node);
-        let mapping = map(&pool, (8 << 20) + PAGE);
+        let mapping = map(&pool, (8 << 20) + page_size());
         for is_all in [false, true, false] {
             mapping.write_at(b"new", 8 << 20).unwrap();
             // SAFETY: The arguments are valid.
@@ -346,7 +358,7 @@ fn a_user_gets_no_block_of_root_through_a_pool() {
             let pool = backed(&object);
             let mapping = map(&pool, 16 << 20);
             for number in 0..1024 {
-                mapping.write_at(b"new", number * PAGE).unwrap();
+                mapping.write_at(b"new", number * page_size()).unwrap();
             }
             pool.sync()
         });
@@ -357,13 +369,13 @@ fn a_user_gets_no_block_of_root_through_a_pool() {
 
 fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
     let nr = 512;
-    let object = store.object(2 * nr * PAGE);
+    let object = store.object(2 * nr * page_size());
     object.sync_all().unwrap();
     let pool = backed(&object);
-    let mapping = map(&pool, 2 * nr * PAGE);
+    let mapping = map(&pool, 2 * nr * page_size());
     mapping.advise(Advice::Random).unwrap();
     for number in 0..nr {
-        mapping.write_at(b"new", 2 * number * PAGE).unwrap();
+        mapping.write_at(b"new", 2 * number * page_size()).unwrap();
     }
     let folder = File::open(store.path().parent().unwrap()).unwrap();
     // SAFETY: The request has no argument.
@@ -378,7 +390,7 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
         let waiting = pool.backing().unwrap().nr_writeback_pages;
         assert!(waiting <= 80, "{waiting} pages");
         // Reads go on, because they need no write access.
-        mapping.read_at(&mut [0; 8], PAGE).unwrap();
+        mapping.read_at(&mut [0; 8], page_size()).unwrap();
         // SAFETY: As above.
         assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
         assert_eq!(sync.join().unwrap(), Ok(()));
@@ -387,7 +399,7 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
 
 /// A pool that is frozen could be closed, and nobody could thaw it.
 fn a_pool_itself_cannot_be_frozen(store: &Store) {
-    let pool = backed(&store.object(PAGE));
+    let pool = backed(&store.object(page_size()));
     // SAFETY: The requests have no argument.
     let (frozen, thawed) = unsafe {
         (
@@ -403,18 +415,20 @@ fn a_pool_itself_cannot_be_frozen(store: &Store) {
 fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
     const LOCKED: usize = 64;
     for _ in 0..10 {
-        let object = store.object(4096 * PAGE);
-        object.write_all_at(&vec![1; 4096 * PAGE], 0).unwrap();
+        let object = store.object(4096 * page_size());
+        object
+            .write_all_at(&vec![1; 4096 * page_size()], 0)
+            .unwrap();
         object.sync_all().unwrap();
         let pool = backed(&object);
-        let source = map(&pool, LOCKED * PAGE);
+        let source = map(&pool, LOCKED * page_size());
         source.lock().unwrap();
-        let others = map(&pool, 4096 * PAGE);
+        let others = map(&pool, 4096 * page_size());
         others.advise(Advice::Random).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| loop {
                 let address = source.as_ptr().cast();
-                let (fd, len) = (object.as_raw_fd(), LOCKED * PAGE);
+                let (fd, len) = (object.as_raw_fd(), LOCKED * page_size());
                 // SAFETY: The kernel checks the address.
                 let written = unsafe { libc::pwrite(fd, address, len, 0) };
                 if usize::try_from(written) != Ok(len) {
@@ -425,7 +439,7 @@ fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
                 let (_from, to) = pipe_with(PipeFlags::NONBLOCK).unwrap();
                 for number in LOCKED.. {
                     let number = number.wrapping_mul(0x9e37_79b1) % (4096 - LOCKED) + LOCKED;
-                    let address = others.as_ptr().wrapping_add(number * PAGE).cast();
+                    let address = others.as_ptr().wrapping_add(number * page_size()).cast();
                     // SAFETY: The kernel checks the address.
                     if unsafe { libc::write(to.as_raw_fd(), address, 1) } != 1 {
                         break;
@@ -447,13 +461,15 @@ fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
 #[test]
 fn what_cannot_be_written_for_want_of_memory_is_written_later() {
     Store::ext4(|store| {
-        let object = store.object(64 * PAGE);
-        object.write_all_at(&vec![1; 64 * PAGE], 0).unwrap();
+        let object = store.object(64 * page_size());
+        object.write_all_at(&vec![1; 64 * page_size()], 0).unwrap();
         object.sync_all().unwrap();
         let pool = backed(&object);
-        let mapping = map(&pool, 64 * PAGE);
+        let mapping = map(&pool, 64 * page_size());
         for number in 8..24 {
-            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+            mapping
+                .write_at(&page(number, 1), number * page_size())
+                .unwrap();
         }
         let synced = {
             let _no_memory = NoMemory::new(1).unwrap();
@@ -464,7 +480,10 @@ fn what_cannot_be_written_for_want_of_memory_is_written_later() {
         assert_eq!(pool.sync(), Ok(()));
         assert_eq!(pool.backing().unwrap().nr_dirty_pages, 0);
         for number in 8..24 {
-            assert_eq!(store.stored(number * PAGE, PAGE), page(number, 1));
+            assert_eq!(
+                store.stored(number * page_size(), page_size()),
+                page(number, 1)
+            );
         }
     });
 }

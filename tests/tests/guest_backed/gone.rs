@@ -15,7 +15,7 @@ use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::signal::{touch, Access};
 
 use crate::on_each;
-use crate::store::{backed, map, on_disk, page, Store, DEVICE, PAGE};
+use crate::store::{backed, map, on_disk, page, page_size, Store, DEVICE};
 
 on_each! {
     a_disk_that_is_taken_away_is_told;
@@ -39,7 +39,7 @@ impl World {
     /// Fills the object, reads one page of it and stores to others.
     fn new(object: &File) -> Self {
         for number in 0..NR_PAGES {
-            let offset = (number * PAGE) as u64;
+            let offset = (number * page_size()) as u64;
             object.write_all_at(&page(number, 1), offset).unwrap();
         }
         object.sync_all().unwrap();
@@ -50,7 +50,7 @@ impl World {
             .open(format!("/proc/self/fd/{}", pool.as_raw_fd()))
             .unwrap();
         let again = Pool::try_from(OwnedFd::from(again)).unwrap();
-        let mapping = map(&pool, NR_PAGES * PAGE);
+        let mapping = map(&pool, NR_PAGES * page_size());
         // No page is read ahead.
         mapping.advise(Advice::Random).unwrap();
         let world = Self {
@@ -67,12 +67,14 @@ impl World {
 
     fn store(&self, number: usize, pattern: u64) {
         let bytes = page(number, pattern);
-        self.mapping.write_at(&bytes, number * PAGE).unwrap();
+        self.mapping.write_at(&bytes, number * page_size()).unwrap();
     }
 
     fn check(&self, number: usize, pattern: u64) {
-        let mut bytes = [0; PAGE];
-        self.mapping.read_at(&mut bytes, number * PAGE).unwrap();
+        let mut bytes = vec![0; page_size()];
+        self.mapping
+            .read_at(&mut bytes, number * page_size())
+            .unwrap();
         assert!(bytes == page(number, pattern), "page {number}");
     }
 
@@ -82,14 +84,20 @@ impl World {
         assert_eq!(errno(&self.again), Errno::IO);
         assert!(self.pool.backing().unwrap().nr_errors > 0);
         let start = self.mapping.as_ptr();
-        let seen = touch(start, ABSENT * PAGE, Access::Read).unwrap();
-        assert_eq!(seen, format!("SIGBUS BUS_ADRERR at +{:#x}", ABSENT * PAGE));
-        let seen = touch(start, ABSENT * PAGE, Access::Write).unwrap();
-        assert_eq!(seen, format!("SIGBUS BUS_ADRERR at +{:#x}", ABSENT * PAGE));
-        let error = self.pool.read_at(&mut [0], (ABSENT * PAGE) as u64);
+        let seen = touch(start, ABSENT * page_size(), Access::Read).unwrap();
+        assert_eq!(
+            seen,
+            format!("SIGBUS BUS_ADRERR at +{:#x}", ABSENT * page_size())
+        );
+        let seen = touch(start, ABSENT * page_size(), Access::Write).unwrap();
+        assert_eq!(
+            seen,
+            format!("SIGBUS BUS_ADRERR at +{:#x}", ABSENT * page_size())
+        );
+        let error = self.pool.read_at(&mut [0], (ABSENT * page_size()) as u64);
         assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::EIO));
         // A write of a part of a page reads the rest.
-        let error = self.pool.write_at(b"new", (ABSENT * PAGE) as u64);
+        let error = self.pool.write_at(b"new", (ABSENT * page_size()) as u64);
         assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::EIO));
         // What is in memory stays.
         self.check(RESIDENT, 1);
@@ -127,7 +135,7 @@ pub fn find_disk() {
 }
 
 fn a_disk_that_is_taken_away_is_told(store: &Store) {
-    let world = World::new(&store.object(NR_PAGES * PAGE));
+    let world = World::new(&store.object(NR_PAGES * page_size()));
     take_disk_away();
     world.check_failing();
     // Stores to pages in memory go on, and their task can be killed.
@@ -226,9 +234,9 @@ fn each_descriptor_is_told_of_a_device_that_fails_for_a_while() {
     drop(world);
     let device = Mapped::open();
     for number in 0..NR_PAGES {
-        let mut bytes = [0; PAGE];
+        let mut bytes = vec![0; page_size()];
         device
-            .read_exact_at(&mut bytes, (number * PAGE) as u64)
+            .read_exact_at(&mut bytes, (number * page_size()) as u64)
             .unwrap();
         let pattern = if DIRTY.contains(&number) { 3 } else { 1 };
         assert!(bytes == page(number, pattern), "page {number}");
@@ -241,7 +249,7 @@ fn a_task_that_waits_for_a_device_can_be_killed() {
     let _mapped = Mapped::new();
     let world = World::new(&Mapped::open());
     Mapped::suspend();
-    let offset = ABSENT * PAGE;
+    let offset = ABSENT * page_size();
     let accesses: [fn(&World, usize) -> bool; 4] = [
         |world, offset| world.mapping.read_at(&mut [0], offset).is_ok(),
         |world, offset| world.mapping.write_at(&[0], offset).is_ok(),

@@ -9,7 +9,7 @@ use std::ptr;
 use mmap_pool::{uapi, Errno, MappingBuilder, Pool};
 
 use crate::on_each;
-use crate::store::{backed, builder, map, Store, PAGE};
+use crate::store::{backed, builder, map, page_size, Store};
 
 on_each! {
     bad_pointers_are_efault_and_take_nothing;
@@ -25,7 +25,7 @@ on_each! {
 const NR_PAGES: usize = 200;
 
 fn tracked(store: &Store) -> Pool {
-    let object = store.object(NR_PAGES * PAGE);
+    let object = store.object(NR_PAGES * page_size());
     builder(&object).track_writes().create().unwrap()
 }
 
@@ -33,7 +33,7 @@ fn tracked(store: &Store) -> Pool {
 fn question(words_address: u64) -> uapi::Dirty {
     uapi::Dirty {
         offset_bytes: 0,
-        len_bytes: (NR_PAGES * PAGE) as u64,
+        len_bytes: (NR_PAGES * page_size()) as u64,
         words_address,
         reserved: 0,
     }
@@ -41,8 +41,15 @@ fn question(words_address: u64) -> uapi::Dirty {
 
 fn bad_pointers_are_efault_and_take_nothing(store: &Store) {
     let pool = tracked(store);
-    pool.write_all_at(b"new", PAGE as u64).unwrap();
-    for address in [0, 1, PAGE, 0xffff_8880_0000_0000, usize::MAX - 8, 1 << 55] {
+    pool.write_all_at(b"new", page_size() as u64).unwrap();
+    for address in [
+        0,
+        1,
+        page_size(),
+        0xffff_8880_0000_0000,
+        usize::MAX - 8,
+        1 << 55,
+    ] {
         let bad = ptr::without_provenance_mut::<u8>(address);
         for number in [
             uapi::INFO,
@@ -57,17 +64,19 @@ fn bad_pointers_are_efault_and_take_nothing(store: &Store) {
         let answer = set(&pool, uapi::DIRTY, question(address as u64));
         assert_eq!(answer, Err(Errno::FAULT), "{address:#x}");
     }
-    let written = pool.take_written(0, (NR_PAGES * PAGE) as u64).unwrap();
+    let written = pool
+        .take_written(0, (NR_PAGES * page_size()) as u64)
+        .unwrap();
     assert_eq!(written, [1]);
 }
 
 fn an_argument_that_is_half_there_is_efault(store: &Store) {
     let pool = tracked(store);
     // A page of the pool, and a page past its end.
-    let end = pool.info().unwrap().size_bytes - PAGE as u64;
+    let end = pool.info().unwrap().size_bytes - page_size() as u64;
     let mapping = MappingBuilder::shared()
         .offset(end)
-        .len(2 * PAGE)
+        .len(2 * page_size())
         .map(&pool)
         .unwrap();
     for number in [
@@ -78,7 +87,7 @@ fn an_argument_that_is_half_there_is_efault(store: &Store) {
         uapi::SEAL,
     ] {
         let len = usize::try_from((number >> 16) & 0x3fff).unwrap();
-        let start = mapping.as_ptr().wrapping_add(PAGE - len / 2);
+        let start = mapping.as_ptr().wrapping_add(page_size() - len / 2);
         assert_eq!(
             ioctl(&pool, number, start),
             Err(Errno::FAULT),
@@ -90,18 +99,22 @@ fn an_argument_that_is_half_there_is_efault(store: &Store) {
 /// Each word of the answer is a store to the pool, which is told as well.
 fn the_answer_can_lie_in_the_pool_itself(store: &Store) {
     let pool = tracked(store);
-    let mapping = map(&pool, NR_PAGES * PAGE);
-    mapping.write_at(b"new", PAGE).unwrap();
-    let address = mapping.as_ptr().wrapping_add(100 * PAGE);
+    let mapping = map(&pool, NR_PAGES * page_size());
+    mapping.write_at(b"new", page_size()).unwrap();
+    let address = mapping.as_ptr().wrapping_add(100 * page_size());
     let dirty = question(address.expose_provenance() as u64);
     assert_eq!(set(&pool, uapi::DIRTY, dirty), Ok(()));
     let words = [0, 1, 2, 3].map(|word| {
         let mut bytes = [0; 8];
-        mapping.read_at(&mut bytes, 100 * PAGE + 8 * word).unwrap();
+        mapping
+            .read_at(&mut bytes, 100 * page_size() + 8 * word)
+            .unwrap();
         u64::from_ne_bytes(bytes)
     });
     assert_eq!(words, [1 << 1, 1 << (100 - 64), 0, 0]);
-    let written = pool.take_written(0, (NR_PAGES * PAGE) as u64).unwrap();
+    let written = pool
+        .take_written(0, (NR_PAGES * page_size()) as u64)
+        .unwrap();
     assert_eq!(written, [100]);
 }
 
@@ -133,7 +146,7 @@ fn reserved_fields_are_einval(store: &Store) {
     assert_eq!(set(&pool, uapi::SEAL, seal), Err(Errno::INVAL));
     drop(pool);
 
-    let object = store.object(PAGE);
+    let object = store.object(page_size());
     let node = Pool::open().unwrap();
     let create = |create| set(&node, uapi::CREATE, create);
     let good = uapi::Create {
@@ -147,7 +160,7 @@ fn reserved_fields_are_einval(store: &Store) {
             ..good
         },
         uapi::Create {
-            size_bytes: PAGE as u64,
+            size_bytes: page_size() as u64,
             ..good
         },
         uapi::Create {
@@ -186,7 +199,7 @@ fn ioctls_of_other_pools_are_enotty(store: &Store) {
 }
 
 fn bad_descriptors_are_refused(store: &Store) {
-    let object = store.object(PAGE);
+    let object = store.object(page_size());
     let node = Pool::open().unwrap();
     for backing_fd in [12_345, 1 << 31, u32::MAX] {
         let create = uapi::Create {

@@ -7,7 +7,7 @@ use std::fs;
 use mmap_pool::{Advice, Mapping, Pool};
 
 use crate::on_each;
-use crate::store::{backed, map, page, Store, PAGE};
+use crate::store::{backed, map, page, page_size, Store};
 
 on_each! {
     four_times_memory_in_order;
@@ -17,34 +17,39 @@ on_each! {
 
 /// What the process may use.
 const MEMORY: usize = 16 << 20;
-const NR_PAGES: usize = 4 * MEMORY / PAGE;
+fn nr_pages() -> usize {
+    4 * MEMORY / page_size()
+}
 
 fn four_times_memory_in_order(store: &Store) {
-    keeps_all(store, Advice::Normal, 0..NR_PAGES);
+    keeps_all(store, Advice::Normal, 0..nr_pages());
 }
 
 fn four_times_memory_at_random(store: &Store) {
     // Every sixteenth page. An odd number times all residues of a power of two is all of them, in
     // another order.
-    let nr = NR_PAGES / 16;
+    let nr = nr_pages() / 16;
     let pages = (0..nr).map(|number| number.wrapping_mul(0x9e37_79b1) % nr * 16);
     keeps_all(store, Advice::Random, pages);
 }
 
 /// With private memory, one of the two is killed (`memory::` in `guest`).
 fn two_processes_fill_nearly_all_memory_each(store: &Store) {
-    let nr_pages = MEMORY / PAGE * 15 / 16;
-    let object = store.object(2 * nr_pages * PAGE);
+    let nr_pages = MEMORY / page_size() * 15 / 16;
+    let object = store.object(2 * nr_pages * page_size());
     let pool = backed(&object);
-    let mapping = map(&pool, 2 * nr_pages * PAGE);
+    let mapping = map(&pool, 2 * nr_pages * page_size());
     {
         let _group = Group::new();
         let children = [0, nr_pages].map(|first| {
             // SAFETY: The child stores to the mapping and ends.
             match unsafe { libc::fork() } {
                 0 => {
-                    let is_done = (first..first + nr_pages)
-                        .all(|number| mapping.write_at(&page(number, 1), number * PAGE).is_ok());
+                    let is_done = (first..first + nr_pages).all(|number| {
+                        mapping
+                            .write_at(&page(number, 1), number * page_size())
+                            .is_ok()
+                    });
                     // SAFETY: It ends.
                     unsafe { libc::_exit(i32::from(!is_done)) }
                 }
@@ -62,7 +67,7 @@ fn two_processes_fill_nearly_all_memory_each(store: &Store) {
     }
     mapping.flush().unwrap();
     for number in 0..2 * nr_pages {
-        let stored = store.stored(number * PAGE, PAGE);
+        let stored = store.stored(number * page_size(), page_size());
         assert!(stored == page(number, 1), "page {number}");
     }
 }
@@ -96,7 +101,7 @@ impl Drop for Group {
 /// Writes pages of an object through a mapping, and compares the object and the pool with what was
 /// written.
 fn keeps_all(store: &Store, advice: Advice, pages: impl Iterator<Item = usize> + Clone) {
-    let len = NR_PAGES * PAGE;
+    let len = nr_pages() * page_size();
     let object = store.object(len);
     let _group = Group::new();
     let whole = |pool: &Pool| -> Mapping {
@@ -108,7 +113,9 @@ fn keeps_all(store: &Store, advice: Advice, pages: impl Iterator<Item = usize> +
         let pool = backed(&object);
         let mapping = whole(&pool);
         for number in pages.clone() {
-            mapping.write_at(&page(number, 1), number * PAGE).unwrap();
+            mapping
+                .write_at(&page(number, 1), number * page_size())
+                .unwrap();
         }
         mapping.flush().unwrap();
         let counts = pool.backing().unwrap();
@@ -122,14 +129,14 @@ fn keeps_all(store: &Store, advice: Advice, pages: impl Iterator<Item = usize> +
         }
     }
     for number in pages.clone() {
-        let stored = store.stored(number * PAGE, PAGE);
+        let stored = store.stored(number * page_size(), page_size());
         assert!(stored == page(number, 1), "page {number} of the object");
     }
     let pool = backed(&object);
     let mapping = whole(&pool);
-    let mut bytes = [0; PAGE];
+    let mut bytes = vec![0; page_size()];
     for number in pages {
-        mapping.read_at(&mut bytes, number * PAGE).unwrap();
+        mapping.read_at(&mut bytes, number * page_size()).unwrap();
         assert!(bytes == page(number, 1), "page {number} of the pool");
     }
     let events = fs::read_to_string(Group::file("memory.events")).unwrap();

@@ -19,7 +19,7 @@ use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::on_each;
-use crate::store::{backed, builder, Store, PAGE};
+use crate::store::{backed, builder, page_size, Store};
 
 on_each! {
     fio_reads_what_another_engine_wrote;
@@ -146,7 +146,7 @@ fn fixed_size(store: &Store) {
     let (status, said) = sqlite(&any, "/tmp/file", MAKE);
     assert_eq!(status, Some(0), "{said}");
     let len = usize::try_from(fs::metadata("/tmp/file").unwrap().len()).unwrap();
-    let pool = with_content(store, "/tmp/file", len + 16 * PAGE);
+    let pool = with_content(store, "/tmp/file", len + 16 * page_size());
     let (_, before) = sqlite(&pool, "/pool", ".dump");
     let (status, said) = sqlite(
         &pool,
@@ -329,7 +329,7 @@ fn a_file_system_in_a_pool_keeps_a_tree() {
 fn tree(store: &Store) {
     const TREE: &str = "/usr/lib/python3.13";
     const FOLDER: &str = "/disk/mnt";
-    let mut pool = backed(&store.object(PAGE));
+    let mut pool = backed(&store.object(page_size()));
     fs::create_dir_all(FOLDER).unwrap();
     for is_new in [true, false] {
         let device = Loop::new(&pool);

@@ -11,7 +11,7 @@ use mmap_pool_tests::child::in_child;
 use mmap_pool_tests::observe::{checked, verdict};
 
 use crate::on_each;
-use crate::store::{backed, map, page, Store, PAGE};
+use crate::store::{backed, map, page, page_size, Store};
 
 on_each! {
     clean_pages_leave_memory_and_dirty_ones_stay;
@@ -23,14 +23,14 @@ on_each! {
 const NR_PAGES: usize = 256;
 
 fn filled(store: &Store) -> (Pool, Mapping) {
-    let object = store.object(NR_PAGES * PAGE);
+    let object = store.object(NR_PAGES * page_size());
     let pool = backed(&object);
     for number in 0..NR_PAGES {
-        pool.write_all_at(&page(number, 1), (number * PAGE) as u64)
+        pool.write_all_at(&page(number, 1), (number * page_size()) as u64)
             .unwrap();
     }
     pool.sync().unwrap();
-    let mapping = map(&pool, NR_PAGES * PAGE);
+    let mapping = map(&pool, NR_PAGES * page_size());
     (pool, mapping)
 }
 
@@ -55,15 +55,16 @@ fn drop_caches() {
 }
 
 fn check(mapping: &Mapping, number: usize, pattern: u64) {
-    let mut bytes = [0; PAGE];
-    mapping.read_at(&mut bytes, number * PAGE).unwrap();
+    let mut bytes = vec![0; page_size()];
+    mapping.read_at(&mut bytes, number * page_size()).unwrap();
     assert!(bytes == page(number, pattern), "page {number}");
 }
 
 fn clean_pages_leave_memory_and_dirty_ones_stay(store: &Store) {
     let (pool, mapping) = filled(store);
     repeat(drop_caches, || nr_resident(&pool) == 0);
-    pool.write_all_at(&page(7, 2), 7 * PAGE as u64).unwrap();
+    pool.write_all_at(&page(7, 2), 7 * page_size() as u64)
+        .unwrap();
     for _ in 0..3 {
         drop_caches();
     }
@@ -91,7 +92,7 @@ fn break_first_page(mapping: &Mapping) {
     let start = mapping.as_ptr().cast();
     let _ = in_child(|| {
         // SAFETY: The page belongs to the mapping.
-        let broken = unsafe { libc::madvise(start, PAGE, libc::MADV_HWPOISON) };
+        let broken = unsafe { libc::madvise(start, page_size(), libc::MADV_HWPOISON) };
         Ok(verdict(&checked(broken).map(drop)))
     });
 }

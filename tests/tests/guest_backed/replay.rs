@@ -16,7 +16,7 @@ use rustix::io::{pwritev2, ReadWriteFlags};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
 use crate::gone::dmsetup;
-use crate::store::{backed, map, on_disk, DEVICE, PAGE};
+use crate::store::{backed, map, on_disk, page_size, DEVICE};
 
 const NR_PAGES: usize = 64;
 /// How many numbers are written and acknowledged.
@@ -124,18 +124,18 @@ fn page_of(number: u64) -> usize {
 
 /// Fills a page with each number, makes it durable, and marks the log with it.
 fn write_numbers(pool: &Pool) {
-    let mapping = map(pool, NR_PAGES * PAGE);
+    let mapping = map(pool, NR_PAGES * page_size());
     for number in 1..=NR_NUMBERS {
-        let offset = page_of(number) * PAGE;
-        let bytes = number.to_le_bytes().repeat(PAGE / 8);
+        let offset = page_of(number) * page_size();
+        let bytes = number.to_le_bytes().repeat(page_size() / 8);
         if number % 4 == 3 {
             let slices = [IoSlice::new(&bytes)];
             let written = pwritev2(pool, &slices, offset as u64, ReadWriteFlags::DSYNC);
-            assert_eq!(written, Ok(PAGE));
+            assert_eq!(written, Ok(page_size()));
         } else {
             mapping.write_at(&bytes, offset).unwrap();
             match number % 4 {
-                0 => mapping.flush_range(offset, PAGE).unwrap(),
+                0 => mapping.flush_range(offset, page_size()).unwrap(),
                 1 => pool.sync().unwrap(),
                 _ => pool.as_file().sync_data().unwrap(),
             }
@@ -150,7 +150,7 @@ fn check(object: &[u8], last: u64) {
     for number in 1..=last {
         expected[page_of(number)] = number;
     }
-    for (page, &least) in object.chunks_exact(PAGE).zip(&expected) {
+    for (page, &least) in object.chunks_exact(page_size()).zip(&expected) {
         for word in page.chunks_exact(8) {
             let number = u64::from_le_bytes(word.try_into().unwrap());
             assert!(
@@ -209,7 +209,7 @@ fn a_file_has_what_was_acknowledged_after_each_flush() {
     mount(LOGGED, FOLDER, "ext4", MountFlags::empty(), None).unwrap();
     {
         let object = File::create_new(&path).unwrap();
-        object.set_len((NR_PAGES * PAGE) as u64).unwrap();
+        object.set_len((NR_PAGES * page_size()) as u64).unwrap();
         object.sync_all().unwrap();
         write_numbers(&backed(&open(&path)));
     }

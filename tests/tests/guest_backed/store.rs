@@ -15,7 +15,7 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, PoolBuilder};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
-pub const PAGE: usize = 4096;
+pub use mmap_pool_tests::machine::page_size;
 pub const DEVICE: &str = "/dev/scratch";
 const FOLDER: &str = "/run/store";
 
@@ -131,14 +131,14 @@ pub fn on_disk(command: &[&str]) -> String {
 
 /// Reads whole pages of a file past every cache.
 fn stored(path: &Path, offset: usize, len: usize) -> Vec<u8> {
-    assert_eq!((offset % PAGE, len % PAGE), (0, 0));
+    assert_eq!((offset % page_size(), len % page_size()), (0, 0));
     let file = File::options()
         .read(true)
         .custom_flags(libc::O_DIRECT)
         .open(path)
         .unwrap();
-    let mut bytes = vec![0; len + PAGE];
-    let start = bytes.as_ptr().align_offset(PAGE);
+    let mut bytes = vec![0; len + page_size()];
+    let start = bytes.as_ptr().align_offset(page_size());
     let done = file.read_at(&mut bytes[start..start + len], offset as u64);
     let done = done.unwrap();
     bytes.drain(..start);
@@ -161,8 +161,8 @@ pub fn map(pool: &Pool, len: usize) -> Mapping {
 }
 
 /// The content of page `number` in pattern `pattern`.
-pub fn page(number: usize, pattern: u64) -> [u8; PAGE] {
-    let mut page = [0; PAGE];
+pub fn page(number: usize, pattern: u64) -> Vec<u8> {
+    let mut page = vec![0; page_size()];
     let mut state = (pattern << 40) | (number as u64 + 1);
     for word in page.chunks_exact_mut(8) {
         state ^= state << 13;

@@ -11,7 +11,7 @@ use mmap_pool::Pool;
 use mmap_pool_tests::module::fresh_module;
 
 use crate::gone::dmsetup;
-use crate::store::{backed, map, page, DEVICE, PAGE};
+use crate::store::{backed, map, page, page_size, DEVICE};
 
 const MIB: usize = 1 << 20;
 /// The kernel may keep so many bytes that are not written yet.
@@ -82,14 +82,14 @@ fn unwritten() -> usize {
         let line = counts.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap().parse::<usize>().unwrap()
     };
-    (count("nr_dirty ") + count("nr_writeback ")) * PAGE
+    (count("nr_dirty ") + count("nr_writeback ")) * page_size()
 }
 
 fn fill(pool: &Pool, len: usize, pattern: u64) {
     let mapping = map(pool, len);
-    for number in 0..len / PAGE {
+    for number in 0..len / page_size() {
         let bytes = page(number, pattern);
-        mapping.write_at(&bytes, number * PAGE).unwrap();
+        mapping.write_at(&bytes, number * page_size()).unwrap();
     }
 }
 

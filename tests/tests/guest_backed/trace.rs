@@ -11,7 +11,7 @@ use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::trace::Trace;
 use mmap_pool_tests::Failure;
 
-use crate::store::{backed, map, DEVICE, PAGE};
+use crate::store::{backed, map, page_size, DEVICE};
 
 const PAGE_ON_IT: &str = include_str!("../../../docs/call-chains.md");
 /// The files of the module that the page names.
@@ -143,7 +143,7 @@ fn msync_unlocks_then_queues_then_flushes() {
     }
     let trace = record(|turn| {
         mapping.write_at(&[1; 8], offset(turn))?;
-        mapping.flush_range(offset(turn), PAGE)?;
+        mapping.flush_range(offset(turn), page_size())?;
         Ok(())
     });
     assert_order(&trace, FIRST_WRITE_CHAIN);

@@ -9,7 +9,7 @@ use mmap_pool::{Advice, Errno, Mapping, MappingBuilder, Pool};
 use mmap_pool_tests::failures::{NoMemory, Switch};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{put_word, word, word_in_file};
-use mmap_pool_tests::subject::{PAGE, SCRATCH};
+use mmap_pool_tests::subject::{page_size, SCRATCH};
 
 use super::{again, Done, REFUSED};
 
@@ -35,13 +35,13 @@ fn disk() -> File {
 impl World {
     fn new() -> Self {
         let disk = disk();
-        let mut old = [0; PAGE];
+        let mut old = vec![0; page_size()];
         old[..3].copy_from_slice(b"old");
         disk.write_all_at(&old.repeat(NR_PAGES), 0).unwrap();
         disk.sync_all().unwrap();
         let pool = Pool::create().backing(&disk).create().unwrap();
         let mapping = MappingBuilder::shared()
-            .len(NR_PAGES * PAGE)
+            .len(NR_PAGES * page_size())
             .map(&pool)
             .unwrap();
         mapping.advise(Advice::Random).unwrap();
@@ -50,16 +50,16 @@ impl World {
 
     fn store_dirty(&self) {
         for number in DIRTY {
-            put_word(&self.mapping, number * PAGE, "new").unwrap();
+            put_word(&self.mapping, number * page_size(), "new").unwrap();
         }
     }
 
     /// Closes the pool, and checks what the disk has: `done` in the pages of `operations`.
     fn check_disk(self, done: &str, operations: usize) {
         drop(self);
-        let mut found = vec![0; NR_PAGES * PAGE];
+        let mut found = vec![0; NR_PAGES * page_size()];
         disk().read_exact_at(&mut found, 0).unwrap();
-        for (number, page) in found.chunks_exact(PAGE).enumerate() {
+        for (number, page) in found.chunks_exact(page_size()).enumerate() {
             let is_of_operation = number >= FIRST_ABSENT
                 && number < FIRST_ABSENT + operations * STEP
                 && (number - FIRST_ABSENT) % STEP == 0;
@@ -83,7 +83,7 @@ fn fail_all(may_be: &[Errno], done: &str, operation: fn(&World, usize) -> Done) 
     for nth in 1.. {
         world.store_dirty();
         let operations = nth as usize;
-        let offset = (FIRST_ABSENT + (operations - 1) * STEP) * PAGE;
+        let offset = (FIRST_ABSENT + (operations - 1) * STEP) * page_size();
         let (answer, has_failed) = switch.fail_nth(nth, || operation(&world, offset)).unwrap();
         let place = format!("failure {nth}");
         if let Err(refused) = answer {

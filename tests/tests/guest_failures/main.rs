@@ -13,6 +13,7 @@
 mod backed;
 mod loading;
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::io;
 
@@ -21,7 +22,7 @@ use mmap_pool_tests::child::in_child;
 use mmap_pool_tests::failures::Switch;
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{self, put_word, put_word_in_file, word, word_in_file};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, ftruncate, sendfile, FallocateFlags};
 use rustix::io::dup;
@@ -98,7 +99,7 @@ impl World {
     }
 
     fn new(strategy: Strategy) -> Self {
-        let len = 3 * Self::folio_pages(strategy).max(8) * PAGE;
+        let len = 3 * Self::folio_pages(strategy).max(8) * page_size();
         let pool = Pool::create()
             .strategy(strategy)
             .size_bytes(len as u64)
@@ -123,7 +124,7 @@ impl World {
 
     /// The offset of the last page.
     fn last(&self) -> usize {
-        self.len() - PAGE
+        self.len() - page_size()
     }
 
     /// The offset of a page in the hole.
@@ -266,7 +267,7 @@ fn mapping_private_memory() {
 fn mapping_everything_at_once() {
     let map = |_: &mut World| {
         let eager = Pool::create().strategy(Strategy::Eager);
-        let pool = eager.size_bytes(3 * PAGE as u64).create()?;
+        let pool = eager.size_bytes(3 * page_size() as u64).create()?;
         drop(MappingBuilder::shared().map(&pool)?);
         Ok(())
     };
@@ -304,18 +305,18 @@ fn populating_a_mapping() {
     let populate = |world: &mut World| Ok(world.shared.advise(Advice::PopulateWrite)?);
     fail_all(REFUSED, populate, |world| {
         let info = world.pool.info().unwrap();
-        info.nr_resident_pages == (world.len() / PAGE) as u64
+        info.nr_resident_pages == (world.len() / page_size()) as u64
     });
 }
 
 #[test]
 fn populating_a_private_mapping() {
     let populate = |world: &mut World| {
-        let offset = (world.last() - 3 * PAGE) as u64;
+        let offset = (world.last() - 3 * page_size()) as u64;
         let end = MappingBuilder::private().offset(offset);
-        let end = end.len(4 * PAGE).map(&world.pool)?;
+        let end = end.len(4 * page_size()).map(&world.pool)?;
         end.advise(Advice::PopulateWrite)?;
-        assert_eq!(word(&end, 3 * PAGE)?, "last");
+        assert_eq!(word(&end, 3 * page_size())?, "last");
         Ok(())
     };
     fail_all(REFUSED, populate, |_| true);
@@ -327,27 +328,30 @@ fn locking_a_mapping() {
     fail_all(&[Errno::NOMEM, Errno::AGAIN], lock, |_| true);
 }
 
-/// Across three pages, from the end of one to the start of another.
-const PIECE: [u8; PAGE + 200] = [b'w'; PAGE + 200];
+/// Across three pages, from the end of one to the start of another. Allocates no memory.
+fn piece() -> &'static [u8] {
+    static LETTERS: [u8; (64 << 10) + 200] = [b'w'; (64 << 10) + 200];
+    &LETTERS[..page_size() + 200]
+}
 
 fn piece_start(world: &World) -> usize {
     world.middle() - 100
 }
 
 fn has_piece(world: &World) -> bool {
-    let mut bytes = [0; PIECE.len()];
+    let mut bytes = vec![0; piece().len()];
     world
         .shared
         .read_at(&mut bytes, piece_start(world))
         .unwrap();
-    bytes == PIECE
+    bytes == piece()
 }
 
 #[test]
 fn writing_to_a_hole() {
     let write = |world: &mut World| {
-        let written = world.pool.write_at(&PIECE, piece_start(world) as u64)?;
-        all(written, PIECE.len())
+        let written = world.pool.write_at(piece(), piece_start(world) as u64)?;
+        all(written, piece().len())
     };
     fail_all(REFUSED, write, has_piece);
 }
@@ -356,22 +360,23 @@ fn writing_to_a_hole() {
 fn writing_past_the_end() {
     let write = |world: &mut World| {
         let end = world.len() as u64 + 5000;
-        all(world.pool.write_at(&PIECE, end)?, PIECE.len())
+        all(world.pool.write_at(piece(), end)?, piece().len())
     };
     fail_all(REFUSED, write, |world| {
         let mut bytes = [1; 5000];
         let file = &world.pool;
         file.read_exact_at(&mut bytes, world.len() as u64).unwrap();
-        let end = (world.len() + 5000 + PIECE.len()) as u64;
+        let end = (world.len() + 5000 + piece().len()) as u64;
         bytes == [0; 5000] && file.info().unwrap().size_bytes == end
     });
 }
 
 #[test]
 fn reading() {
+    let bytes = RefCell::new(vec![1; 2 * page_size()]);
     let read = |world: &mut World| {
-        let mut bytes = [1; 2 * PAGE];
-        let start = world.last() - PAGE;
+        let mut bytes = bytes.borrow_mut();
+        let start = world.last() - page_size();
         all(world.pool.read_at(&mut bytes, start as u64)?, bytes.len())
     };
     fail_all(REFUSED, read, |_| true);
@@ -400,7 +405,7 @@ fn growing() {
 fn shrinking() {
     let shrink = |world: &mut World| {
         let len = world.len() as u64;
-        world.pool.resize(PAGE as u64 + 100)?;
+        world.pool.resize(page_size() as u64 + 100)?;
         Ok(world.pool.resize(len)?)
     };
     fail_all(REFUSED, shrink, |world| {
@@ -412,7 +417,7 @@ fn shrinking() {
 #[test]
 fn truncating() {
     let truncate = |world: &mut World| {
-        ftruncate(&world.pool, PAGE as u64 + 100)?;
+        ftruncate(&world.pool, page_size() as u64 + 100)?;
         Ok(ftruncate(&world.pool, world.len() as u64)?)
     };
     fail_all(REFUSED, truncate, |world| {
@@ -423,7 +428,7 @@ fn truncating() {
 #[test]
 fn punching_a_hole() {
     let punch = |world: &mut World| {
-        let len = PAGE as u64 + 100;
+        let len = page_size() as u64 + 100;
         Ok(world.pool.punch(world.len() as u64 - len, len)?)
     };
     fail_all(REFUSED, punch, |world| {
@@ -435,7 +440,7 @@ fn punching_a_hole() {
 fn punching_a_hole_by_fallocate() {
     let punch = |world: &mut World| {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let len = PAGE as u64 + 100;
+        let len = page_size() as u64 + 100;
         Ok(fallocate(
             &world.pool,
             flags,
@@ -453,7 +458,7 @@ fn allocating() {
     let prefault = |world: &mut World| Ok(world.pool.prefault(0, world.len() as u64)?);
     fail_all(REFUSED, prefault, |world| {
         let info = world.pool.info().unwrap();
-        info.nr_resident_pages == (world.len() / PAGE) as u64
+        info.nr_resident_pages == (world.len() / page_size()) as u64
     });
 }
 

@@ -14,15 +14,14 @@ use std::time::Duration;
 use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
+use mmap_pool_tests::machine::huge_pages;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::numa::{nodes_of, set_home, told_in_numa_maps, Mode, Policy, MOVE, STRICT};
 use mmap_pool_tests::observe::{full_reserve, totals};
-use mmap_pool_tests::subject::{Object, PAGE};
+use mmap_pool_tests::subject::{page_size, Object};
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, OFlags};
 use rustix::thread::{sched_setaffinity, CpuSet};
-
-const HUGE_PAGES: usize = 512;
 
 /// An object with pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +46,7 @@ impl Kind {
     fn folio_pages(self) -> usize {
         match self {
             Self::Pool(Strategy::Around) => 16,
-            Self::Pool(Strategy::Huge | Strategy::Eager) => HUGE_PAGES,
+            Self::Pool(Strategy::Huge | Strategy::Eager) => huge_pages(),
             _ => 1,
         }
     }
@@ -69,7 +68,7 @@ impl Kind {
     }
 
     fn of_pages(self, nr_pages: usize) -> Object {
-        let len_bytes = (nr_pages * PAGE) as u64;
+        let len_bytes = (nr_pages * page_size()) as u64;
         let fd = match self {
             Self::Pool(strategy) => {
                 let pool = Pool::create().strategy(strategy);
@@ -92,7 +91,10 @@ impl Kind {
     }
 
     fn map(self, builder: MappingBuilder, object: &impl Mappable) -> Mapping {
-        builder.len(self.nr_pages() * PAGE).map(object).unwrap()
+        builder
+            .len(self.nr_pages() * page_size())
+            .map(object)
+            .unwrap()
     }
 
     fn shared(self, object: &impl Mappable) -> Mapping {
@@ -102,12 +104,12 @@ impl Kind {
     fn nr_resident(self, object: &File) -> u64 {
         match self {
             Self::Node => pool(object).info().unwrap().nr_resident_pages,
-            _ => object.metadata().unwrap().blocks() * 512 / PAGE as u64,
+            _ => object.metadata().unwrap().blocks() * 512 / page_size() as u64,
         }
     }
 
     fn punch(self, object: &File) {
-        let len_bytes = (self.nr_pages() * PAGE) as u64;
+        let len_bytes = (self.nr_pages() * page_size()) as u64;
         if self == Self::Node {
             pool(object).punch(0, len_bytes).unwrap();
         } else {
@@ -129,7 +131,7 @@ fn path(object: &File) -> String {
 /// Touches pages of a mapping, each with a write.
 fn touch(mapping: &Mapping, pages: Range<usize>) -> Result<(), Failure> {
     for page in pages {
-        mapping.write_at(b"there", page * PAGE)?;
+        mapping.write_at(b"there", page * page_size())?;
     }
     Ok(())
 }
@@ -170,7 +172,7 @@ impl Way {
     }
 
     fn go(self, kind: Kind, object: &Object, mapping: &Mapping, other_node: usize) {
-        let len_bytes = kind.nr_pages() * PAGE;
+        let len_bytes = kind.nr_pages() * page_size();
         match self {
             Self::Mapping => touch(mapping, kind.all_pages()).unwrap(),
             Self::OtherProcess => {
@@ -415,8 +417,8 @@ fn each_page_has_the_policy_that_was_set_last() {
 
 /// Sets a policy through a mapping of these pages alone, which is gone then.
 fn set_through_another(object: &Object, pages: Range<usize>, policy: Policy) {
-    let builder = MappingBuilder::shared().offset((pages.start * PAGE) as u64);
-    let mapping = builder.len(pages.len() * PAGE).map(object).unwrap();
+    let builder = MappingBuilder::shared().offset((pages.start * page_size()) as u64);
+    let mapping = builder.len(pages.len() * page_size()).map(object).unwrap();
     if policy == Policy::DEFAULT {
         // The kernel does not ask an object if the mapping has no policy that could be removed.
         Policy::bind(0).set(&mapping, 0..pages.len()).unwrap();
@@ -474,16 +476,16 @@ fn ranges_with_the_same_policy_share_a_huge_page() {
     let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
     let kind = Kind::Pool(Strategy::Huge);
     for (policies, nr_resident) in [
-        ([Policy::bind(1), Policy::bind(1)], HUGE_PAGES as u64),
-        ([Policy::bind(1), Policy::bind(0)], HUGE_PAGES as u64 / 2),
+        ([Policy::bind(1), Policy::bind(1)], huge_pages() as u64),
+        ([Policy::bind(1), Policy::bind(0)], huge_pages() as u64 / 2),
         (
             [Policy::bind(1), Policy::new(Mode::Preferred, &[1])],
-            HUGE_PAGES as u64 / 2,
+            huge_pages() as u64 / 2,
         ),
     ] {
         let object = kind.empty();
-        let middle = HUGE_PAGES / 2;
-        for (policy, half) in policies.into_iter().zip([0..middle, middle..HUGE_PAGES]) {
+        let middle = huge_pages() / 2;
+        for (policy, half) in policies.into_iter().zip([0..middle, middle..huge_pages()]) {
             policy.set(&kind.shared(&object), half).unwrap();
         }
         touch(&kind.shared(&object), one(0)).unwrap();
@@ -507,7 +509,7 @@ fn a_policy_past_the_end_counts_when_the_object_grows() {
                 .set(&kind.shared(&object), kind.all_pages())
                 .unwrap();
             // An eager pool gets its pages here.
-            ftruncate(&*object, (kind.nr_pages() * PAGE) as u64).unwrap();
+            ftruncate(&*object, (kind.nr_pages() * page_size()) as u64).unwrap();
             let found = nodes_of(&kind.shared(&object), kind.all_pages()).unwrap();
             assert_eq!(found, vec![node; kind.nr_pages()], "{kind:?}");
         }
@@ -573,7 +575,7 @@ fn pages_that_are_there_stay_or_are_told_or_are_moved() {
         let bytes = |page: usize| {
             let mut bytes = [0; 5];
             object
-                .read_exact_at(&mut bytes, (page * PAGE) as u64)
+                .read_exact_at(&mut bytes, (page * page_size()) as u64)
                 .unwrap();
             bytes
         };
@@ -634,15 +636,15 @@ fn a_descriptor_open_for_reading_is_enough_to_set_a_policy() {
 #[test]
 fn policies_are_charged_to_the_process_that_sets_them() {
     const NR_RANGES: usize = 2048;
-    const LEN: usize = 2 * NR_RANGES * PAGE;
     /// A range, a node of a tree, and a policy with a set of nodes, of which kernels have few or many.
     const LEAST_BYTES: u64 = (NR_RANGES * 56) as u64;
 
+    let len = 2 * NR_RANGES * page_size();
     let _module = fresh_module();
     let cgroup = Cgroup::new("policies").unwrap();
     let mut child = Child::fork(|link| {
         cgroup.enter()?;
-        let pool = Pool::create().size_bytes(LEN as u64).create()?;
+        let pool = Pool::create().size_bytes(len as u64).create()?;
         link.say("made")?;
         link.hear()?;
         let mapping = MappingBuilder::shared().map(&pool)?;
@@ -690,7 +692,10 @@ fn policies_change_beside_faults_holes_moves_and_the_end_of_the_pool() {
     for round in 0..NR_ROUNDS {
         let strategy = [Strategy::Page, Strategy::Around, Strategy::Huge][round % 3];
         let pool = Pool::create().strategy(strategy);
-        let pool = pool.size_bytes((NR_PAGES * PAGE) as u64).create().unwrap();
+        let pool = pool
+            .size_bytes((NR_PAGES * page_size()) as u64)
+            .create()
+            .unwrap();
         // Each in a process of its own, which is killed in the midst of it.
         let children = [0, 1].map(|nth| {
             Child::fork(|link| {
@@ -707,8 +712,8 @@ fn policies_change_beside_faults_holes_moves_and_the_end_of_the_pool() {
             scope.spawn(|| {
                 while !is_over.load(Relaxed) {
                     // Until the pool is revoked.
-                    let _ = pool.prefault(0, (NR_PAGES * PAGE) as u64);
-                    let _ = pool.punch(0, (NR_PAGES * PAGE) as u64);
+                    let _ = pool.prefault(0, (NR_PAGES * page_size()) as u64);
+                    let _ = pool.punch(0, (NR_PAGES * page_size()) as u64);
                 }
             });
             scope.spawn(|| {
@@ -740,7 +745,7 @@ fn disturb(pool: &Pool, mapping: &Mapping, nth: usize) {
 
 /// Sets the policy of some pages. Which, and what, is different each time.
 fn set_some(mapping: &Mapping, nth: usize, flags: u32) {
-    let nr_pages = mapping.len() / PAGE;
+    let nr_pages = mapping.len() / page_size();
     let start = nth * 31 % nr_pages;
     let end = (start + 1 + nth * 17 % 64).min(nr_pages);
     let policy = match nth % 5 {

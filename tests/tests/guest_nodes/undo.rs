@@ -10,20 +10,22 @@ use std::thread;
 use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{mincore, vmstat};
-use mmap_pool_tests::subject::PAGE;
+use mmap_pool_tests::subject::page_size;
 use rustix::fs::{fallocate, FallocateFlags};
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 8 * MIB;
 /// The first huge page begins before this.
-const OFFSET: u64 = 5 * PAGE as u64;
+fn offset() -> u64 {
+    5 * page_size() as u64
+}
 
 /// Returns the answers of 50 calls of `what`, while another thread has the kernel split the pool's folios.
 fn while_split<T>(pool: &Pool, what: impl Fn() -> T) -> Vec<T> {
     let has_ended = AtomicBool::new(false);
     let nr_split = || vmstat().unwrap()["thp_split_page"];
     let before = nr_split();
-    let end = SIZE / PAGE as u64;
+    let end = SIZE / page_size() as u64;
     let text = format!(
         "/proc/self/fd/{},0x0,{end:#x},0",
         pool.as_file().as_raw_fd()
@@ -52,7 +54,7 @@ fn a_failing_fallocate_gives_back_all_of_a_huge_page_that_was_split() {
     let pool = Pool::create().strategy(Strategy::Huge);
     let pool = pool.size_bytes(SIZE).create().unwrap();
     let answers = while_split(&pool, || {
-        let failed = fallocate(&pool, FallocateFlags::empty(), OFFSET, SIZE);
+        let failed = fallocate(&pool, FallocateFlags::empty(), offset(), SIZE);
         (failed, nr_resident(&pool))
     });
     assert_eq!(answers, vec![(Err(Errno::NOSPC), 0); 50]);
@@ -65,7 +67,7 @@ fn all_of_a_huge_page_that_was_split_is_in_memory() {
     let pool = pool.size_bytes(SIZE).create().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let answers = while_split(&pool, || {
-        let done = fallocate(&pool, FallocateFlags::empty(), OFFSET, SIZE - OFFSET);
+        let done = fallocate(&pool, FallocateFlags::empty(), offset(), SIZE - offset());
         let nr_in_memory = mincore(&mapping).map_or(0, |pages| pages.len() as u64);
         let nr_resident = nr_resident(&pool);
         (

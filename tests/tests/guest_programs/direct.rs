@@ -13,7 +13,7 @@ use mmap_pool_tests::child::Child;
 use mmap_pool_tests::module::EmptyPool;
 use mmap_pool_tests::observe::{checked, count, put_word, word, word_in_file};
 use mmap_pool_tests::scenario::Oracle;
-use mmap_pool_tests::subject::{Subject, PAGE, PAGES, SIZE};
+use mmap_pool_tests::subject::{page_size, size, Subject, PAGES};
 use mmap_pool_tests::{Answer, Failure};
 
 use crate::given::DISK;
@@ -24,11 +24,11 @@ fn a_disk_reads_into_untouched_pages() {
         "1048576; word 0, word 255; 256 resident",
         |subject, disk| {
             let mapping = subject.shared()?;
-            let read = disk.read(&mapping, 0, SIZE, 0)?;
+            let read = disk.read(&mapping, 0, size(), 0)?;
             Ok(format!(
                 "{read}; {}, {}; {} resident",
                 subject.word(0)?,
-                subject.word(SIZE - PAGE)?,
+                subject.word(size() - page_size())?,
                 subject.nr_resident_pages()?
             ))
         },
@@ -42,14 +42,14 @@ fn a_disk_writes_what_a_mapping_holds() {
         |subject, disk| {
             let mapping = subject.shared()?;
             for (page, text) in [(0, "word 0"), (1, "mine"), (2, "more")] {
-                put_word(&mapping, page * PAGE, text)?;
+                put_word(&mapping, page * page_size(), text)?;
             }
-            let written = disk.write(&mapping, 0, 4 * PAGE, 8 * PAGE)?;
+            let written = disk.write(&mapping, 0, 4 * page_size(), 8 * page_size())?;
             Ok(format!(
                 "{written}: {}, {}; 1 page without memory is {}",
-                disk.word(8 * PAGE)?,
-                disk.word(9 * PAGE)?,
-                disk.word(11 * PAGE)?
+                disk.word(8 * page_size())?,
+                disk.word(9 * page_size())?,
+                disk.word(11 * page_size())?
             ))
         },
     );
@@ -58,13 +58,13 @@ fn a_disk_writes_what_a_mapping_holds() {
 #[test]
 fn a_disk_reads_into_a_private_copy() {
     check("8192; mine word 1, theirs old", |subject, disk| {
-        subject.put_word(PAGE, "old")?;
+        subject.put_word(page_size(), "old")?;
         let mapping = subject.private()?;
-        let read = disk.read(&mapping, 0, 2 * PAGE, 0)?;
+        let read = disk.read(&mapping, 0, 2 * page_size(), 0)?;
         Ok(format!(
             "{read}; mine {}, theirs {}",
-            word(&mapping, PAGE)?,
-            subject.word(PAGE)?
+            word(&mapping, page_size())?,
+            subject.word(page_size())?
         ))
     });
 }
@@ -91,7 +91,7 @@ fn a_disk_does_not_read_into_a_read_only_mapping() {
     check("EFAULT; old", |subject, disk| {
         subject.put_word(0, "old")?;
         let mapping = subject.map(MappingBuilder::shared().protection(Protection::READ))?;
-        let read = disk.read(&mapping, 0, PAGE, 0)?;
+        let read = disk.read(&mapping, 0, page_size(), 0)?;
         Ok(format!("{read}; {}", subject.word(0)?))
     });
 }
@@ -102,14 +102,14 @@ fn nothing_is_transferred_past_the_end_of_the_object() {
         "read EFAULT, write EFAULT, up to it 8192 8192",
         |subject, disk| {
             let mapping = subject.shared()?;
-            subject.resize((SIZE - 2 * PAGE) as u64)?;
-            let at = SIZE - 4 * PAGE;
+            subject.resize((size() - 2 * page_size()) as u64)?;
+            let at = size() - 4 * page_size();
             Ok(format!(
                 "read {}, write {}, up to it {} {}",
-                disk.read(&mapping, at, 4 * PAGE, 0)?,
-                disk.write(&mapping, at, 4 * PAGE, 0)?,
-                disk.read(&mapping, at, 2 * PAGE, 0)?,
-                disk.write(&mapping, at, 2 * PAGE, 0)?
+                disk.read(&mapping, at, 4 * page_size(), 0)?,
+                disk.write(&mapping, at, 4 * page_size(), 0)?,
+                disk.read(&mapping, at, 2 * page_size(), 0)?,
+                disk.write(&mapping, at, 2 * page_size(), 0)?
             ))
         },
     );
@@ -120,15 +120,15 @@ fn pages_that_are_punched_while_a_disk_reads_are_no_others() {
     check("every page is a word of the disk or 0", |subject, disk| {
         let mapping = subject.shared()?;
         let puncher = Child::fork(|_| loop {
-            subject.punch(0, SIZE as u64)?;
+            subject.punch(0, size() as u64)?;
         })?;
         for _ in 0..50 {
-            disk.read(&mapping, 0, SIZE, 0)?;
+            disk.read(&mapping, 0, size(), 0)?;
         }
         puncher.kill()?;
         puncher.wait()?;
         for page in 0..PAGES {
-            let found = word(&mapping, page * PAGE)?;
+            let found = word(&mapping, page * page_size())?;
             if found != "0" && found != format!("word {page}") {
                 return Ok(format!("page {page} is {found}"));
             }
@@ -146,7 +146,7 @@ fn a_child_made_while_pages_are_copies_does_not_get_what_is_read() {
             link.hear()?;
             word(&mapping, 0)
         })?;
-        disk.read(&mapping, 0, PAGE, 0)?;
+        disk.read(&mapping, 0, page_size(), 0)?;
         child.link.say("look")?;
         Ok(format!(
             "mine {}, the child's {}",
@@ -173,7 +173,7 @@ fn check(expected: &str, ask: fn(&Subject, &Disk) -> Answer) {
     module.release().unwrap();
 }
 
-/// A file on a real file system on a virtual disk, of [`SIZE`] bytes, opened with `O_DIRECT`. Each
+/// A file on a real file system on a virtual disk, of [`size`] bytes, opened with `O_DIRECT`. Each
 /// page begins with `word` and its number.
 struct Disk {
     file: File,
@@ -183,8 +183,8 @@ struct Disk {
 impl Disk {
     fn new() -> Result<Self, Failure> {
         let path = format!("{DISK}/direct");
-        let mut bytes = vec![0; SIZE];
-        for (number, page) in bytes.chunks_mut(PAGE).enumerate() {
+        let mut bytes = vec![0; size()];
+        for (number, page) in bytes.chunks_mut(page_size()).enumerate() {
             let text = format!("word {number}");
             page[..text.len()].copy_from_slice(text.as_bytes());
         }

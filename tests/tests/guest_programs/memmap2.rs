@@ -7,6 +7,7 @@
 use std::fs::File;
 
 use memmap2::{Advice, Mmap, MmapMut, MmapOptions, RemapOptions};
+use mmap_pool_tests::subject::{page_size, size};
 
 use crate::given::Given;
 use crate::on_both;
@@ -21,25 +22,25 @@ on_both! {
     1 remapping_follows_a_new_size;
 }
 
-const PAGE: usize = 4096;
-const SIZE: usize = 1 << 20;
-
 fn mapping_without_a_length(given: &Given) {
     // SAFETY: Nothing writes.
     let mapping = unsafe { Mmap::map(file(given)) }.unwrap();
     // The crate asks fstat, which knows the size of regular files.
-    assert_eq!(mapping.len(), if given.is_node { 0 } else { SIZE });
+    assert_eq!(mapping.len(), if given.is_node { 0 } else { size() });
     assert!(mapping.iter().all(|&byte| byte == 0));
 }
 
 fn shared_writes_are_read_by_others(given: &Given) {
     let mut mapping = map_mut(given);
-    mapping[PAGE..PAGE + 5].copy_from_slice(b"hello");
-    assert_eq!(&read(given, PAGE), b"hello");
-    given.pool.write_all_at(b"jelly", PAGE as u64).unwrap();
+    mapping[page_size()..page_size() + 5].copy_from_slice(b"hello");
+    assert_eq!(&read(given, page_size()), b"hello");
+    given
+        .pool
+        .write_all_at(b"jelly", page_size() as u64)
+        .unwrap();
     // SAFETY: Nothing writes.
-    let other = unsafe { MmapOptions::new().len(SIZE).map(file(given)) }.unwrap();
-    assert_eq!(&other[PAGE..PAGE + 5], b"jelly");
+    let other = unsafe { MmapOptions::new().len(size()).map(file(given)) }.unwrap();
+    assert_eq!(&other[page_size()..page_size() + 5], b"jelly");
 }
 
 fn copies_are_ones_own(given: &Given) {
@@ -48,8 +49,8 @@ fn copies_are_ones_own(given: &Given) {
     // SAFETY: Nothing writes but the write below, when no slice is lent.
     let (mut copy, read_only) = unsafe {
         (
-            options.len(SIZE).map_copy(file(given)).unwrap(),
-            options.len(SIZE).map_copy_read_only(file(given)).unwrap(),
+            options.len(size()).map_copy(file(given)).unwrap(),
+            options.len(size()).map_copy_read_only(file(given)).unwrap(),
         )
     };
     copy[..4].copy_from_slice(b"mine");
@@ -64,11 +65,11 @@ fn copies_are_ones_own(given: &Given) {
 fn a_part_begins_at_its_offset(given: &Given) {
     let mut options = MmapOptions::new();
     // Not a whole page: the crate maps from the page's start.
-    options.offset(3 * PAGE as u64 + 100).len(5);
+    options.offset(3 * page_size() as u64 + 100).len(5);
     // SAFETY: Nothing writes.
     let mut mapping = unsafe { options.map_mut(file(given)) }.unwrap();
     mapping.copy_from_slice(b"there");
-    assert_eq!(&read(given, 3 * PAGE + 100), b"there");
+    assert_eq!(&read(given, 3 * page_size() + 100), b"there");
 }
 
 fn flushing_advising_and_locking(given: &Given) {
@@ -76,8 +77,8 @@ fn flushing_advising_and_locking(given: &Given) {
     mapping[..5].copy_from_slice(b"hello");
     mapping.flush().unwrap();
     mapping.flush_async().unwrap();
-    mapping.flush_range(100, PAGE).unwrap();
-    mapping.flush_async_range(PAGE, 1).unwrap();
+    mapping.flush_range(100, page_size()).unwrap();
+    mapping.flush_async_range(page_size(), 1).unwrap();
     for advice in [
         Advice::Random,
         Advice::Sequential,
@@ -87,7 +88,7 @@ fn flushing_advising_and_locking(given: &Given) {
         mapping.advise(advice).unwrap();
     }
     mapping
-        .advise_range(Advice::PopulateWrite, PAGE, PAGE)
+        .advise_range(Advice::PopulateWrite, page_size(), page_size())
         .unwrap();
     assert_eq!(given.pool.info().unwrap().nr_resident_pages, 2);
     mapping.lock().unwrap();
@@ -111,18 +112,18 @@ fn remapping_follows_a_new_size(given: &Given) {
     mapping[..5].copy_from_slice(b"first");
     // The default pool of this test is at most as large as it was made.
     if !given.is_node {
-        given.pool.resize(2 * SIZE as u64).unwrap();
+        given.pool.resize(2 * size() as u64).unwrap();
     }
     // SAFETY: Nothing refers to the old place.
-    unsafe { mapping.remap(2 * SIZE, RemapOptions::new().may_move(true)) }.unwrap();
+    unsafe { mapping.remap(2 * size(), RemapOptions::new().may_move(true)) }.unwrap();
     assert_eq!(&mapping[..5], b"first");
     if !given.is_node {
-        mapping[2 * SIZE - 5..].copy_from_slice(b"final");
-        assert_eq!(&read(given, 2 * SIZE - 5), b"final");
+        mapping[2 * size() - 5..].copy_from_slice(b"final");
+        assert_eq!(&read(given, 2 * size() - 5), b"final");
     }
     // SAFETY: As above.
-    unsafe { mapping.remap(PAGE, RemapOptions::new()) }.unwrap();
-    assert_eq!((mapping.len(), &mapping[..5]), (PAGE, &b"first"[..]));
+    unsafe { mapping.remap(page_size(), RemapOptions::new()) }.unwrap();
+    assert_eq!((mapping.len(), &mapping[..5]), (page_size(), &b"first"[..]));
 }
 
 fn file(given: &Given) -> &File {
@@ -131,7 +132,7 @@ fn file(given: &Given) -> &File {
 
 fn map_mut(given: &Given) -> MmapMut {
     // SAFETY: Nothing else writes while a slice is lent.
-    unsafe { MmapOptions::new().len(SIZE).map_mut(file(given)) }.unwrap()
+    unsafe { MmapOptions::new().len(size()).map_mut(file(given)) }.unwrap()
 }
 
 fn read(given: &Given, at: usize) -> [u8; 5] {

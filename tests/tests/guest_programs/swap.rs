@@ -11,7 +11,7 @@ use mmap_pool::Mapping;
 use mmap_pool_tests::module::EmptyPool;
 use mmap_pool_tests::observe::{checked, page_table, put_word, word, PageEntry};
 use mmap_pool_tests::scenario::Oracle;
-use mmap_pool_tests::subject::{Subject, PAGE};
+use mmap_pool_tests::subject::{page_size, Subject};
 use mmap_pool_tests::{Answer, Failure};
 
 use crate::given::DISK;
@@ -73,19 +73,25 @@ fn shared(subject: &Subject) -> Answer {
 
 fn write_and_page_out(mapping: &Mapping) -> Result<(), Failure> {
     for page in 0..PAGES {
-        put_word(mapping, page * PAGE, &format!("page {page}"))?;
+        put_word(mapping, page * page_size(), &format!("page {page}"))?;
     }
     // New pages wait in a list of the processor that they were touched on, and `madvise()` empties
     // that of its own alone (`madvise_cold_or_pageout_pte_range()`, mm/madvise.c). This empties all.
     fs::write("/proc/sys/vm/compact_memory", "1")?;
     // SAFETY: The range is the mapping's.
-    checked(unsafe { libc::madvise(mapping.as_ptr().cast(), PAGES * PAGE, libc::MADV_PAGEOUT) })?;
+    checked(unsafe {
+        libc::madvise(
+            mapping.as_ptr().cast(),
+            PAGES * page_size(),
+            libc::MADV_PAGEOUT,
+        )
+    })?;
     Ok(())
 }
 
 fn look(mapping: &Mapping) -> Answer {
     for page in 0..PAGES {
-        let found = word(mapping, page * PAGE)?;
+        let found = word(mapping, page * page_size())?;
         if found != format!("page {page}") {
             return Ok(format!("page {page} is {found}"));
         }

@@ -17,7 +17,7 @@ mod touch;
 use rustix::io::{pread, pwrite};
 
 use crate::row::Work;
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 use calls::{calls, forks, offset_in, open_map_close};
 use memory::{hole, overhead};
@@ -78,7 +78,7 @@ pub fn samples(
         Work::OpenMapClose => {
             let object = full()?;
             let path = object.path()?;
-            repeat(scale, || calls(PAGE, |_| open_map_close(&path)))
+            repeat(scale, || calls(page_size(), |_| open_map_close(&path)))
         }
         Work::ReadCall => {
             let (object, mut buffer) = (full()?, vec![0; size()?]);

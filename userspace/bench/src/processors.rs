@@ -16,7 +16,7 @@ use rustix::thread::{sched_setaffinity, CpuSet};
 
 use crate::measure::{rest, write_each_page};
 use crate::row::Work;
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 
 /// The time for which all processors are busy before a run.
@@ -179,7 +179,7 @@ fn stay_on(processor: usize) -> Result<(), Errno> {
 }
 
 fn touch(mapping: &Mapping, start: usize, len: usize) {
-    for offset in (start..start + len).step_by(PAGE) {
+    for offset in (start..start + len).step_by(page_size()) {
         // SAFETY: The byte is within the mapping, and no other thread touches its page.
         unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
     }

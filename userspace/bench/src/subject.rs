@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 
 /// Bytes of a page, and of a huge page, on every kernel that the benchmark runs on.
-pub const PAGE: usize = 4096;
+pub use rustix::param::page_size;
 /// See [`PAGE`].
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -216,7 +216,7 @@ impl Object {
     /// Pages of the object.
     #[must_use]
     pub fn nr_pages(&self) -> usize {
-        self.len / PAGE
+        self.len / page_size()
     }
 
     /// The object's file.

@@ -7,14 +7,16 @@ use rustix::fs::ftruncate;
 
 use super::{advise, Object, HUGE};
 use crate::child::Child;
+use crate::machine::Feature;
 use crate::observe::{
     list, mincore, nr_minor_faults, present, put_word, symbol, verdict, word, word_in_file,
 };
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Scenario, Who};
 use crate::signal::{touch, Access};
-use crate::subject::PAGE;
+use crate::subject::page_size;
 
+/// needs: `config=CONFIG_PAGE_SIZE_4KB`
 pub(crate) const fn a_window_is_allocated_and_mapped_together() -> Scenario {
     row(
         "windows of 64 KiB: write pages 20 and 31",
@@ -22,10 +24,11 @@ pub(crate) const fn a_window_is_allocated_and_mapped_together() -> Scenario {
     )
     .without(Node)
     .without(Who::Oracle)
+    .on(Feature::HugePages)
     .test(|subject| {
-        let object = Object::new(subject, Strategy::Around, 64 * PAGE)?;
+        let object = Object::new(subject, Strategy::Around, 64 * page_size())?;
         let first = object.map(MappingBuilder::shared())?;
-        let window = [16, 31].map(|page| first.as_ptr().addr() + page * PAGE);
+        let window = [16, 31].map(|page| first.as_ptr().addr() + page * page_size());
         // A fault maps pages of one page table alone (`finish_fault()`, mm/memory.c). A window that
         // crosses its end does not cross it in a mapping beside the first.
         let mapping = if window[0] / HUGE == window[1] / HUGE {
@@ -34,8 +37,8 @@ pub(crate) const fn a_window_is_allocated_and_mapped_together() -> Scenario {
             object.map(MappingBuilder::shared())?
         };
         let before = nr_minor_faults();
-        put_word(&mapping, 20 * PAGE, "here")?;
-        put_word(&mapping, 31 * PAGE, "there")?;
+        put_word(&mapping, 20 * page_size(), "here")?;
+        put_word(&mapping, 31 * page_size(), "there")?;
         let nr_faults = nr_minor_faults() - before;
         let present = present(&mapping)?;
         Ok(format!(
@@ -48,6 +51,7 @@ pub(crate) const fn a_window_is_allocated_and_mapped_together() -> Scenario {
     })
 }
 
+/// needs: `config=CONFIG_PAGE_SIZE_4KB`
 pub(crate) const fn a_window_at_the_end_is_smaller() -> Scenario {
     row(
         "windows of 64 KiB, 21 pages: write pages 17 and 20",
@@ -55,15 +59,16 @@ pub(crate) const fn a_window_at_the_end_is_smaller() -> Scenario {
     )
     .without(Node)
     .without(Who::Oracle)
+    .on(Feature::HugePages)
     .test(|subject| {
-        let object = Object::new(subject, Strategy::Around, 21 * PAGE)?;
-        let mapping = object.map(MappingBuilder::shared().len(32 * PAGE))?;
-        put_word(&mapping, 17 * PAGE, "here")?;
-        put_word(&mapping, 20 * PAGE, "last")?;
+        let object = Object::new(subject, Strategy::Around, 21 * page_size())?;
+        let mapping = object.map(MappingBuilder::shared().len(32 * page_size()))?;
+        put_word(&mapping, 17 * page_size(), "here")?;
+        put_word(&mapping, 20 * page_size(), "last")?;
         Ok(format!(
             "mincore {}; past the end {}",
             list(&mincore(&mapping)?),
-            touch(mapping.as_ptr(), 21 * PAGE, Access::Write)?
+            touch(mapping.as_ptr(), 21 * page_size(), Access::Write)?
         ))
     })
 }
@@ -79,13 +84,13 @@ pub(crate) const fn eager_mappings_never_fault() -> Scenario {
         "0 resident when created; 64 in the page table; then 0 faults",
     )
     .test(|subject| {
-        let object = Object::new(subject, Strategy::Eager, 64 * PAGE)?;
+        let object = Object::new(subject, Strategy::Eager, 64 * page_size())?;
         let resident = object.nr_resident_pages()?;
         let mapping = object.map(MappingBuilder::shared().populate())?;
         let present = present(&mapping)?.len();
         let before = nr_minor_faults();
         for number in 0..64 {
-            put_word(&mapping, number * PAGE, "here")?;
+            put_word(&mapping, number * page_size(), "here")?;
         }
         Ok(format!(
             "{resident} resident when created; {present} in the page table; then {} faults",
@@ -101,13 +106,13 @@ pub(crate) const fn lazy_mappings_fault_for_each_page() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::new(subject, Strategy::Page, 64 * PAGE)?;
+        let object = Object::new(subject, Strategy::Page, 64 * page_size())?;
         let mapping = object.map(MappingBuilder::shared())?;
         let present = present(&mapping)?.len();
         let resident = object.nr_resident_pages()?;
         let before = nr_minor_faults();
         for number in 0..64 {
-            put_word(&mapping, number * PAGE, "here")?;
+            put_word(&mapping, number * page_size(), "here")?;
         }
         Ok(format!(
             "{resident} resident, {present} in the page table; then {} faults",
@@ -124,25 +129,25 @@ pub(crate) const fn eager_mappings_are_memory_like_any_other() -> Scenario {
     )
     .without(Node)
     .test(|subject| {
-        let object = Object::new(subject, Strategy::Eager, 64 * PAGE)?;
+        let object = Object::new(subject, Strategy::Eager, 64 * page_size())?;
         let shared = object.map(
             MappingBuilder::shared()
-                .offset(8 * PAGE as u64)
-                .len(60 * PAGE),
+                .offset(8 * page_size() as u64)
+                .len(60 * page_size()),
         )?;
         let private = object.map(MappingBuilder::private())?;
         put_word(&shared, 0, "shared")?;
-        put_word(&private, 9 * PAGE, "mine")?;
+        put_word(&private, 9 * page_size(), "mine")?;
         advise(&shared, 0..1, libc::MADV_DONTNEED);
         let child = Child::fork(|_| word(&shared, 0))?;
         Ok(format!(
             "object {}, private {}; page 9 {}, private {}; child {}; past the end {}",
-            word_in_file(&object.file, 8 * PAGE)?,
-            word(&private, 8 * PAGE)?,
-            word_in_file(&object.file, 9 * PAGE)?,
-            word(&private, 9 * PAGE)?,
+            word_in_file(&object.file, 8 * page_size())?,
+            word(&private, 8 * page_size())?,
+            word_in_file(&object.file, 9 * page_size())?,
+            word(&private, 9 * page_size())?,
             child.finish()?,
-            touch(shared.as_ptr(), 56 * PAGE, Access::Read)?
+            touch(shared.as_ptr(), 56 * page_size(), Access::Read)?
         ))
     })
 }
@@ -155,12 +160,12 @@ pub(crate) const fn eager_pools_keep_their_pages() -> Scenario {
     .without(Node)
     .without(Who::Oracle)
     .test(|subject| {
-        let object = Object::new(subject, Strategy::Eager, 64 * PAGE)?;
+        let object = Object::new(subject, Strategy::Eager, 64 * page_size())?;
         let mapping = object.map(MappingBuilder::shared())?;
-        let shrunk = ftruncate(&object.file, 32 * PAGE as u64);
-        let punched = object.punch_errno(0, PAGE);
+        let shrunk = ftruncate(&object.file, 32 * page_size() as u64);
+        let punched = object.punch_errno(0, page_size());
         let removed = advise(&mapping, 0..64, libc::MADV_REMOVE);
-        let grown = ftruncate(&object.file, 65 * PAGE as u64);
+        let grown = ftruncate(&object.file, 65 * page_size() as u64);
         let revoked = match Pool::try_from(object.file.try_clone()?)?.revoke() {
             Ok(()) => "ok".into(),
             Err(error) => symbol(error.errno()),

@@ -10,14 +10,12 @@ use rustix::process::{waitpid, WaitOptions};
 use rustix::time::ClockId;
 
 use super::cost::{cost_of, now, per};
-use crate::subject::{Object, PAGE};
+use crate::subject::{page_size, Object};
 use crate::Failure;
 
 /// Calls of one sample. With so many, a tick of the kernel's timer does not show. Fewer calls of many
 /// bytes take as long.
 pub const NR_CALLS: usize = 2048;
-/// Bytes that calls of more than a page read or write in one sample.
-const CALLS_LEN: usize = NR_CALLS * PAGE;
 /// Forks of one sample.
 const NR_FORKS: usize = 32;
 
@@ -26,7 +24,7 @@ pub fn calls(
     len: usize,
     mut call: impl FnMut(usize) -> Result<(), Failure>,
 ) -> Result<f64, Failure> {
-    let nr_calls = NR_CALLS.min(CALLS_LEN / len);
+    let nr_calls = NR_CALLS.min((NR_CALLS * page_size()) / len);
     let ((), cost) = cost_of(|| (0..nr_calls).try_for_each(&mut call))?;
     Ok(per(cost, nr_calls))
 }
@@ -46,7 +44,7 @@ pub fn open_map_close(path: &Path) -> Result<(), Failure> {
     let start = unsafe {
         mmap(
             std::ptr::null_mut(),
-            PAGE,
+            page_size(),
             protection,
             MapFlags::SHARED,
             &file,
@@ -54,7 +52,7 @@ pub fn open_map_close(path: &Path) -> Result<(), Failure> {
         )
     }?;
     // SAFETY: The range has just been mapped, and nothing else uses it.
-    Ok(unsafe { munmap(start, PAGE) }?)
+    Ok(unsafe { munmap(start, page_size()) }?)
 }
 
 /// Instructions of a fork, of all processes together: the child does a part of the work.

@@ -11,7 +11,7 @@ use super::cost::per;
 use super::reserve::rest;
 use super::scale::Scale;
 use super::touch::{cost_of_touch, write_each_page};
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 
 /// The measured bytes at the end of a growing object.
@@ -89,6 +89,6 @@ fn touch_tail(object: &Object) -> Result<f64, Failure> {
     let mapping = object.map(tail.len(TAIL_LEN))?;
     Ok(per(
         cost_of_touch(&mapping, write_each_page)?,
-        TAIL_LEN / PAGE,
+        TAIL_LEN / page_size(),
     ))
 }

@@ -9,7 +9,7 @@ use rustix::fs::{fallocate, FallocateFlags};
 use super::cost::per_page;
 use super::reserve::{reserves, rest};
 use super::scale::Scale;
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 
 /// Bytes of the hole. With so many, other allocations do not show.
@@ -23,7 +23,7 @@ pub fn overhead(subject: Subject, scale: Scale) -> Result<f64, Failure> {
         fallocate(object.file()?, FallocateFlags::empty(), 0, len)?;
         Ok(object)
     })?;
-    Ok(per_page(used, &object) - PAGE as f64)
+    Ok(per_page(used, &object) - page_size() as f64)
 }
 
 /// Memory used for a page of an object that is one hole.
@@ -39,7 +39,7 @@ fn memory_of(make: impl FnOnce() -> Result<Object, Failure>) -> Result<(Object, 
     let object = make()?;
     rest();
     let used = before.saturating_sub(free_pages()?);
-    Ok((object, used * PAGE as u64))
+    Ok((object, used * page_size() as u64))
 }
 
 /// Counts the free pages, with those on the processors' lists and in the reserves.

@@ -4,7 +4,7 @@
 
 use super::calls::NR_CALLS;
 use crate::row::Unit;
-use crate::subject::{HUGE_PAGE, PAGE};
+use crate::subject::{page_size, HUGE_PAGE};
 use crate::Failure;
 
 /// The sizes of the objects, and the number of samples.
@@ -53,7 +53,7 @@ impl Scale {
     #[must_use]
     pub fn divisor(self, unit: Unit) -> Option<usize> {
         match unit {
-            Unit::PerPage => Some(self.object_len / PAGE),
+            Unit::PerPage => Some(self.object_len / page_size()),
             Unit::PerCall => Some(NR_CALLS),
             _ => None,
         }

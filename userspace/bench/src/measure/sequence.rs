@@ -13,7 +13,7 @@ use super::cost::{cost_of, per};
 use super::reserve::rest;
 use super::scale::Scale;
 use super::touch::full;
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 
 /// Bytes that are read or written piece by piece.
@@ -112,7 +112,7 @@ impl Sequence {
         let ((), cost) = cost_of(|| {
             let mut total = 0_u64;
             // The buffer has the size of stdio's.
-            for byte in BufReader::with_capacity(PAGE, object.file()?).bytes() {
+            for byte in BufReader::with_capacity(page_size(), object.file()?).bytes() {
                 total = black_box(total + u64::from(byte?));
             }
             Ok(())

@@ -8,7 +8,7 @@ use rustix::time::ClockId;
 use super::cost::{cost_of, now, per_page};
 use super::reserve::{cost_of_others_until_rest, rest};
 use super::scale::{repeat, Scale};
-use crate::subject::{Object, Subject, PAGE};
+use crate::subject::{page_size, Object, Subject};
 use crate::Failure;
 
 /// The distance of the touched pages of [`sparse_first_touch`] and [`stride_first_touch`].
@@ -104,7 +104,7 @@ pub fn write_each_page(mapping: &Mapping) {
 /// Writes to the first byte of every `distance`-th page, in order.
 fn write_pages(mapping: &Mapping, distance: usize) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(distance * PAGE) {
+    for offset in (0..mapping.len()).step_by(distance * page_size()) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).write_volatile(1) };
     }
@@ -113,7 +113,7 @@ fn write_pages(mapping: &Mapping, distance: usize) {
 /// Reads the first byte of each page.
 pub fn read_each_page(mapping: &Mapping) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(PAGE) {
+    for offset in (0..mapping.len()).step_by(page_size()) {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).read_volatile() };
     }
@@ -122,7 +122,7 @@ pub fn read_each_page(mapping: &Mapping) {
 /// Writes to the first byte of each page, from the last page to the first.
 pub fn write_each_page_downward(mapping: &Mapping) {
     let start = mapping.as_ptr();
-    for offset in (0..mapping.len()).step_by(PAGE).rev() {
+    for offset in (0..mapping.len()).step_by(page_size()).rev() {
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
         unsafe { start.add(offset).write_volatile(1) };
     }
@@ -139,11 +139,11 @@ fn write_shuffled(mapping: &Mapping, distance: usize) {
     // Odd, so that it reaches every page of a power of two.
     const STRIDE: usize = 0x9e37_79b1;
     let start = mapping.as_ptr();
-    let nr_pages = mapping.len() / PAGE / distance;
+    let nr_pages = mapping.len() / page_size() / distance;
     debug_assert!(nr_pages.is_power_of_two());
     for turn in 0..nr_pages {
         let page = (turn.wrapping_mul(STRIDE) & (nr_pages - 1)) * distance;
         // SAFETY: The byte is within the mapping, and nothing else uses the mapping.
-        unsafe { start.add(page * PAGE).write_volatile(1) };
+        unsafe { start.add(page * page_size()).write_volatile(1) };
     }
 }
