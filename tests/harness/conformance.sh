@@ -44,7 +44,7 @@ test_conformance_changes_nothing_if_it_may_only_read() {
 	echo status $?
 	md5sum </dev/correct | cmp - /tmp/before && echo unchanged'
 	expect_status 0
-	grep -qx 'status 0' "$tmp/out" && grep -qx unchanged "$tmp/out" || fail "$(cat "$tmp/out")"
+	(($(grep -cxE 'status 0|unchanged' "$tmp/out") == 2)) || fail "$(cat "$tmp/out")"
 	(($(sed -n 's/ rows answer as a file.* 0 differ, .*//p' "$tmp/out") > 20)) || fail "$(cat "$tmp/out")"
 	grep -q ' not run: .*writ' "$tmp/out" || fail 'no row is missing'
 }

@@ -88,7 +88,7 @@ pub fn scaled(number: usize) -> usize {
     }
 }
 
-/// How an answer tells a number of bytes: [as it is with pages of 4 KiB](with_pages_of_4k).
+/// How an answer tells a number of bytes: as it is with pages of 4 KiB.
 #[must_use]
 pub fn bytes(len_bytes: u64) -> String {
     let page_size = page_size() as u64;

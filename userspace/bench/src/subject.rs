@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 
-/// Bytes of a page, and of a huge page, on every kernel that the benchmark runs on.
 pub use rustix::param::page_size;
-/// See [`PAGE`].
+
+/// Bytes of a huge page on every kernel that the benchmark runs on.
 pub const HUGE_PAGE: usize = 2 << 20;
 
 /// The node of the C twin, `tests/modules/twin`.
