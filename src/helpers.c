@@ -37,6 +37,14 @@
 
 #include "helpers.h"
 
+/*
+ * For LLVM, clang and rustc compile for different processors, because they name the same features in
+ * different ways. It inlines nothing then, unless it must. As in rust/helpers/helpers.c of the kernel.
+ */
+#ifdef MMAP_POOL_BITCODE
+#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)
+#endif
+
 unsigned long mmap_pool_totalram_pages(void)
 {
 	return totalram_pages();
@@ -852,3 +860,7 @@ int mmap_pool_freeze_super(struct super_block *sb, enum freeze_holder who,
 		return -EOPNOTSUPP;
 	return freeze_super(sb, who, owner);
 }
+
+#ifdef MMAP_POOL_BITCODE
+#pragma clang attribute pop
+#endif
