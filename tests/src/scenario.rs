@@ -108,7 +108,7 @@ impl Row {
         self
     }
 
-    /// Is not asked on machines without this. `/// needs:` above the function tells the harness.
+    /// Is not asked on machines without this. A line above the function tells the harness.
     pub(crate) const fn on(mut self, feature: Feature) -> Self {
         self.feature = Some(feature);
         self
