@@ -516,6 +516,7 @@ test_every_guest_target_says_what_it_needs() {
 			CONFIG_CGROUP_WRITEBACK
 			CONFIG_DM_DELAY
 			CONFIG_DM_LOG_WRITES
+			CONFIG_PAGE_SIZE_4KB
 			CONFIG_USERFAULTFD_RWP
 		END
 	done <"$tmp/options"
