@@ -38,11 +38,12 @@
 #include "helpers.h"
 
 /*
- * For LLVM, clang and rustc compile for different processors, because they name the same features in
- * different ways. It inlines nothing then, unless it must. As in rust/helpers/helpers.c of the kernel.
+ * For LLVM, clang and rustc compile for different processors, because they
+ * name the same features in different ways. It inlines nothing then, unless it
+ * must. As in rust/helpers/helpers.c of the kernel.
  */
 #ifdef MMAP_POOL_BITCODE
-#pragma clang attribute push(__attribute__((always_inline)), apply_to = function)
+#pragma clang attribute push([[clang::always_inline]], apply_to = function)
 #endif
 
 unsigned long mmap_pool_totalram_pages(void)
