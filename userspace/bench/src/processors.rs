@@ -66,7 +66,7 @@ pub fn samples(
     points: &[Option<u64>],
     scale: Scale,
 ) -> Result<Option<Vec<Vec<f64>>>, Failure> {
-    if work == Work::Contention && !fs::exists(LOCK_STAT)? {
+    if work.may_be_absent() && counted(work)?.is_none() {
         return Ok(None);
     }
     // Other work does not hide contention, so there is no best run.
@@ -81,15 +81,11 @@ pub fn samples(
             for (largest, point) in largest.iter_mut().zip(points) {
                 let nr_threads = usize::try_from(point.unwrap_or(2))?;
                 let run = Run::new(work, subject, nr_threads, scale.len)?;
+                let nr_pages = run.nr_pages as f64;
                 let figure = match work {
-                    Work::LockFallbacks => run.nr_fallbacks.map(|count| count as f64),
-                    Work::Contention => run
-                        .nr_contended
-                        .map(|count| count as f64 * 1000.0 / run.nr_pages as f64),
-                    _ => Some(run.nr_pages as f64 / (run.elapsed.as_secs_f64() * 1000.0)),
-                };
-                let Some(figure) = figure else {
-                    return Ok(None);
+                    Work::LockFallbacks => run.count as f64,
+                    Work::Contention => run.count as f64 * 1000.0 / nr_pages,
+                    _ => nr_pages / (run.elapsed.as_secs_f64() * 1000.0),
                 };
                 *largest = largest.max(figure);
             }
@@ -107,10 +103,8 @@ pub fn samples(
 struct Run {
     nr_pages: usize,
     elapsed: Duration,
-    /// Faults that needed more than the VMA lock, if the kernel counts them.
-    nr_fallbacks: Option<u64>,
-    /// Locks for which a task had to wait, if the kernel counts them.
-    nr_contended: Option<u64>,
+    /// What [`counted`] has counted meanwhile.
+    count: u64,
 }
 
 impl Run {
@@ -148,11 +142,10 @@ impl Run {
                     })
                 })
                 .collect();
-            let before = (lock_fallbacks()?, contended_locks()?);
+            let before = counted(work)?;
             ready.wait();
             done.wait();
-            let after = (lock_fallbacks()?, contended_locks()?);
-            let during = |after: Option<u64>, before| Some(after? - before?);
+            let after = counted(work)?;
             let times: Vec<_> = threads
                 .into_iter()
                 .map(|thread| Ok(thread.join().map_err(|_| "a thread panicked")??))
@@ -164,8 +157,9 @@ impl Run {
                 elapsed: end
                     .zip(begin)
                     .map_or(Duration::ZERO, |(end, begin)| end - begin),
-                nr_fallbacks: during(after.0, before.0),
-                nr_contended: during(after.1, before.1),
+                count: after
+                    .zip(before)
+                    .map_or(0, |(after, before)| after - before),
             })
         })
     }
@@ -182,6 +176,15 @@ fn touch(mapping: &Mapping, start: usize, len: usize) {
     for offset in (start..start + len).step_by(page_size()) {
         // SAFETY: The byte is within the mapping, and no other thread touches its page.
         unsafe { mapping.as_ptr().add(offset).write_volatile(1) };
+    }
+}
+
+/// What the kernel has counted for `work` so far, if it has such a counter.
+fn counted(work: Work) -> Result<Option<u64>, Failure> {
+    match work {
+        Work::LockFallbacks => lock_fallbacks(),
+        Work::Contention => contended_locks(),
+        _ => Ok(None),
     }
 }
 
