@@ -20,9 +20,9 @@ lesson_guest() {
 	local folder=$1 n=$2 lesson name programs=$build/lessons
 	mkdir -p "$programs"
 	lesson=$(lesson_folder "$n")
-	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/judge" "$lessons/judge.c"
-	"$top/qemu/enter" gcc -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$lesson/show.c"
-	copies=(--copy "$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance:/bin/mmap-conformance"
+	"$top/qemu/enter" "${CROSS_COMPILE-}gcc" -static -O0 -Wall -Wextra -Werror -o "$programs/judge" "$lessons/judge.c"
+	"$top/qemu/enter" "${CROSS_COMPILE-}gcc" -static -O0 -Wall -Wextra -Werror -o "$programs/show$n" "$lesson/show.c"
+	copies=(--copy "$build/cargo/$triplet/debug/mmap-conformance:/bin/mmap-conformance"
 		--copy "$programs/judge:/bin/judge" --copy "$programs/show$n:/bin/show$n")
 	# The last lesson needs a disk.
 	! grep -q /dev/scratch "$lesson/show.c" || copies+=(--scratch 32M)

@@ -14,7 +14,7 @@ test_bench_measures_every_row() {
 
 # A result without rows is refused, so the test above can fail.
 test_bench_refuses_a_missing_row() {
-	local bench=$build/cargo/x86_64-unknown-linux-gnu/release/mmap-pool-bench part=$build/bench-partial
+	local bench=$build/cargo/$triplet/release/mmap-pool-bench part=$build/bench-partial
 	"$top/qemu/enter" cargo build --locked --release -p mmap-pool-bench >"$tmp/said" 2>&1 || fail 'the benchmark cannot be built'
 	mkdir -p "$part"
 	printf '{"release":"7.2","is_quick":true,"figures":[],"absences":[]}' >"$part/part.json"

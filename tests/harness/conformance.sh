@@ -6,8 +6,8 @@
 
 # judge SCRIPT…: runs a script of the guest with the program and the drivers.
 judge() {
-	local program=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance drivers
-	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
+	local program drivers
+	build_program mmap-conformance
 	drivers=$("$top/qemu/module" "$kernel_name" "$top/tests/modules/wrong" correct 2>"$tmp/said") || fail 'no drivers'
 	# Another test may build there at the same time.
 	mkdir "$tmp/wrong"

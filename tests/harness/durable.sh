@@ -5,18 +5,12 @@
 # durable and prints it. The object is a small disk, whose content is a file on this machine. A
 # copy of that file is what a power failure at that moment would have left.
 
-# acknowledged: builds the program and sets $program to its path.
-acknowledged() {
-	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-pool-acknowledged 2>"$tmp/said" || fail 'the build failed'
-	program=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-acknowledged
-}
-
 # last_number FILE: the number in the last whole line of the output so far.
 last_number() { tail -c 100 "$1" | sed -n '$!s/^\([0-9]*\)$/\1/p' | tail -n 1; }
 
 test_acknowledged_bytes_survive_two_hundred_crashes() {
 	local program disk=$tmp/disk crash last=0 nr=0 pid
-	acknowledged
+	build_program mmap-pool-acknowledged
 	truncate -s 1M "$disk"
 	"$top/qemu/run" --kernel "$kernel_name" --scratch "$disk" --timeout 900 --copy "$program:/bin/acknowledged" -- \
 		acknowledged write /dev/scratch </dev/null >"$tmp/out" 2>"$tmp/said" &
@@ -43,7 +37,7 @@ test_acknowledged_bytes_survive_two_hundred_crashes() {
 test_acknowledged_bytes_survive_a_panic() {
 	local program disk=$tmp/disk last
 	want CONFIG_MAGIC_SYSRQ
-	acknowledged
+	build_program mmap-pool-acknowledged
 	truncate -s 1M "$disk"
 	# shellcheck disable=SC2016 # the guest's variable
 	guest --scratch "$disk" --timeout 60 --copy "$program:/bin/acknowledged" -- \

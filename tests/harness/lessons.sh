@@ -30,8 +30,8 @@ run_lessons() {
 
 test_lessons_have_the_recorded_rows_and_each_more_than_the_last() {
 	[[ $kernel_name == stock ]] || skip "the rows are those of the kernel stock, and this is $kernel_name"
-	local n nr=0 before=-1
-	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
+	local program n nr=0 before=-1
+	build_program mmap-conformance
 	run_lessons 1 7
 	for n in {1..7}; do
 		lesson_rows_are_recorded "$n"
@@ -54,8 +54,8 @@ test_lesson_of_a_backing_file_keeps_bytes_and_stores_more_than_memory() {
 
 test_lesson_in_c_answers_as_the_one_in_rust() {
 	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
-	local path program=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-conformance
-	"$top/qemu/enter" cargo build --locked --workspace --bin mmap-conformance 2>"$tmp/said" || fail 'the build failed'
+	local program path
+	build_program mmap-conformance
 	path=$("$top/qemu/module" "$kernel_name" "$lessons/in_c" lesson5_c 2>"$tmp/said") || fail 'no driver'
 	guest --no-module --copy "$program:/bin/mmap-conformance" --copy "$path:/lesson5_c.ko" -- sh -c 'insmod /lesson5_c.ko &&
 		mmap-conformance --row lazy --row sharing --row cow --row io --row locks /dev/lesson5_c && rmmod lesson5_c'

@@ -527,7 +527,7 @@ test_every_guest_target_says_what_it_needs() {
 # make run, with a guest and a table that only show what they are given.
 test_run_shows_one_screen_and_keeps_the_status() {
 	local qemu=$tmp/top/qemu build=$tmp/made table expected
-	table=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-table
+	table=$build/cargo/$triplet/debug/mmap-pool-table
 	mkdir -p "$qemu/verbs" "${table%/*}"
 	cp -r "$top/qemu/lib" "$qemu/"
 	cp "$top/qemu/verbs/run" "$qemu/verbs/"

@@ -195,7 +195,7 @@ test_schema_refuses_other_results() {
 
 # A guest dies in the second of three tests.
 test_dead_guest_is_a_failure_of_the_test_that_ran() {
-	local ktap=$build/cargo/x86_64-unknown-linux-gnu/debug/mmap-pool-ktap
+	local ktap=$build/cargo/$triplet/debug/mmap-pool-ktap
 	[[ -x $ktap ]] || "$top/qemu/enter" cargo test --locked --workspace --no-run --test ktap 2>"$tmp/said" ||
 		fail 'cannot build mmap-pool-ktap'
 	in_build
