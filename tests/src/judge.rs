@@ -262,14 +262,8 @@ pub fn records(outcomes: &[Outcome], mistakes: &[&'static Mistake]) -> String {
             Verdict::Same => ("same", "", ""),
             Verdict::Allowed(why, answer) => ("allowed", answer.as_str(), *why),
             Verdict::Differs(answer) => {
-                let looks = mistakes
-                    .iter()
-                    .find(|mistake| mistake.explains(scenario.name));
-                (
-                    "differs",
-                    answer.as_str(),
-                    looks.map_or("", |mistake| mistake.name),
-                )
+                let looks = looks_like(mistakes, scenario.name).unwrap_or("");
+                ("differs", answer.as_str(), looks)
             }
             Verdict::NotRun(why) => ("not run", "", why.as_str()),
         };
@@ -306,8 +300,7 @@ pub fn table(
             }
             Verdict::Differs(answer) => {
                 counts[2] += 1;
-                let looks = mistakes.iter().find(|mistake| mistake.explains(name));
-                let looks = looks.map_or("like no known mistake", |mistake| mistake.name);
+                let looks = looks_like(mistakes, name).unwrap_or("like no known mistake");
                 let _ = writeln!(text, "DIFFERS  {name}: {tried}\n         answers   {answer}\n         a file    {}\n         looks     {looks}", expected(scenario));
             }
             Verdict::NotRun(why) => {
@@ -332,6 +325,12 @@ pub fn table(
         let _ = writeln!(text, "MISTAKE  {}: {}", mistake.name, mistake.what);
     }
     text
+}
+
+/// The name of the mistake that may be why the row differs.
+fn looks_like(mistakes: &[&'static Mistake], row: &str) -> Option<&'static str> {
+    let mistake = mistakes.iter().find(|mistake| mistake.explains(row))?;
+    Some(mistake.name)
 }
 
 fn expected(scenario: &Scenario) -> &'static str {

@@ -316,18 +316,8 @@ const ALLOWANCES: &[Allowance] = &[
         "0 EFAULT",
         "read() of a hole in mapped storage returns 0 if the buffer is bad",
     ),
-    allow(
-        is_dax,
-        "areas::mlock_splits",
-        "8+8 rw-s",
-        "mapped storage is always in memory, so mlock() does nothing",
-    ),
-    allow(
-        is_dax,
-        "advice::locked_pages",
-        "ok",
-        "mapped storage is always in memory, so mlock() does nothing",
-    ),
+    allow(is_dax, "areas::mlock_splits", "8+8 rw-s", ALWAYS_THERE),
+    allow(is_dax, "advice::locked_pages", "ok", ALWAYS_THERE),
     allow(
         is_dax,
         "advice::giving_a_shared_page",
@@ -409,6 +399,7 @@ const READ_AHEAD: &str = "the kernel reads pages ahead and maps them around a fa
 const LONG_TERM: &str = "a buffer of io_uring is pinned for long, which is refused for pages that \
                          are written back";
 const REFUSES: &str = "the driver refuses at mmap() what reaches past its end";
+const ALWAYS_THERE: &str = "mapped storage is always in memory, so mlock() does nothing";
 const REFUSED: &str = "the driver refuses such an address, offset or protection at mmap()";
 const NOEXEC: &str = "its inode is on a file system without executable files";
 const SPECIAL: &str = "the kernel neither locks nor lengthens areas that are special to a driver";

@@ -9,6 +9,7 @@ use rustix::fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, SealFlags
 use rustix::ioctl::{opcode, Opcode};
 
 use crate::observe::checked;
+use crate::scenarios::uring;
 use crate::subject::size;
 use crate::Failure;
 
@@ -229,10 +230,8 @@ fn packet() -> Result<OwnedFd, Failure> {
 fn io_uring() -> Result<OwnedFd, Failure> {
     /// With so many, the rings are larger than [`size`].
     const NR_ENTRIES: u32 = 1 << 15;
-    let mut params = [0_u32; 30];
-    // SAFETY: The kernel fills `params`, a `struct io_uring_params`.
-    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, NR_ENTRIES, params.as_mut_ptr()) };
-    owned(checked(fd)?)
+    let (fd, _) = uring::set_up(NR_ENTRIES)?;
+    Ok(fd)
 }
 
 fn perf() -> Result<OwnedFd, Failure> {

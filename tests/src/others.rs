@@ -64,8 +64,17 @@ impl Others {
 ///
 /// The errno of the call.
 pub fn stay() -> Result<(), Failure> {
+    stay_on(rustix::thread::sched_getcpu())
+}
+
+/// Keeps the calling thread on a processor.
+///
+/// # Errors
+///
+/// The errno of the call.
+pub fn stay_on(processor: usize) -> Result<(), Failure> {
     let mut processors = CpuSet::new();
-    processors.set(rustix::thread::sched_getcpu());
+    processors.set(processor);
     Ok(sched_setaffinity(None, &processors)?)
 }
 

@@ -26,5 +26,5 @@ pub mod sharing;
 pub mod signals;
 pub mod sizes;
 pub mod transfers;
-mod uring;
+pub(crate) mod uring;
 pub mod userfaultfd;

@@ -30,7 +30,7 @@ pub(super) struct Ring {
     /// Heads, tails and completions: one mapping on every kernel since 5.4.
     rings: Mapping,
     entries: Mapping,
-    params: [u32; PARAMS_LEN / 4],
+    params: Params,
 }
 
 /// Places in `struct io_uring_params`, in words: the submission ring's offsets start at 10, the
@@ -44,17 +44,28 @@ mod at {
     pub(super) const CQ_CQES: usize = 25;
 }
 
+/// `struct io_uring_params`, in words.
+type Params = [u32; PARAMS_LEN / 4];
+
+/// Makes rings with so many entries.
+///
+/// # Errors
+///
+/// The errno of the call.
+pub(crate) fn set_up(nr_entries: u32) -> Result<(OwnedFd, Params), Failure> {
+    let mut params = [0; PARAMS_LEN / 4];
+    // SAFETY: The kernel fills `params`.
+    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, nr_entries, params.as_mut_ptr()) };
+    let Ok(fd) = i32::try_from(checked(fd)?) else {
+        fail!("no descriptor");
+    };
+    // SAFETY: The descriptor is new.
+    Ok((unsafe { OwnedFd::from_raw_fd(fd) }, params))
+}
+
 impl Ring {
     pub(super) fn new() -> Result<Self, Failure> {
-        let mut params = [0_u32; PARAMS_LEN / 4];
-        // SAFETY: The kernel fills `params`.
-        let fd =
-            unsafe { libc::syscall(libc::SYS_io_uring_setup, NR_ENTRIES, params.as_mut_ptr()) };
-        let Ok(fd) = i32::try_from(checked(fd)?) else {
-            fail!("no descriptor");
-        };
-        // SAFETY: The descriptor is new.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let (fd, params) = set_up(NR_ENTRIES)?;
         let map = |offset| {
             let builder = MappingBuilder::shared().offset(offset).len(page_size());
             // SAFETY: What is written there are requests on memory that the tests own.

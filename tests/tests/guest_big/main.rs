@@ -14,11 +14,11 @@ use mmap_pool_tests::child::Child;
 use mmap_pool_tests::machine::{huge_pages, page_size};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, verdict, word, word_in_file};
+use mmap_pool_tests::others::stay_on;
 use mmap_pool_tests::subject::make_hole;
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, ftruncate, memfd_create, seek, FallocateFlags, MemfdFlags, SeekFrom};
 use rustix::io::pwrite;
-use rustix::thread::{sched_setaffinity, CpuSet};
 
 const NR_PROCESSORS: usize = 8;
 /// Bytes of each of four pools, 64 GiB together.
@@ -53,10 +53,7 @@ fn eight_processors_count_in_64_gib() {
     });
     let children = [(); NR_PROCESSORS].map(|()| {
         Child::fork(|link| {
-            let processor: usize = link.hear()?.parse()?;
-            let mut processors = CpuSet::new();
-            processors.set(processor);
-            sched_setaffinity(None, &processors)?;
+            stay_on(link.hear()?.parse()?)?;
             for (pool, (_, nr_places, _)) in pools.iter().zip(strategies()) {
                 let mapping = MappingBuilder::shared().map(pool)?;
                 for place in places(nr_places) {

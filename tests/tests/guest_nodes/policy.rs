@@ -18,10 +18,10 @@ use mmap_pool_tests::machine::huge_pages;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::numa::{nodes_of, set_home, told_in_numa_maps, Mode, Policy, MOVE, STRICT};
 use mmap_pool_tests::observe::{full_reserve, totals};
+use mmap_pool_tests::others::stay_on;
 use mmap_pool_tests::subject::{page_size, Object};
 use mmap_pool_tests::Failure;
 use rustix::fs::{fallocate, ftruncate, memfd_create, open, FallocateFlags, MemfdFlags, OFlags};
-use rustix::thread::{sched_setaffinity, CpuSet};
 
 /// An object with pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,9 +354,7 @@ fn every_mode_finds_its_node() {
                 let object = kind.empty();
                 let mapping = kind.shared(&object);
                 in_child(|| {
-                    let mut processors = CpuSet::new();
-                    processors.set(processor);
-                    sched_setaffinity(None, &processors)?;
+                    stay_on(processor)?;
                     of_task.set_for_task()?;
                     of_range.set(&mapping, kind.all_pages())?;
                     if let Some(home) = home {
