@@ -161,6 +161,11 @@ impl FreeLists {
     /// Gives room to the orders that ran out of folios, and takes it from those that do not use it.
     /// Called before the lists are filled.
     fn follow_demand(&mut self) {
+        let is_idle = |list: &FreeList| list.nr_taken == 0 && list.nr_missed == 0;
+        if self.lists.iter().all(is_idle) {
+            // The worker was queued while it ran, and has seen already what was taken.
+            return;
+        }
         for order in 0..self.lists.len() {
             // Twice, because a list is filled again only when half of it is gone.
             let nr_wanted = (2 * self.lists[order].nr_missed) << order;
@@ -609,7 +614,10 @@ mod tests {
             list.max_folios += 12;
         }
         let mut before = most;
+        free.follow_demand();
+        assert_eq!(free.max_pages(), most, "nothing was asked for, so nothing is known");
         for _ in 0..64 {
+            free.lists[0].nr_taken = 1;
             free.follow_demand();
             assert!((least..=before).contains(&free.max_pages()));
             before = free.max_pages();

@@ -164,8 +164,10 @@ fn the_reserve_grows_with_demand_and_shrinks_when_memory_is_short() {
     let module = FreshModule::load(&format!("{PARAMETERS}32")).unwrap();
     full_reserve(8).unwrap();
     assert!(misses_nothing_after(1000, Strategy::Huge, LEN));
-    let grown = full_reserve(24).unwrap();
-    assert!(grown.nr_reserve_pages <= pages_of_mib(32), "{grown:?}");
+    // How much is enough depends on how fast the worker fills it beside the pool.
+    let grown = totals().unwrap();
+    let expected = pages_of_mib(9) + 1..=pages_of_mib(32);
+    assert!(expected.contains(&grown.nr_reserve_pages), "{grown:?}");
     // Asks every shrinker, as reclaim would.
     fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
     let pool = pool(Strategy::Page, page_size());
