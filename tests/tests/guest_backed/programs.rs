@@ -7,14 +7,16 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{symlink, FileExt};
 use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use mmap_pool::{Errno, Pool};
-use mmap_pool_tests::program::{compiled, program, run, try_run, INHERITED_PATH};
+use mmap_pool_tests::program::{
+    boots_in, compiled, program, run, try_run, INHERITED_PATH, MACHINE_LEN,
+};
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -294,6 +296,65 @@ fn again(store: &Store) -> Pool {
         }
     }
     panic!("the pool stays open");
+}
+
+/// GNU dbm reads and writes its file through a shared mapping. It refuses a file that is longer than the database.
+#[test]
+fn gdbm_changes_a_database_in_its_place() {
+    Store::ext4(gdbm);
+}
+
+fn gdbm(store: &Store) {
+    const FILE: &str = "/tmp/file.gdbm";
+    let any = Pool::open().unwrap();
+    let change = |pool: &Pool, path: &str, value: &str, step: usize| {
+        let lines = (1..3000).step_by(step);
+        let script: String = lines
+            .map(|number| format!("store key{number} {value}{}\n", number * 7919))
+            .collect();
+        fs::write("/tmp/script", script).unwrap();
+        run(program("gdbmtool", pool).args(["-f", "/tmp/script", path]));
+    };
+    let dump = |pool: BorrowedFd<'_>, path: &str| {
+        let said = run(program("gdbm_dump", &pool).args([path, "-"]));
+        let (_, records) = said.split_once("# End of header").unwrap();
+        records.to_owned()
+    };
+    let _ = fs::remove_file(FILE);
+    change(&any, FILE, "value", 1);
+    let len = usize::try_from(fs::metadata(FILE).unwrap().len()).unwrap();
+    let pool = with_content(store, FILE, len);
+    let before = dump(pool.as_fd(), INHERITED_PATH);
+    for path in [FILE, INHERITED_PATH] {
+        // As long as those before, so that the file needs no more room.
+        change(&pool, path, "VALUE", 7);
+    }
+    let after = dump(pool.as_fd(), INHERITED_PATH);
+    assert!(after == dump(any.as_fd(), FILE) && after != before);
+    drop(pool);
+    drop(again(store));
+    let object = File::open(store.path()).unwrap();
+    assert!(after == dump(object.as_fd(), INHERITED_PATH));
+}
+
+/// QEMU boots a machine whose memory is the pool. What it wrote is in the object.
+#[test]
+fn a_guest_boots_in_a_pool_on_a_file() {
+    Store::ext4(machine);
+}
+
+fn machine(store: &Store) {
+    let object = store.object(MACHINE_LEN);
+    let pool = backed(&object);
+    let texts = boots_in(&pool, INHERITED_PATH);
+    let info = pool.info().unwrap();
+    assert!(info.nr_resident_pages > 1024, "{info:?}");
+    // The last close writes back.
+    drop(pool);
+    drop(again(store));
+    for text in &texts {
+        run(program("grep", &object).args(["-a", "-q", "-F", text, INHERITED_PATH]));
+    }
 }
 
 /// A loop device on the pool.
