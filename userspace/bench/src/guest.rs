@@ -5,7 +5,7 @@
 use crate::measure::{self, Growth};
 use crate::processors;
 use crate::results::{Absence, Figure, Measured};
-use crate::row::{Row, ROWS};
+use crate::row::{Row, Work, ROWS};
 use crate::subject::Subject;
 use crate::Failure;
 
@@ -71,10 +71,10 @@ fn samples(
     growth: &mut Growth,
 ) -> Result<Option<Vec<Vec<f64>>>, Failure> {
     if row.work.needs_processors() {
-        let scale = if is_quick {
-            processors::Scale::QUICK
-        } else {
-            processors::Scale::FULL
+        let scale = match row.work {
+            _ if is_quick => processors::Scale::QUICK,
+            Work::Contention => processors::Scale::LOCKS,
+            _ => processors::Scale::FULL,
         };
         return processors::samples(row.work, subject, points, scale);
     }

@@ -46,6 +46,14 @@ impl Scale {
         nr_runs: 5,
     };
 
+    /// The scale of counted locks. Other work of the machine does not hide one, so there is no best run, and
+    /// few faults are enough.
+    pub const LOCKS: Self = Self {
+        len: 4 << 20,
+        nr_samples: 5,
+        nr_runs: 1,
+    };
+
     /// A small scale that only shows that everything can be measured.
     pub const QUICK: Self = Self {
         len: 2 << 20,
@@ -69,15 +77,10 @@ pub fn samples(
     if work.may_be_absent() && counted(work)?.is_none() {
         return Ok(None);
     }
-    // Other work does not hide contention, so there is no best run.
-    let nr_runs = match work {
-        Work::Contention => 1,
-        _ => scale.nr_runs,
-    };
     let mut samples = vec![Vec::new(); points.len()];
     for turn in 0..=scale.nr_samples {
         let mut largest = vec![f64::NEG_INFINITY; points.len()];
-        for _ in 0..nr_runs {
+        for _ in 0..scale.nr_runs {
             for (largest, point) in largest.iter_mut().zip(points) {
                 let nr_threads = usize::try_from(point.unwrap_or(2))?;
                 let run = Run::new(work, subject, nr_threads, scale.len)?;
