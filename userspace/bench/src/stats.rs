@@ -20,7 +20,8 @@ pub fn median(samples: &[f64]) -> f64 {
     }
 }
 
-/// The largest minus the smallest sample, as a fraction of the median. It is 0 if all are equal.
+/// The largest minus the smallest sample, as a fraction of the median, or of the farthest from zero if the
+/// median is zero: JSON has no infinity. It is 0 if all are equal.
 ///
 /// # Panics
 ///
@@ -28,10 +29,13 @@ pub fn median(samples: &[f64]) -> f64 {
 #[must_use]
 pub fn spread(samples: &[f64]) -> f64 {
     let (least, most) = extremes(samples);
-    if least < most {
-        (most - least) / median(samples).abs()
-    } else {
+    let middle = median(samples).abs();
+    if least == most {
         0.0
+    } else if middle > 0.0 {
+        (most - least) / middle
+    } else {
+        (most - least) / most.max(-least)
     }
 }
 
@@ -89,6 +93,7 @@ mod tests {
         assert_eq!(spread(&[99.0, 100.0, 101.0]), 0.02);
         assert_eq!(spread(&[5.0, 5.0]), 0.0);
         assert_eq!(spread(&[0.0, 0.0]), 0.0);
+        assert_eq!(spread(&[0.0, 0.0, -2.0]), 1.0);
     }
 
     #[test]
