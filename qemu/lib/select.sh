@@ -17,8 +17,7 @@ ktap=$build/mmap-pool-ktap
 # are in $programs. Builds $ktap, too, without debugging information because guests load it.
 build_tests() {
 	(($# == 1)) || set -- "$@" --test=ktap
-	# The fuzzer has instructions of x86-64.
-	[[ ! ${ARCH-} ]] || { set -- "$@" --exclude=mmap-pool-fuzz && say "ARCH=$ARCH: without the fuzzer, and without the tests of the harness"; }
+	[[ ! ${ARCH-} ]] || say "ARCH=$ARCH: without the tests of the harness"
 	# Another run may build at the same time, so each has its own log.
 	local log=$build/log/userspace-$$.log
 	step 'userspace and its tests' "$log" \
@@ -49,7 +48,6 @@ likely() {
 	local folder options word=${filter%::}
 	word=${word##*::}
 	while read -r folder options; do
-		[[ ! ${ARCH-} || $folder != tests/fuzz ]] || continue
 		[[ $word == *[!A-Za-z0-9_]* ]] ||
 			[[ $(find "$folder"/{src,tests,corpus} -path "$folder/*$word*" 2>/dev/null) ]] ||
 			grep -rqsE "((fn|mod) |[{] |[0-9] )[a-z0-9_ ]*$word|^ *[a-z0-9_]*${word}[a-z0-9_]*;?\$" "$folder"/{src,tests} ||
@@ -60,7 +58,7 @@ likely() {
 		userspace/bench --bin=mmap-pool-bench
 		tests --test=guest --test=guest_backed --test=guest_big --test=guest_failures --test=guest_kunit --test=guest_nodes --test=guest_programs
 		tests/coverage --bin=mmap-pool-coverage
-		tests/fuzz --lib --test=guest_fuzz --test=syzkaller
+		tests/fuzz --lib --test=guest_fuzz --test=guest_fuzz_ext4 --test=syzkaller
 		tests/loom --lib
 		tests/ktap --bin=mmap-pool-ktap --test=ktap
 	END

@@ -500,7 +500,7 @@ test_every_guest_target_says_what_it_needs() {
 	local file nr=0
 	# shellcheck source=qemu/lib/needs.sh
 	. "$top/qemu/lib/needs.sh"
-	for file in "$top"/tests/tests/guest*/main.rs "$top/tests/fuzz/tests/guest.rs"; do
+	for file in "$top"/tests/tests/guest*/main.rs "$top"/tests/fuzz/tests/guest*.rs; do
 		[[ $(needs_of "$file") ]] || fail "${file#"$top"/} says nothing"
 		nr=$((nr + 1))
 	done

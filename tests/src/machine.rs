@@ -9,6 +9,9 @@ pub use rustix::param::page_size;
 /// Bytes of the largest folio of a pool, on every machine (`src/strategy.rs`).
 pub const HUGE: usize = 2 << 20;
 
+/// Bytes of a folio of [`Strategy::Around`](mmap_pool::Strategy::Around), on every machine.
+pub const WINDOW: usize = 64 << 10;
+
 /// Pages of [`HUGE`].
 #[must_use]
 pub fn huge_pages() -> usize {

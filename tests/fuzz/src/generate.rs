@@ -16,7 +16,7 @@ use crate::op::{
     Advice, AllocMode, Call, FileAdvice, MapFlags, Op, OpenFlags, Prot, RangeFlags, RemapFlags,
     SealBits, Sequence, SyncFlags, Whence,
 };
-use crate::{HUGE, PAGE, PROCESSES, SLOTS};
+use crate::{huge_pages, page_size, PROCESSES, SLOTS};
 
 /// The amount of memory that a sequence uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +30,19 @@ pub enum Scale {
 impl Scale {
     /// Pages of the arena in use.
     #[must_use]
-    pub const fn arena_pages(self) -> u64 {
+    pub fn arena_pages(self) -> u64 {
         match self {
             Self::Small => 48,
-            Self::Large => 4 * HUGE,
+            Self::Large => 4 * huge_pages(),
         }
     }
 
     /// The most pages of a new object.
     #[must_use]
-    pub const fn object_pages(self) -> u64 {
+    pub fn object_pages(self) -> u64 {
         match self {
             Self::Small => 16,
-            Self::Large => 2 * HUGE + HUGE / 2,
+            Self::Large => 2 * huge_pages() + huge_pages() / 2,
         }
     }
 }
@@ -255,7 +255,8 @@ impl Random {
     }
 
     fn object_size(&mut self) -> u64 {
-        let pages = self.or_huge(2, |random| random.below(random.scale.object_pages() + 1)) * PAGE;
+        let pages =
+            self.or_huge(2, |random| random.below(random.scale.object_pages() + 1)) * page_size();
         if self.chance(40) {
             pages + self.within_page()
         } else {
@@ -267,7 +268,7 @@ impl Random {
     /// cases: 1 to `end` of them.
     fn or_huge(&mut self, end: u64, draw: impl FnOnce(&mut Self) -> u64) -> u64 {
         if self.scale == Scale::Large && self.chance(40) {
-            HUGE * (1 + self.below(end))
+            huge_pages() * (1 + self.below(end))
         } else {
             draw(self)
         }
@@ -277,7 +278,11 @@ impl Random {
     fn nr_pages(&mut self, end: u64) -> u64 {
         self.or_huge(2, |random| {
             let many = random.scale == Scale::Large && random.chance(40);
-            1 + random.below(if many { HUGE + HUGE / 2 } else { end })
+            1 + random.below(if many {
+                huge_pages() + huge_pages() / 2
+            } else {
+                end
+            })
         })
     }
 
@@ -290,8 +295,8 @@ impl Random {
     fn within_page(&mut self) -> u64 {
         match self.below(5) {
             0 => 1 + self.below(16),
-            1 => PAGE - 1 - self.below(16),
-            2 => self.below(PAGE),
+            1 => page_size() - 1 - self.below(16),
+            2 => self.below(page_size()),
             _ => 0,
         }
     }
@@ -301,16 +306,16 @@ impl Random {
         match self.below(20) {
             0 => 0,
             1..=7 => 1 + self.below(32),
-            8..=10 => self.below(PAGE),
-            11..=15 => (1 + self.below(4)) * PAGE,
-            _ => self.below(4) * PAGE + self.within_page(),
+            8..=10 => self.below(page_size()),
+            11..=15 => (1 + self.below(4)) * page_size(),
+            _ => self.below(4) * page_size() + self.within_page(),
         }
     }
 
     /// Draws a length as [`Self::len`] does, or many pages at the large scale.
     fn span(&mut self) -> u64 {
         if self.scale == Scale::Large && self.chance(50) {
-            self.nr_pages(8) * PAGE
+            self.nr_pages(8) * page_size()
         } else {
             self.len()
         }
@@ -328,19 +333,21 @@ impl Random {
     fn slot(&mut self, model: &Model, process: u8) -> (u8, u64) {
         let slots: Vec<_> = model.slots(process).collect();
         if slots.is_empty() || self.chance(3) {
-            return (self.any_slot(), 4 * PAGE);
+            return (self.any_slot(), 4 * page_size());
         }
         self.pick(&slots)
     }
 
     /// Draws an offset in an object of `size` bytes, or near its end.
     fn off(&mut self, size: u64) -> u64 {
-        let pages = size.div_ceil(PAGE);
+        let pages = size.div_ceil(page_size());
         match self.below(6) {
             0 => size,
             1 => size.saturating_sub(1 + self.below(100)),
             2 => size + self.below(100),
-            _ => self.or_huge(2, |random| random.below(pages + 2)) * PAGE + self.within_page(),
+            _ => {
+                self.or_huge(2, |random| random.below(pages + 2)) * page_size() + self.within_page()
+            }
         }
     }
 
@@ -356,24 +363,24 @@ impl Random {
     fn page(&mut self, model: &Model, process: u8) -> u64 {
         let nr_mapped = model.nr_mapped(process);
         if nr_mapped == 0 || self.chance(10) {
-            return self.arena_page() * PAGE;
+            return self.arena_page() * page_size();
         }
         let index = self.index(nr_mapped);
         let page = model.mapped(process, index).unwrap_or(0);
         if self.scale == Scale::Large && self.chance(40) {
-            return page / HUGE * HUGE * PAGE;
+            return page / huge_pages() * huge_pages() * page_size();
         }
-        page * PAGE
+        page * page_size()
     }
 
     /// Draws a range of pages. Sometimes it is empty, unaligned, or ends within a page.
     fn pages(&mut self, model: &Model, process: u8) -> (u64, u64) {
         let at = self.page(model, process);
-        let len = self.nr_pages(6) * PAGE;
+        let len = self.nr_pages(6) * page_size();
         match self.below(60) {
             0 => (at, 0),
             1 => (at + 1, len),
-            2..=6 => (at, len - self.below(PAGE)),
+            2..=6 => (at, len - self.below(page_size())),
             _ => (at, len),
         }
     }
@@ -428,14 +435,14 @@ impl Random {
                 flags |= flag;
             }
         }
-        let at = self.arena_page() * PAGE + u64::from(self.chance(1));
+        let at = self.arena_page() * page_size() + u64::from(self.chance(1));
         let len = match self.below(30) {
             0 => 0,
-            1..=3 => 1 + self.below(3 * PAGE),
-            _ => self.nr_pages(8) * PAGE,
+            1..=3 => 1 + self.below(3 * page_size()),
+            _ => self.nr_pages(8) * page_size(),
         };
-        let off = self.or_huge(2, |random| random.below(size / PAGE + 3));
-        let off = off * PAGE + u64::from(self.chance(1));
+        let off = self.or_huge(2, |random| random.below(size / page_size() + 3));
+        let off = off * page_size() + u64::from(self.chance(1));
         Call::Mmap {
             slot,
             at,
@@ -459,11 +466,11 @@ impl Random {
 
     fn mremap(&mut self, model: &Model, process: u8) -> Call {
         let at = self.page(model, process) + u64::from(self.chance(1));
-        let old = self.or_huge(2, |random| random.below(6)) * PAGE;
+        let old = self.or_huge(2, |random| random.below(6)) * page_size();
         let new = if self.chance(40) {
             old
         } else {
-            self.or_huge(2, |random| random.below(9)) * PAGE
+            self.or_huge(2, |random| random.below(9)) * page_size()
         };
         let flags = self.pick(&[
             0,
@@ -480,7 +487,7 @@ impl Random {
             old,
             new,
             flags: RemapFlags(flags.to_bits()),
-            to: self.arena_page() * PAGE + u64::from(self.chance(1)),
+            to: self.arena_page() * page_size() + u64::from(self.chance(1)),
         }
     }
 
@@ -573,7 +580,7 @@ impl Random {
             libc::SEEK_HOLE,
         ]);
         let off = match whence {
-            libc::SEEK_CUR | libc::SEEK_END => 100 - self.below(2 * PAGE).to_signed(),
+            libc::SEEK_CUR | libc::SEEK_END => 100 - self.below(2 * page_size()).to_signed(),
             _ => self.signed_off(size),
         };
         Call::Seek {
@@ -592,7 +599,7 @@ impl Random {
         };
         // The default pool's size must be whole pages.
         let size = if self.chance(60) {
-            size.next_multiple_of(PAGE)
+            size.next_multiple_of(page_size())
         } else {
             size
         };
@@ -772,7 +779,7 @@ impl Random {
             0..=3 => (0, size),
             4 => (self.off(size), self.span()),
             _ => {
-                let off = self.below(size.div_ceil(PAGE).max(1)) * PAGE;
+                let off = self.below(size.div_ceil(page_size()).max(1)) * page_size();
                 (off, self.span().min(size.saturating_sub(off)))
             }
         };
@@ -791,8 +798,8 @@ impl Random {
             .map_or((0, 0), |&(o, size, _)| (o, size));
         Call::Stored {
             object,
-            off: self.below(size.div_ceil(PAGE)) * PAGE,
-            len: self.nr_pages(6) * PAGE,
+            off: self.below(size.div_ceil(page_size())) * page_size(),
+            len: self.nr_pages(6) * page_size(),
         }
     }
 
@@ -836,7 +843,7 @@ mod tests {
     fn longest(seed: u64) -> u64 {
         let ops = generate(Theme::Calls, Home::Memory, seed, 200).ops;
         let len = |op: &Op| match op.call {
-            Call::Mmap { len, .. } => len / PAGE,
+            Call::Mmap { len, .. } => len / page_size(),
             _ => 0,
         };
         ops.iter().map(len).max().unwrap_or(0)
@@ -846,7 +853,7 @@ mod tests {
     fn large_sequences_and_no_others_map_huge_pages() {
         for seed in 0..64 {
             let is_large = Theme::Calls.scale(seed) == Scale::Large;
-            assert_eq!(longest(seed) >= HUGE, is_large, "{seed}");
+            assert_eq!(longest(seed) >= huge_pages(), is_large, "{seed}");
         }
     }
 }

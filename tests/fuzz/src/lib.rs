@@ -36,16 +36,26 @@ pub mod sys;
 pub mod worker;
 pub mod world;
 
-/// Bytes of a page.
-pub const PAGE: u64 = 4096;
-/// Pages of a huge page.
-pub const HUGE: u64 = 512;
+use mmap_pool_tests::machine;
+
 /// The most processes at a time.
 pub const PROCESSES: usize = 4;
 /// Bytes of the longest read.
 pub const LONGEST: u64 = 1 << 24;
 /// Slots for descriptors of each process.
 pub const SLOTS: usize = 6;
+
+/// Bytes of a page.
+#[must_use]
+pub fn page_size() -> u64 {
+    machine::page_size() as u64
+}
+
+/// Pages of the largest folio of a pool.
+#[must_use]
+pub fn huge_pages() -> u64 {
+    machine::huge_pages() as u64
+}
 
 /// The answer of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +148,7 @@ mod tests {
     #[test]
     fn every_file_of_the_corpus_has_a_test() {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tests = fs::read_to_string(package.join("tests/guest.rs")).unwrap();
+        let tests = fs::read_to_string(package.join("tests/runs/mod.rs")).unwrap();
         let mut nr_files = 0;
         for file in fs::read_dir(package.join("corpus")).unwrap() {
             let path = file.unwrap().path();

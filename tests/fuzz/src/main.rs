@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::*;
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::{generate, Theme};
-use mmap_pool_fuzz::model::{Home, Kind};
+use mmap_pool_fuzz::model::{Behind, Home, Kind};
 use mmap_pool_fuzz::op::Sequence;
-use mmap_pool_fuzz::{oracle, race, world};
+use mmap_pool_fuzz::{oracle, race, storage, world};
 use mmap_pool_tests::Failure;
 
 const HELP: &str = "\
@@ -32,7 +32,8 @@ Does random operations on pools of /dev/mmap_pool. Runs in a guest.
   --length L       operations of a sequence (default: 200; mode kernel: 2000)
   --on KINDS       kinds of objects, with commas between them: node, created, memfd,
                    a strategy of created pools, such as huge, or a backed pool:
-                   device, device-tracked, ext4, ext4-tracked (default: all)
+                   device, device-tracked, ext4, ext4-tracked (default: all, and
+                   those on ext4 only if the guest has a disk of programs)
   --replay FILE    do the operations in FILE, and no random ones
   --print          print the sequence of the seed, and do nothing
 ";
@@ -62,7 +63,7 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
             limit: None,
             length: 200,
             theme: Theme::Calls,
-            kinds: Kind::all(),
+            kinds: Vec::new(),
         },
         is_disturbed: false,
         acts: disturb::all_acts(),
@@ -101,6 +102,15 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
             Long("print") => options.is_print = true,
             Long("help") => return Ok(None),
             _ => return Err(argument.unexpected().into()),
+        }
+    }
+    if options.plan.kinds.is_empty() {
+        options.plan.kinds = Kind::all();
+        if !storage::can_make_ext4() {
+            options
+                .plan
+                .kinds
+                .retain(|kind| kind.behind() != Some(Behind::Ext4));
         }
     }
     if options.mode == Mode::Kernel {

@@ -5,14 +5,18 @@
 //! An operation is one line: the process, the call, and its arguments by name. Addresses are bytes from
 //! the start of the [arena](crate::sys::ARENA). Numbers are decimal or hexadecimal.
 //!
+//! Bytes are whole pages, `3p`, and less than half a page after or before them: `3p+8`, `3p-1`. So a
+//! sequence means the same with every size of pages. A number without a `p` is bytes.
+//!
 //! ```text
-//! p0 mmap slot=0 at=0x3000 len=0x2000 off=0 prot=rw- flags=shared+fixed
+//! p0 mmap slot=0 at=3p len=2p off=0 prot=rw- flags=shared+fixed
 //! ```
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::cast::SignCast;
+use crate::page_size;
 
 /// An error in the text of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +36,46 @@ trait Field: Sized {
     fn from_text(text: &str) -> Option<Self>;
 }
 
+/// The text of a number.
+fn number_to_text(number: u64) -> String {
+    if number < 1024 {
+        number.to_string()
+    } else {
+        format!("{number:#x}")
+    }
+}
+
+fn number_from_text(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// A number of bytes.
 impl Field for u64 {
     fn to_text(&self) -> String {
-        if *self < 1024 {
-            self.to_string()
-        } else {
-            format!("{self:#x}")
+        let (nr_pages, rest) = (self / page_size(), self % page_size());
+        if rest >= page_size() / 2 {
+            let (nr_pages, missing) = (nr_pages + 1, page_size() - rest);
+            return format!("{}p-{}", number_to_text(nr_pages), number_to_text(missing));
+        }
+        match (nr_pages, rest) {
+            (0, rest) => number_to_text(rest),
+            (nr_pages, 0) => format!("{}p", number_to_text(nr_pages)),
+            (nr_pages, rest) => format!("{}p+{}", number_to_text(nr_pages), number_to_text(rest)),
         }
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        match text.strip_prefix("0x") {
-            Some(digits) => Self::from_str_radix(digits, 16).ok(),
-            None => text.parse().ok(),
+        let Some((nr_pages, rest)) = text.split_once('p') else {
+            return number_from_text(text);
+        };
+        let len_bytes = number_from_text(nr_pages)?.checked_mul(page_size())?;
+        match (rest.strip_prefix('+'), rest.strip_prefix('-')) {
+            (Some(more), _) => len_bytes.checked_add(number_from_text(more)?),
+            (_, Some(less)) => len_bytes.checked_sub(number_from_text(less)?),
+            _ => rest.is_empty().then_some(len_bytes),
         }
     }
 }
@@ -89,7 +120,7 @@ fn bits_to_text(mut bits: u32, names: &[(u32, &str)]) -> String {
         }
     }
     if bits != 0 || words.is_empty() {
-        words.push(u64::from(bits).to_text());
+        words.push(number_to_text(bits.into()));
     }
     words.join("+")
 }
@@ -99,7 +130,7 @@ fn bits_from_text(text: &str, names: &[(u32, &str)]) -> Option<u32> {
     for word in text.split('+') {
         bits |= match names.iter().find(|(_, name)| *name == word) {
             Some((bit, _)) => *bit,
-            None => u64::from_text(word)?.try_into().ok()?,
+            None => number_from_text(word)?.try_into().ok()?,
         };
     }
     Some(bits)
@@ -564,6 +595,29 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_bytes_is_pages_and_what_is_beside_them() {
+        let page = page_size();
+        for (number, text) in [
+            (0, "0"),
+            (29, "29"),
+            (page, "1p"),
+            (3 * page + 8, "3p+8"),
+            (3 * page - 1, "3p-1"),
+            (page - 2, "1p-2"),
+            (2000 * page + 1100, "0x7d0p+0x44c"),
+        ] {
+            assert_eq!(number.to_text(), text);
+            assert_eq!(u64::from_text(text), Some(number), "{text}");
+        }
+        // Printed otherwise, but read.
+        assert_eq!(u64::from_text("0x200000"), Some(0x20_0000));
+        assert_eq!(i64::from_text("-2p+1"), Some(-(2 * page as i64 + 1)));
+        for text in ["p", "1p1", "1p+", "0p-1", "1p*2", "0xfffffffffffffffp"] {
+            assert_eq!(u64::from_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn text_that_is_no_operation_is_refused() {
         for text in [
             "",
@@ -582,9 +636,9 @@ mod tests {
 
     #[test]
     fn comments_and_blank_lines_are_skipped() {
-        let text = "# why\nsize 0x2000\n\np0 close slot=0 # gone\n";
+        let text = "# why\nsize 2p\n\np0 close slot=0 # gone\n";
         let sequence: Sequence = text.parse().unwrap();
-        assert_eq!(sequence.size, 0x2000);
+        assert_eq!(sequence.size, 2 * page_size());
         assert_eq!(sequence.ops.len(), 1);
     }
 }

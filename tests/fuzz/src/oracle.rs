@@ -13,6 +13,7 @@ use crate::coverage::Coverage;
 use crate::disturb::Hand;
 use crate::generate::{generate, Theme};
 use crate::model::{Home, Kind};
+use crate::page_size;
 use crate::mutate::{mutate, Kept};
 use crate::op::Sequence;
 use crate::shrink::shrink;
@@ -93,7 +94,8 @@ pub enum Story {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Seed {}.", self.seed)?;
+        let page_kib = page_size() >> 10;
+        writeln!(f, "# Seed {}, pages of {page_kib} KiB.", self.seed)?;
         for line in self.difference.to_string().lines() {
             writeln!(f, "# {line}")?;
         }

@@ -18,10 +18,10 @@ use crate::disturb::{Hand, Loose};
 use crate::generate::{Random, Scale, Theme};
 use crate::model::{Home, Kind, Model};
 use crate::op::{Call, MapFlags, Op, OpenFlags, Prot};
+use crate::page_size;
 use crate::sys::{self, SharedWords};
 use crate::worker::Setup;
 use crate::world::{renew_node, set_up, settled_totals, totals};
-use crate::PAGE;
 
 /// Processes at a time.
 const NR_PROCESSES: usize = 4;
@@ -90,7 +90,7 @@ fn one_round(kind: Kind, seed: u64, hand: Option<&Hand>) -> Result<u64, Failure>
     let before = totals()?;
     let words = SharedWords::new(2);
     let loose = hand.map(Hand::racing);
-    let pid = sys::fork(|| match set_up(kind, scale.object_pages() * PAGE) {
+    let pid = sys::fork(|| match set_up(kind, scale.object_pages() * page_size()) {
         Ok(setup) => tend(&setup, scale, seed, &words),
         Err(failure) => {
             eprintln!("{failure}");
@@ -174,7 +174,7 @@ fn note(words: &SharedWords, status: i32) {
 
 /// The state that the random generator assumes. The real state may differ.
 fn picture(home: Home, scale: Scale) -> Model {
-    let mut model = Model::new(home.lead(), scale.object_pages() * PAGE);
+    let mut model = Model::new(home.lead(), scale.object_pages() * page_size());
     let mut believe = |call| model.predict(&Op { process: 0, call });
     for slot in 1..4 {
         let flags = OpenFlags(libc::O_RDWR.to_bits());
@@ -187,7 +187,7 @@ fn picture(home: Home, scale: Scale) -> Model {
     believe(Call::Mmap {
         slot: 0,
         at: 0,
-        len: scale.arena_pages() * PAGE,
+        len: scale.arena_pages() * page_size(),
         off: 0,
         prot: Prot(3),
         flags: MapFlags((libc::MAP_SHARED | libc::MAP_FIXED).to_bits()),

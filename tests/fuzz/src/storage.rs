@@ -13,11 +13,12 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mmap_pool_tests::program::DISK;
 use mmap_pool_tests::Failure;
 
 use crate::model::Behind;
 use crate::sys::{self, Answer, SharedWords};
-use crate::{pattern, PAGE};
+use crate::{page_size, pattern};
 
 /// The most objects of a run.
 pub const NR_OBJECTS: usize = 8;
@@ -27,21 +28,29 @@ const STRIDE: u64 = 8 << 20;
 /// The partition with ext4: its number, and its bytes.
 const EXT4: (i32, u64) = (15, 256 << 20);
 const FOLDER: &str = "/run/fuzz";
+/// A program of the disk of real programs.
+const MKE2FS: &str = "/usr/sbin/mke2fs";
 /// The longest time until a pool has given up its object.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether this guest has what makes an ext4.
+#[must_use]
+pub fn can_make_ext4() -> bool {
+    Path::new(DISK).join(&MKE2FS[1..]).exists()
+}
 
 /// The bytes of page `pgoff` of a new object, number `number` of the run, of `size` bytes. `None` for zeros,
 /// which are a hole of a file.
 #[must_use]
-pub fn initial_page(number: usize, pgoff: u64, size: u64) -> Option<[u8; PAGE as usize]> {
+pub fn initial_page(number: usize, pgoff: u64, size: u64) -> Option<Vec<u8>> {
     // Large objects have few such pages, because they take time.
     let has_bytes = pgoff % 3 == 1 && pgoff < 64 || pgoff % 64 == 63;
     if !has_bytes {
         return None;
     }
-    let len = size.saturating_sub(pgoff * PAGE).min(PAGE) as usize;
-    let mut page = [0; PAGE as usize];
-    page[..len].copy_from_slice(&pattern((number as u64 * 31 + pgoff) as u8, len));
+    let len = size.saturating_sub(pgoff * page_size()).min(page_size()) as usize;
+    let mut page = pattern((number as u64 * 31 + pgoff) as u8, len);
+    page.resize(page_size() as usize, 0);
     Some(page)
 }
 
@@ -114,9 +123,13 @@ impl Objects {
             len,
         ))?;
         let device = self.partition(number);
-        let options = "-q -F -t ext4 -b 4096 -E lazy_itable_init=0,lazy_journal_init=0";
+        // Blocks of a page, so that a hole is whole pages.
+        let options = format!(
+            "-q -F -t ext4 -b {} -E lazy_itable_init=0,lazy_journal_init=0",
+            page_size()
+        );
         let made = Command::new("chroot")
-            .args(["/disk", "/usr/sbin/mke2fs"])
+            .args([DISK, MKE2FS])
             .args(options.split(' '))
             .arg(&device)
             .output()?;
@@ -190,9 +203,9 @@ impl Objects {
         let object = self.open(number)?;
         let mut zeros = 0..0;
         let no_bytes = vec![0; size as usize];
-        for off in (0..size).step_by(PAGE as usize) {
-            let len = (size - off).min(PAGE);
-            match initial_page(number, off / PAGE, size) {
+        for off in (0..size).step_by(page_size() as usize) {
+            let len = (size - off).min(page_size());
+            match initial_page(number, off / page_size(), size) {
                 Some(page) => {
                     object.write_all_at(
                         &no_bytes[..(zeros.end - zeros.start) as usize],
@@ -232,14 +245,14 @@ impl Objects {
             .read(true)
             .custom_flags(libc::O_DIRECT)
             .open(self.path(number))?;
-        let mut bytes = vec![0; (len + PAGE) as usize];
-        let start = bytes.as_ptr().align_offset(PAGE as usize);
+        let mut bytes = vec![0; (len + page_size()) as usize];
+        let start = bytes.as_ptr().align_offset(page_size() as usize);
         let mut done = 0;
         while done < len as usize {
             let part = &mut bytes[start + done..start + len as usize];
             let nr_read = object.read_at(part, off + done as u64)?;
             done += nr_read;
-            if nr_read == 0 || done % PAGE as usize != 0 {
+            if nr_read == 0 || done % page_size() as usize != 0 {
                 break;
             }
         }

@@ -6,9 +6,9 @@
 //! The functions are safe to call because they change memory only in the [arena](ARENA), where no Rust
 //! object is.
 
+mod copy;
 pub mod remote;
 
-use std::arch::global_asm;
 use std::cell::Cell;
 use std::ffi::{c_int, c_long, c_void, CStr};
 use std::fs::File;
@@ -18,7 +18,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crate::cast::{SignCast, UnsignedCast};
-use crate::PAGE;
+use crate::page_size;
 
 /// The start of the arena, the address range of all mappings of the fuzzer. The kernel places no other
 /// mapping there.
@@ -44,7 +44,11 @@ fn address(at: u64, len: u64) -> u64 {
 unsafe fn call<const N: usize>(number: c_long, arguments: [u64; N]) -> Answer {
     let a = |index: usize| arguments.get(index).copied().unwrap_or_default();
     // SAFETY: The caller's promise.
-    let result = unsafe { libc::syscall(number, a(0), a(1), a(2), a(3), a(4), a(5)) };
+    answer(unsafe { libc::syscall(number, a(0), a(1), a(2), a(3), a(4), a(5)) })
+}
+
+/// The answer of a call that has just returned.
+fn answer(result: i64) -> Answer {
     if result == -1 {
         // SAFETY: The location of this thread's errno is valid.
         -i64::from(unsafe { *libc::__errno_location() })
@@ -73,8 +77,6 @@ fn word(value: i64) -> u64 {
 plain! {
     /// `close(2)`.
     close = SYS_close(fd: i32);
-    /// `dup2(2)`.
-    dup2 = SYS_dup2(fd: i32, to: i32);
     /// `lseek(2)`.
     lseek = SYS_lseek(fd: i32, off: i64, whence: i32);
     /// `ftruncate(2)`.
@@ -95,6 +97,13 @@ plain! {
     fcntl = SYS_fcntl(fd: i32, command: i32, argument: u32);
     /// `kill(2)`.
     kill = SYS_kill(pid: i32, signal: i32);
+}
+
+/// `dup2(2)`, which not every machine has as a call.
+#[must_use]
+pub fn dup2(fd: i32, to: i32) -> Answer {
+    // SAFETY: The call touches no memory of this process.
+    answer(unsafe { libc::dup2(fd, to) }.into())
 }
 
 /// Calls on a range of the arena.
@@ -138,7 +147,7 @@ fn placed(answer: Answer, at: u64, len: u64) -> Answer {
         return at.to_signed();
     }
     // SAFETY: The kernel has just chosen the range, so nothing else is there.
-    unsafe { call(libc::SYS_munmap, [found, len.next_multiple_of(PAGE)]) };
+    unsafe { call(libc::SYS_munmap, [found, len.next_multiple_of(page_size())]) };
     ELSEWHERE
 }
 
@@ -175,7 +184,7 @@ pub fn mremap(at: u64, old: u64, new: u64, flags: u32, to: u64) -> Answer {
 ///
 /// The range is not within the arena.
 pub fn mincore(at: u64, len: u64, pages: &mut Vec<u8>) -> Answer {
-    let nr_pages = usize::try_from(len.div_ceil(PAGE)).expect("the arena is not that large");
+    let nr_pages = usize::try_from(len.div_ceil(page_size())).expect("the arena is not that large");
     pages.clear();
     pages.resize(nr_pages, 0);
     let vector = pages.as_mut_ptr().addr() as u64;
@@ -187,8 +196,10 @@ pub fn mincore(at: u64, len: u64, pages: &mut Vec<u8>) -> Answer {
 #[must_use]
 pub fn open(path: &CStr, flags: u32) -> Answer {
     let flags = flags | libc::O_CLOEXEC.to_bits();
+    let folder = word(libc::AT_FDCWD.into());
+    let path = path.as_ptr().addr() as u64;
     // SAFETY: The path ends.
-    unsafe { call(libc::SYS_open, [path.as_ptr().addr() as u64, flags.into()]) }
+    unsafe { call(libc::SYS_openat, [folder, path, flags.into()]) }
 }
 
 /// `memfd_create(2)`, with sealing allowed.
@@ -215,7 +226,7 @@ pub fn fstat(fd: i32) -> Result<(i64, i64), Answer> {
             [word(fd.into()), (&raw mut stat).addr() as u64],
         )
     } {
-        0 => Ok((stat.st_size, stat.st_blocks * 512 / PAGE.to_signed())),
+        0 => Ok((stat.st_size, stat.st_blocks * 512 / page_size().to_signed())),
         errno => Err(errno),
     }
 }
@@ -644,31 +655,10 @@ pub struct Fault {
     pub at: u64,
 }
 
-#[cfg(target_arch = "x86_64")]
-global_asm!(
-    ".globl mmap_pool_fuzz_copy",
-    ".globl mmap_pool_fuzz_copy_at",
-    ".globl mmap_pool_fuzz_copy_end",
-    // Returns the number of bytes left: rdx = len, rdi = to, rsi = from.
-    "mmap_pool_fuzz_copy:",
-    "mov rcx, rdx",
-    "mmap_pool_fuzz_copy_at:",
-    "rep movsb",
-    "mmap_pool_fuzz_copy_end:",
-    "mov rax, rcx",
-    "ret",
-);
-
-unsafe extern "C" {
-    fn mmap_pool_fuzz_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
-    static mmap_pool_fuzz_copy_at: u8;
-    static mmap_pool_fuzz_copy_end: u8;
-}
-
 /// The file and offset of the instruction by which [`load`] and [`store`] touch memory.
 #[must_use]
 pub fn place_of_copy() -> Option<(String, u64)> {
-    let address = (mmap_pool_fuzz_copy as *const ()).addr() as u64;
+    let address = (copy::mmap_pool_fuzz_copy as *const ()).addr() as u64;
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines().find_map(|line| {
@@ -684,21 +674,17 @@ pub fn place_of_copy() -> Option<(String, u64)> {
 }
 
 thread_local! {
-    /// The last fault of this thread in `mmap_pool_fuzz_copy`.
+    /// The last fault of this thread in [`copy`].
     static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
 /// Ends the copy that faulted. Any other fault is fatal.
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let copy_at = (&raw const mmap_pool_fuzz_copy_at).addr() as u64;
-    let copy_end = (&raw const mmap_pool_fuzz_copy_end).addr() as u64;
     // SAFETY: The kernel passes both, and nothing else uses the registers meanwhile.
     let (info, context) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
-    let rip = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
-    if rip.to_bits() != copy_at {
+    if !copy::end(context) {
         exit(4);
     }
-    *rip = copy_end.to_signed();
     // SAFETY: Both signals have an address.
     let address = unsafe { info.si_addr() }.addr() as u64;
     FAULT.set(Some(Fault {
@@ -734,7 +720,7 @@ unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> (usize, Option<Fault
     FAULT.set(None);
     // SAFETY: The caller's promise for one range. Faults in the arena are caught, and no Rust object is
     // there.
-    let left = unsafe { mmap_pool_fuzz_copy(to, from, len) };
+    let left = unsafe { copy::mmap_pool_fuzz_copy(to, from, len) };
     (len - left, FAULT.take())
 }
 

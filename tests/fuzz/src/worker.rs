@@ -15,7 +15,7 @@ use crate::model::{Home, Kind, Tracking};
 use crate::op::Call;
 use crate::storage::{object_size, Objects};
 use crate::sys::{self, Answer, Buffer};
-use crate::{digest, pattern, Seen, LONGEST, PAGE, PROCESSES};
+use crate::{digest, page_size, pattern, Seen, LONGEST, PROCESSES};
 
 /// The descriptor of slot 0. Those of the other slots follow.
 pub(crate) const FIRST_SLOT: i32 = 200;
@@ -400,7 +400,7 @@ fn answer_of(error: &io::Error) -> Answer {
 
 /// `MMAP_POOL_DIRTY`.
 fn written(fd: i32, offset_bytes: u64, len_bytes: u64) -> Seen {
-    let nr_pages = len_bytes.min(LONGEST).div_ceil(PAGE);
+    let nr_pages = len_bytes.min(LONGEST).div_ceil(page_size());
     let mut words = vec![0_u8; 8 * nr_pages.div_ceil(64) as usize];
     let mut dirty = uapi::Dirty {
         offset_bytes,

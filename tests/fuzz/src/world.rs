@@ -23,7 +23,7 @@ use crate::op::{Call, Op, Sequence};
 use crate::storage::Objects;
 use crate::sys::{self, SharedWords};
 use crate::worker::Setup;
-use crate::{digest, Seen, PAGE, PROCESSES};
+use crate::{digest, page_size, Seen, PROCESSES};
 
 /// An answer that differs from the predicted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub(crate) fn set_up(kind: Kind, size: u64) -> Result<Setup, Failure> {
     }
     let answer = if kind == Kind::Node {
         let pool = Pool::open()?;
-        pool.resize(size.max(1).next_multiple_of(PAGE))?;
+        pool.resize(size.max(1).next_multiple_of(page_size()))?;
         pool.punch(0, 1 << 40)?;
         setup.nr_allocated_before = pool.info()?.nr_allocated_pages;
         setup.open_node()
@@ -217,7 +217,7 @@ fn rest_of_copy(call: &Call, done: u64) -> Option<Call> {
 fn whole(setup: &Setup, call: &Call, expected: &Expected) -> Seen {
     let mut seen = setup.perform(call);
     let mut last = seen.result;
-    while last > 0 && last.to_bits() % PAGE == 0 && !expected.matches(&seen) {
+    while last > 0 && last.to_bits() % page_size() == 0 && !expected.matches(&seen) {
         let Some(rest) = rest_of_copy(call, seen.result.to_bits()) else {
             break;
         };
@@ -426,7 +426,7 @@ fn closed_objects(
     model: &mut Model,
 ) -> Result<Option<Difference>, Failure> {
     for (number, (len, expected)) in model.digests().into_iter().enumerate() {
-        let found = digest(&objects.read(number, 0, len.next_multiple_of(PAGE))?);
+        let found = digest(&objects.read(number, 0, len.next_multiple_of(page_size()))?);
         if found != expected {
             return Ok(Some(Difference {
                 kind,

@@ -3,12 +3,13 @@
 //! What only pools have: lifetime and names of created pools, revocation, the limit of all pools,
 //! permissions.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::AsRawFd;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Seals, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
+use mmap_pool_tests::machine::{pages_of_mib, place};
 use mmap_pool_tests::module::{self, fresh_module, FreshModule};
 use mmap_pool_tests::observe::{put_word, totals, verdict, word};
 use mmap_pool_tests::scenarios::descriptors::become_another_user;
@@ -183,11 +184,14 @@ fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
     pool.resize(4 << 20).unwrap();
     pool.prefault(0, 2 << 20).unwrap();
     let full = totals().unwrap();
-    assert_eq!((full.nr_resident_pages, full.nr_refused_pages), (512, 0));
+    assert_eq!(
+        (full.nr_resident_pages, full.nr_refused_pages),
+        (pages_of_mib(2), 0)
+    );
 
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let seen = touch(mapping.as_ptr(), 2 << 20, Access::Write).unwrap();
-    assert_eq!(seen, "SIGBUS BUS_ADRERR at +0x200000");
+    assert_eq!(seen, format!("SIGBUS BUS_ADRERR at +{}", place(2 << 20)));
     assert_eq!(pool.prefault(2 << 20, 1).unwrap_err().errno(), Errno::NOSPC);
     let kernel = |error: std::io::Error| Errno::from_io_error(&error).unwrap();
     assert_eq!(other.write_at(b"no", 0).map_err(kernel), Err(Errno::NOSPC));
@@ -200,7 +204,7 @@ fn the_limit_is_enospc_for_calls_and_sigbus_for_accesses() {
     let refused = totals().unwrap();
     assert_eq!(
         (refused.nr_resident_pages, refused.nr_refused_pages),
-        (512, 5)
+        (pages_of_mib(2), 5)
     );
 
     // A page that is given back can be had by another pool.
@@ -362,7 +366,7 @@ fn ioctls_of_32_bit_programs_work_too() {
     let _module = fresh_module();
     let pool = created();
     // The system calls of 32-bit programs take 32-bit addresses.
-    let zero = File::open("/dev/zero").unwrap();
+    let zero = fs::File::open("/dev/zero").unwrap();
     // SAFETY: Without MAP_FIXED the kernel takes a range that nothing uses.
     let low = unsafe {
         libc::mmap(

@@ -18,7 +18,10 @@ use rustix::pipe::pipe;
 use crate::strategies::{huge_pages, pool, HUGE, MADV_GUARD_INSTALL, MADV_GUARD_REMOVE};
 
 /// The kernel counts in `thp_file_mapped` the huge pages of files that it maps itself. Before, it
-/// allocates a page table that it does not need.
+/// allocates a page table that it does not need. It asks for what one PMD entry maps, which is a folio of
+/// a pool if a page has 4 KiB.
+///
+/// needs: `config=CONFIG_PAGE_SIZE_4KB`
 #[test]
 fn the_module_maps_a_huge_page_before_the_kernel_allocates_a_page_table() {
     let _module = fresh_module();

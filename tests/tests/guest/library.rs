@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use mmap_pool::{
     Advice, Errno, Error, MappingBuilder, OpenOptions, Operation, Pool, Protection, Seals,
 };
+use mmap_pool_tests::machine::pages_of_mib;
 use mmap_pool_tests::module::{self, fresh_module, FreshModule};
 use mmap_pool_tests::subject::{page_size, size};
 
@@ -264,7 +265,10 @@ fn stat_counts_pools_and_pages_of_all_of_them() {
     let default = Pool::open().unwrap();
     let counts = || {
         let stat = default.stat().unwrap();
-        assert_eq!((stat.nr_limit_pages, stat.nr_refused_pages), (512, 0));
+        assert_eq!(
+            (stat.nr_limit_pages, stat.nr_refused_pages),
+            (pages_of_mib(2), 0)
+        );
         assert_eq!((stat.nr_reserve_pages, stat.nr_reserve_hits), (0, 0));
         (
             stat.nr_pools,

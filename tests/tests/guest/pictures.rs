@@ -46,6 +46,10 @@ fn module() -> EmptyPool {
 
 /// The pool counts its pages by itself, and `mincore` does not look at folios. The figures that are not
 /// here have addresses, frames and instructions, which differ from guest to guest.
+///
+/// The figures show pages of 4 KiB.
+///
+/// needs: `config=CONFIG_PAGE_SIZE_4KB`
 #[test]
 fn a_figure_shows_what_this_guest_sees_and_the_pool_counts() {
     let _module = module();
@@ -119,6 +123,9 @@ fn words<'a>(figure: &'a Document) -> impl Iterator<Item = &'a str> {
     })
 }
 
+/// A table has 512 entries if a page has 4 KiB.
+///
+/// needs: `config=CONFIG_PAGE_SIZE_4KB`
 #[test]
 fn indices_and_offset_make_the_address() {
     let _module = module();

@@ -11,6 +11,7 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::{in_child, Child, Link};
 use mmap_pool_tests::console::Quiet;
 use mmap_pool_tests::frames;
+use mmap_pool_tests::machine::WINDOW;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, full_reserve, page_table, put_word, verdict, word};
 use mmap_pool_tests::scenarios::huge::Setting;
@@ -263,7 +264,7 @@ fn no_broken_frame_enters_a_pool(strategy: Strategy) {
 fn of_reserve(strategy: Strategy, frames: &[frames::Flags]) -> Vec<usize> {
     let nr_pages = match strategy {
         Strategy::Page => 1,
-        Strategy::Around => 16,
+        Strategy::Around => WINDOW / page_size(),
         _ => HUGE / page_size(),
     };
     let is_of_reserve = |first: usize| {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
+use mmap_pool_tests::machine::WINDOW;
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, symbol, word};
 use mmap_pool_tests::subject::page_size;
@@ -68,7 +69,7 @@ fn no_page_is_added_past_an_end_that_has_moved() {
 #[test]
 fn a_hole_takes_nothing_beside_it() {
     const NR_ROUNDS: usize = 300;
-    let window = 16 * page_size();
+    let window = WINDOW;
     let len = 16 * window;
     let last = len - page_size();
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::machine::pages_of_mib;
+use mmap_pool_tests::machine::{pages_of_mib, WINDOW};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{full_reserve, put_word, symbol, totals, word};
 use mmap_pool_tests::subject::{anonymous, page_size};
@@ -145,7 +145,7 @@ fn a_walk_finds_every_order_in_the_reserve() {
 /// At first there is room for a single window.
 #[test]
 fn the_reserve_makes_room_for_what_is_missed() {
-    let len = 8 * (64 << 10);
+    let len = 8 * WINDOW;
 
     let _module = FreshModule::load("size_mb=1 reserve_mb=8 reserve_max_mb=8").unwrap();
     full_reserve(8).unwrap();

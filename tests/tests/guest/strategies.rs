@@ -16,8 +16,9 @@ use mmap_pool_tests::subject::page_size;
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
 use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
+use mmap_pool_tests::machine::{pages_of_mib, WINDOW};
+
 /// Bytes of a huge page, and pages of one.
-use mmap_pool_tests::machine::pages_of_mib;
 pub(crate) use mmap_pool_tests::machine::HUGE;
 
 pub(crate) fn huge_pages() -> u64 {
@@ -75,7 +76,7 @@ fn pages_come_from_the_reserve_in_the_pieces_of_the_strategy() {
     for (strategy, nr_pages) in [
         (Strategy::Auto, 1),
         (Strategy::Page, 1),
-        (Strategy::Around, (64 << 10) / page_size() as u64),
+        (Strategy::Around, (WINDOW / page_size()) as u64),
         (Strategy::Huge, huge_pages()),
     ] {
         let module = FreshModule::load("size_mb=1 reserve_mb=8").unwrap();

@@ -21,9 +21,16 @@ const MODULE: [(&str, &str); 3] = [
     ("reserve.rs", include_str!("../../../src/reserve.rs")),
 ];
 
+/// The entry of the system call. Its name has the architecture.
+const ENTRY: &str = if cfg!(target_arch = "x86_64") {
+    "__x64_sys_mmap"
+} else {
+    "__arm64_sys_mmap"
+};
+
 /// The functions that are recorded.
 const FUNCTIONS: &[&str] = &[
-    "__x64_sys_mmap",
+    ENTRY,
     "ksys_mmap_pgoff",
     "fget",
     "security_mmap_file",
@@ -59,7 +66,7 @@ const NOT_EVERYWHERE: &[&str] = &[
 /// The order in which `mmap` works: the file, the permission, the place, the area, the driver, the
 /// link.
 const MMAP_CHAIN: &[&str] = &[
-    "__x64_sys_mmap",
+    ENTRY,
     "ksys_mmap_pgoff",
     "fget",
     "security_mmap_file",

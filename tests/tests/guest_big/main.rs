@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mmap_pool::{Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::Child;
-use mmap_pool_tests::machine::{huge_pages, page_size};
+use mmap_pool_tests::machine::{huge_pages, page_size, WINDOW};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, verdict, word, word_in_file};
 use mmap_pool_tests::others::stay_on;
@@ -30,7 +30,7 @@ fn strategies() -> [(Strategy, usize, usize); 4] {
         (Strategy::Page, 256, 1),
         // There are no pages before a place.
         (Strategy::Auto, 256, 1),
-        (Strategy::Around, 256, (64 << 10) / page_size()),
+        (Strategy::Around, 256, WINDOW / page_size()),
         (Strategy::Huge, 16, huge_pages()),
     ]
 }

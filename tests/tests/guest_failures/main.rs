@@ -20,6 +20,7 @@ use std::io;
 use mmap_pool::{Advice, Errno, Mapping, MappingBuilder, Pool, Protection, Seals, Strategy};
 use mmap_pool_tests::child::in_child;
 use mmap_pool_tests::failures::Switch;
+use mmap_pool_tests::machine::{huge_pages, WINDOW};
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{self, put_word, put_word_in_file, word, word_in_file};
 use mmap_pool_tests::subject::page_size;
@@ -93,8 +94,8 @@ impl World {
     fn folio_pages(strategy: Strategy) -> usize {
         match strategy {
             Strategy::Page => 1,
-            Strategy::Around => 16,
-            _ => 512,
+            Strategy::Around => WINDOW / page_size(),
+            _ => huge_pages(),
         }
     }
 

@@ -14,12 +14,15 @@ use super::machine::Frozen;
 use super::{Actor, Done, Refusal};
 use crate::sys::{remote, Answer};
 use crate::worker::FIRST_SLOT;
-use crate::{HUGE, PAGE, SLOTS};
+use crate::{huge_pages, page_size, SLOTS};
 
-/// Pages of an object that the acts consider.
-const NR_PAGES: usize = 3 * HUGE as usize;
 /// The most pages pinned at a time. A pipe has room for 16.
 const NR_PINNED: u64 = 8;
+
+/// Pages of an object that the acts consider.
+fn nr_pages() -> usize {
+    3 * huge_pages() as usize
+}
 
 impl From<Answer> for Refusal {
     fn from(errno: Answer) -> Self {
@@ -84,11 +87,11 @@ fn mapped(
     let file = File::options().read(true).write(is_writable).open(path)?;
     let builder = MappingBuilder::shared()
         .protection(prot)
-        .len(NR_PAGES * PAGE as usize);
+        .len(nr_pages() * page_size() as usize);
     // SAFETY: The workers open only pools and memfds, which are memory.
     let mapping = unsafe { builder.map_file(&file) }.map_err(|_| Refusal::Refused)?;
-    let resident = remote::resident(mapping.as_ptr(), NR_PAGES)?;
-    let pages: Vec<_> = (0..NR_PAGES).filter(|page| resident[*page]).collect();
+    let resident = remote::resident(mapping.as_ptr(), nr_pages())?;
+    let pages: Vec<_> = (0..nr_pages()).filter(|page| resident[*page]).collect();
     let start = actor.pick(&pages)?;
     let max = 1 + actor.below(NR_PINNED) as usize;
     let len = resident[start..]
@@ -96,7 +99,11 @@ fn mapped(
         .take(max)
         .take_while(|it| **it)
         .count();
-    Ok((mapping, start * PAGE as usize, len * PAGE as usize))
+    Ok((
+        mapping,
+        start * page_size() as usize,
+        len * page_size() as usize,
+    ))
 }
 
 /// Lets a pipe pin pages for up to 2 ms.
@@ -116,7 +123,7 @@ pub(super) fn pin_in_pipe(actor: &mut Actor) -> Done {
     ))?;
     drop((mapping, frozen));
     actor.linger();
-    Ok(held.unsigned_abs() / PAGE)
+    Ok(held.unsigned_abs() / page_size())
 }
 
 /// Lets a ring pin pages for up to 2 ms.
@@ -135,7 +142,7 @@ pub(super) fn pin_in_ring(actor: &mut Actor) -> Done {
     ))?;
     drop(mapping);
     actor.linger();
-    Ok(len as u64 / PAGE)
+    Ok(len as u64 / page_size())
 }
 
 /// Reads from a file into a page whose fault waits for up to 2 ms.
@@ -146,7 +153,7 @@ pub(super) fn slow_read(actor: &mut Actor) -> Done {
     };
     let file = File::open(path(actor)?)?;
     let page = SlowPage::new().map_err(|_| Refusal::Lacking)?;
-    let offset = (actor.below(NR_PAGES as u64) * PAGE) as i64;
+    let offset = (actor.below(nr_pages() as u64) * page_size()) as i64;
     let pause = Duration::from_micros(actor.below(2000));
     let read = thread::scope(|scope| {
         scope.spawn(|| {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{ask, in_group, Actor, Done, Refusal};
-use crate::{sys, PAGE};
+use crate::{page_size, sys};
 
 const KHUGEPAGED: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged";
 const MEMORY: &str = "/sys/devices/system/memory";
@@ -169,7 +169,7 @@ fn within(patience: Duration, what: impl FnOnce() -> bool) -> bool {
 /// to go offline.
 fn movable_blocks() -> Vec<PathBuf> {
     let size = fs::read_to_string(format!("{MEMORY}/block_size_bytes")).unwrap_or_default();
-    let nr_pages = u64::from_str_radix(size.trim(), 16).unwrap_or(0) / PAGE;
+    let nr_pages = u64::from_str_radix(size.trim(), 16).unwrap_or(0) / page_size();
     let is_movable = |path: &Path| {
         let zones = fs::read_to_string(path.join("valid_zones")).unwrap_or_default();
         let name = path.file_name().and_then(|name| name.to_str());

@@ -9,15 +9,18 @@ use std::os::unix::fs::FileExt;
 use super::machine::{nodes, Frozen};
 use super::{ask, Actor, Done, Refusal};
 use crate::sys::{remote, ARENA};
-use crate::{HUGE, PAGE};
+use crate::{huge_pages, page_size};
 
-/// Pages of the arena that the acts consider: all that a large sequence uses.
-const NR_PAGES: usize = 4 * HUGE as usize;
 /// The most pages moved at a time.
 const BATCH: u64 = 64;
 /// The most frames that may be lost for good: 128 MiB. `unpoison_memory()` could bring them back, but
 /// with page owners enabled it frees one twice (`__reset_page_owner()`).
 const MAX_LOST: u64 = 1 << 15;
+
+/// Pages of the arena that the acts consider: all that a large sequence uses.
+fn nr_pages() -> usize {
+    4 * huge_pages() as usize
+}
 
 /// A page of the arena with an entry in the page table.
 #[derive(Clone, Copy)]
@@ -37,9 +40,9 @@ fn present(pid: i32) -> Result<Vec<Present>, Refusal> {
     const IS_FILE: u64 = 1 << 61;
     const PFN: u64 = (1 << 55) - 1;
 
-    let mut bytes = vec![0; NR_PAGES * 8];
+    let mut bytes = vec![0; nr_pages() * 8];
     let file = File::open(format!("/proc/{pid}/pagemap"))?;
-    let len = file.read_at(&mut bytes, ARENA / PAGE * 8)?;
+    let len = file.read_at(&mut bytes, ARENA / page_size() * 8)?;
     let entries = bytes[..len].chunks_exact(8);
     Ok((0..)
         .zip(entries.map(|entry| u64::from_le_bytes(entry.try_into().unwrap_or_default())))
@@ -146,7 +149,7 @@ pub(super) fn soft_offline(actor: &mut Actor) -> Done {
         return Err(Refusal::Refused);
     };
     let pfn = victim(actor)?;
-    let address = format!("{:#x}", pfn * PAGE);
+    let address = format!("{:#x}", pfn * page_size());
     ask("/sys/devices/system/memory/soft_offline_page", &address)?;
     actor.nr_lost += 1;
     Ok(1)
@@ -160,7 +163,7 @@ pub(super) fn poison(actor: &mut Actor) -> Done {
         return Err(Refusal::Refused);
     };
     let pfn = victim(actor)?;
-    let address = format!("{:#x}", pfn * PAGE);
+    let address = format!("{:#x}", pfn * page_size());
     // The request fails even if it poisons the page, because the page cache keeps that page.
     if let Err(Refusal::Lacking) = ask("/sys/devices/system/memory/hard_offline_page", &address) {
         return Err(Refusal::Lacking);
@@ -180,8 +183,8 @@ pub(super) fn split(actor: &mut Actor) -> Done {
     if flags(it.pfn)? & THP == 0 {
         return Err(Refusal::Refused);
     }
-    let start = ARENA + it.page * PAGE;
-    let range = format!("{pid},{start:#x},{:#x}", start + PAGE);
+    let start = ARENA + it.page * page_size();
+    let range = format!("{pid},{start:#x},{:#x}", start + page_size());
     ask("/sys/kernel/debug/split_huge_pages", &range)?;
     Ok(u64::from(flags(it.pfn)? & THP == 0))
 }
@@ -222,9 +225,9 @@ pub(super) fn read_maps(actor: &mut Actor) -> Done {
 fn some_bytes(actor: &mut Actor, pid: i32) -> Result<(Present, u64, Vec<u8>), Refusal> {
     let present = present(pid)?;
     let it = actor.pick(&present)?;
-    let start = actor.below(PAGE);
-    let len = 1 + actor.below((PAGE - start).min(256));
-    let at = it.page * PAGE + start;
+    let start = actor.below(page_size());
+    let len = 1 + actor.below((page_size() - start).min(256));
+    let at = it.page * page_size() + start;
     let mut bytes = vec![0; len as usize];
     match remote::peek(pid, at, &mut bytes) {
         answer if answer == bytes.len() as i64 => Ok((it, at, bytes)),

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::object::{size, Bytes};
 use super::state::Model;
+use crate::page_size;
 use crate::sys::Fault;
-use crate::PAGE;
 
 /// The reason why an access fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +79,16 @@ impl Model {
         let mut bytes = Vec::new();
         let mut now = at;
         while now < at + len {
-            let place = match self.fault(p, now / PAGE, false) {
+            let place = match self.fault(p, now / page_size(), false) {
                 Ok(place) => place,
                 Err(trap) => return (bytes, Some(trap.fault(now))),
             };
-            let stop = (at + len).min((now / PAGE + 1) * PAGE);
-            let (from, to) = (size(now % PAGE), size(now % PAGE + (stop - now)));
-            if let Some(page) = self.bytes_mut(p, now / PAGE, &place) {
+            let stop = (at + len).min((now / page_size() + 1) * page_size());
+            let (from, to) = (
+                size(now % page_size()),
+                size(now % page_size() + (stop - now)),
+            );
+            if let Some(page) = self.bytes_mut(p, now / page_size(), &place) {
                 bytes.extend_from_slice(&page[from..to]);
             }
             now = stop;
@@ -98,10 +101,10 @@ impl Model {
         let pages = self.processes[p].as_ref().map(|process| &process.pages);
         let mut touched = pages
             .into_iter()
-            .flat_map(|pages| pages.range(at / PAGE..(at + len).div_ceil(PAGE)));
+            .flat_map(|pages| pages.range(at / page_size()..(at + len).div_ceil(page_size())));
         touched.any(|(&vpage, page)| {
             let object = &self.objects[page.object];
-            let end = vpage * PAGE + object.size % PAGE;
+            let end = vpage * page_size() + object.size % page_size();
             page.is_shared && object.has_tail(page.pgoff) && at + len > end
         })
     }
@@ -110,13 +113,13 @@ impl Model {
         let mut done = 0;
         while done < bytes.len() {
             let now = at + done as u64;
-            let place = match self.fault(p, now / PAGE, true) {
+            let place = match self.fault(p, now / page_size(), true) {
                 Ok(place) => place,
                 Err(trap) => return (done, Some(trap.fault(now))),
             };
-            let from = size(now % PAGE);
-            let len = (bytes.len() - done).min(size(PAGE) - from);
-            if let Some(page) = self.bytes_mut(p, now / PAGE, &place) {
+            let from = size(now % page_size());
+            let len = (bytes.len() - done).min(size(page_size()) - from);
+            if let Some(page) = self.bytes_mut(p, now / page_size(), &place) {
                 Rc::make_mut(page)[from..from + len].copy_from_slice(&bytes[done..done + len]);
             }
             done += len;

@@ -9,8 +9,8 @@ use super::kind::Kind;
 use super::object::ObjectKind;
 use super::state::{Mapped, Model};
 use crate::op::Advice;
+use crate::page_size;
 use crate::sys::Answer;
-use crate::PAGE;
 
 impl Model {
     pub(super) fn madvise(
@@ -20,14 +20,14 @@ impl Model {
         len: u64,
         advice: Advice,
     ) -> Option<Expected> {
-        if !Advice::ALL.contains(&advice.0) || at % PAGE != 0 {
+        if !Advice::ALL.contains(&advice.0) || at % page_size() != 0 {
             return Expected::error(EINVAL);
         }
         if advice.0 == libc::MADV_PAGEOUT && self.kind == Kind::Memfd {
             // The kernel may drop pages that were never written.
             return None;
         }
-        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        let (start, end) = (at / page_size(), (at + len).div_ceil(page_size()));
         if advice.0 == libc::MADV_POPULATE_READ || advice.0 == libc::MADV_POPULATE_WRITE {
             let is_write = advice.0 == libc::MADV_POPULATE_WRITE;
             return Expected::of(self.madvise_populate(p, start, end, is_write));
@@ -83,7 +83,7 @@ impl Model {
         } else if object.stored.is_some() {
             EOPNOTSUPP
         } else {
-            object.punch(page.pgoff * PAGE, PAGE);
+            object.punch(page.pgoff * page_size(), page_size());
             0
         }
     }

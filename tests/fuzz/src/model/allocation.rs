@@ -11,7 +11,7 @@ use super::object::ObjectKind;
 use super::state::Model;
 use crate::cast::UnsignedCast;
 use crate::op::AllocMode;
-use crate::PAGE;
+use crate::page_size;
 
 impl Model {
     pub(super) fn punch(&mut self, p: usize, slot: u8, off: u64, len: u64) -> Option<Expected> {
@@ -107,7 +107,7 @@ impl Model {
             }
         }
         let object = &mut self.objects[o];
-        for pgoff in off / PAGE..(off + len).div_ceil(PAGE) {
+        for pgoff in off / page_size()..(off + len).div_ceil(page_size()) {
             object.reserve(pgoff);
         }
         if !keeps_size {
@@ -153,7 +153,7 @@ impl Model {
         if len == 0 || off + len > object.size {
             return Expected::error(EINVAL);
         }
-        for pgoff in off / PAGE..(off + len).div_ceil(PAGE) {
+        for pgoff in off / page_size()..(off + len).div_ceil(page_size()) {
             object.allocate(pgoff);
         }
         Expected::of(0)

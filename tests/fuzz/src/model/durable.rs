@@ -11,7 +11,7 @@ use super::object::{pages_of, Object, ObjectKind};
 use super::state::Model;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{FileAdvice, OpenFlags, RangeFlags, SyncFlags};
-use crate::{digest, pattern, PAGE};
+use crate::{digest, page_size, pattern};
 
 impl Model {
     /// `fsync`, `fdatasync`.
@@ -32,11 +32,11 @@ impl Model {
         flags: SyncFlags,
     ) -> Option<Expected> {
         let is_both = flags.has(libc::MS_ASYNC) && flags.has(libc::MS_SYNC);
-        if flags.0 > 7 || at % PAGE != 0 || is_both {
+        if flags.0 > 7 || at % page_size() != 0 || is_both {
             return Expected::error(EINVAL);
         }
         let (mut result, mut is_flushed) = (0, false);
-        for vpage in at / PAGE..(at + len).div_ceil(PAGE) {
+        for vpage in at / page_size()..(at + len).div_ceil(page_size()) {
             let Some(page) = self.process(p).pages.get(&vpage).cloned() else {
                 if flags.0.to_signed() == libc::MS_ASYNC {
                     return Expected::error(ENOMEM);
@@ -50,7 +50,7 @@ impl Model {
             // For the kernel, a mapping of a file that is not open for writing is not shared.
             if page.is_shared && page.may_write && flags.has(libc::MS_SYNC) {
                 let object = &mut self.objects[page.object];
-                object.settle(pages_of(page.pgoff * PAGE, PAGE));
+                object.settle(pages_of(page.pgoff * page_size(), page_size()));
                 is_flushed |= object.stored.is_some();
             }
         }
@@ -152,7 +152,7 @@ impl Model {
         if object.is_revoked {
             return Expected::error(ENODEV);
         }
-        if len == 0 || off + len > object.size || off % PAGE != 0 {
+        if len == 0 || off + len > object.size || off % page_size() != 0 {
             return Expected::error(EINVAL);
         }
         let words = stored.take_written(pages_of(off, len));
@@ -177,7 +177,7 @@ impl Model {
     pub(super) fn stored(&self, number: u8, off: u64, len: u64) -> Option<Expected> {
         let stored = self.objects.get(usize::from(number))?.stored.as_ref()?;
         let is_known = stored.is_certain(pages_of(off, len));
-        if !is_known || off % PAGE != 0 || len % PAGE != 0 {
+        if !is_known || off % page_size() != 0 || len % page_size() != 0 {
             return None;
         }
         let bytes = stored.read(off, len);

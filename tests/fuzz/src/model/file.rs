@@ -11,8 +11,8 @@ use super::expected::Expected;
 use super::object::{size, ObjectKind};
 use super::state::Model;
 use crate::cast::{SignCast, UnsignedCast};
+use crate::page_size;
 use crate::sys::Answer;
-use crate::PAGE;
 
 /// The source of a write.
 pub(super) enum Source {
@@ -62,7 +62,7 @@ impl Model {
         let mut done = 0;
         loop {
             let now = pos + done;
-            let wanted = (len - done).min(PAGE - now % PAGE);
+            let wanted = (len - done).min(page_size() - now % page_size());
             let bytes = self.objects[o].read(now, wanted);
             let (copied, fault) = self.store(p, at + done, &bytes);
             done += copied as u64;
@@ -143,7 +143,7 @@ impl Model {
         let mut done = 0;
         let error = loop {
             let now = pos + done;
-            let mut wanted = (len - done).min(PAGE - now % PAGE);
+            let mut wanted = (len - done).min(page_size() - now % page_size());
             if wanted == 0 {
                 break 0;
             }
@@ -176,7 +176,7 @@ impl Model {
         done: u64,
     ) -> u64 {
         let object = &mut self.objects[o];
-        object.allocate(pos / PAGE);
+        object.allocate(pos / page_size());
         if !object.is_pool() {
             // A memfd grows before it reads the source, even if it can then read no byte.
             object.size = object.size.max(pos);
@@ -187,12 +187,12 @@ impl Model {
         };
         let object = &mut self.objects[o];
         let copied = bytes.len() as u64;
-        let from = size(pos % PAGE);
-        let page = &mut object.allocate(pos / PAGE).bytes;
+        let from = size(pos % page_size());
+        let page = &mut object.allocate(pos / page_size()).bytes;
         Rc::make_mut(page)[from..from + bytes.len()].copy_from_slice(&bytes);
         if copied > 0 {
             object.size = object.size.max(pos + copied);
-            object.dirty(pos / PAGE);
+            object.dirty(pos / page_size());
         }
         if copied < len && object.is_pool() && object.stored.is_none() {
             self.set_len(o, self.objects[o].size);
@@ -209,15 +209,16 @@ impl Model {
         if len == 0 {
             return false;
         }
-        let touched = off / PAGE..=(off + len) / PAGE;
+        let touched = off / page_size()..=(off + len) / page_size();
         process
             .pages
-            .range(at / PAGE..=(at + len) / PAGE)
+            .range(at / page_size()..=(at + len) / page_size())
             .any(|(&vpage, page)| {
                 page.object == object
                     && page.copy.is_none()
                     && touched.contains(&page.pgoff)
-                    && (page.pgoff * PAGE).wrapping_sub(vpage * PAGE) != off.wrapping_sub(at)
+                    && (page.pgoff * page_size()).wrapping_sub(vpage * page_size())
+                        != off.wrapping_sub(at)
             })
     }
 

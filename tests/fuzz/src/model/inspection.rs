@@ -4,7 +4,7 @@
 
 use super::state::{Mapped, Model, Process};
 use crate::op::{Call, Op};
-use crate::{LONGEST, PAGE};
+use crate::{page_size, LONGEST};
 
 impl Model {
     /// The reads at the end of a sequence: every mapped page and every readable byte of every process.
@@ -27,7 +27,7 @@ impl Model {
             };
             let piece = if process.pages.len() > MANY { 64 } else { 1 };
             for (vpage, nr_pages) in self.pieces(process, piece) {
-                let (at, len) = (vpage * PAGE, nr_pages * PAGE);
+                let (at, len) = (vpage * page_size(), nr_pages * page_size());
                 look(Call::Mincore { at, len });
                 look(Call::Load { at, len });
             }
@@ -76,7 +76,7 @@ impl Model {
             let len = stored.len();
             look(Call::Dirty { slot, off: 0, len });
             look(Call::Fsync { slot });
-            look(read((0, len.next_multiple_of(PAGE))));
+            look(read((0, len.next_multiple_of(page_size()))));
             look(Call::Unwritten { slot });
         }
     }

@@ -9,8 +9,8 @@ use super::expected::Expected;
 use super::state::{Mapped, Model};
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{MapFlags, Prot};
+use crate::page_size;
 use crate::sys::{Answer, ELSEWHERE};
-use crate::PAGE;
 
 impl Model {
     pub(super) fn mmap(
@@ -31,7 +31,7 @@ impl Model {
             | libc::MAP_NORESERVE;
 
         let slot = self.slot(p, slot)?;
-        if off % PAGE != 0 {
+        if off % page_size() != 0 {
             return Expected::error(EINVAL);
         }
         let Some(description) = slot else {
@@ -43,14 +43,14 @@ impl Model {
         }
         let is_noreplace = flags.has(libc::MAP_FIXED_NOREPLACE);
         let is_fixed = flags.has(libc::MAP_FIXED) || is_noreplace;
-        if at % PAGE != 0 {
+        if at % page_size() != 0 {
             return if is_fixed {
                 Expected::error(EINVAL)
             } else {
                 None
             };
         }
-        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        let (start, end) = (at / page_size(), (at + len).div_ceil(page_size()));
         if is_noreplace && !self.is_free(p, start, end) {
             return Expected::error(EEXIST);
         }
@@ -77,7 +77,8 @@ impl Model {
         } else {
             0
         };
-        if refused == ENODEV && self.may_merge(p, start, end, description.object, off / PAGE) {
+        if refused == ENODEV && self.may_merge(p, start, end, description.object, off / page_size())
+        {
             return None;
         }
         if refused != 0 {
@@ -89,7 +90,7 @@ impl Model {
         }
         let may_write = !is_shared || description.is_writable && !is_sealed;
         let is_locked = flags.has(libc::MAP_LOCKED);
-        let room = object.room_beside(off / PAGE, end - start);
+        let room = object.room_beside(off / page_size(), end - start);
         // The fuzzer unmaps a mapping at once if the kernel chose its address.
         let is_elsewhere = !is_fixed && !self.is_free(p, start, end + room);
         let shift = if is_elsewhere { 1 << 40 } else { 0 };
@@ -99,7 +100,7 @@ impl Model {
         for vpage in start..end {
             let page = Mapped {
                 object: description.object,
-                pgoff: off / PAGE + (vpage - start),
+                pgoff: off / page_size() + (vpage - start),
                 is_shared,
                 prot,
                 may_write,
@@ -121,18 +122,18 @@ impl Model {
     }
 
     pub(super) fn munmap(&mut self, p: usize, at: u64, len: u64) -> Option<Expected> {
-        if at % PAGE != 0 || len == 0 {
+        if at % page_size() != 0 || len == 0 {
             return Expected::error(EINVAL);
         }
-        self.unmap(p, at / PAGE, (at + len).div_ceil(PAGE));
+        self.unmap(p, at / page_size(), (at + len).div_ceil(page_size()));
         Expected::of(0)
     }
 
     pub(super) fn mprotect(&mut self, p: usize, at: u64, len: u64, prot: Prot) -> Option<Expected> {
-        if at % PAGE != 0 {
+        if at % page_size() != 0 {
             return Expected::error(EINVAL);
         }
-        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
+        let (start, end) = (at / page_size(), (at + len).div_ceil(page_size()));
         // Locked private pages that become writable are copied. A page past the end stops that in
         // its VMA.
         let is_copied = |page: &Mapped| {
@@ -167,8 +168,8 @@ impl Model {
     }
 
     pub(super) fn mlock(&mut self, p: usize, at: u64, len: u64, is_locked: bool) -> Answer {
-        let (start, end) = (at / PAGE, (at + len).div_ceil(PAGE));
-        let end = if len == 0 && at % PAGE == 0 {
+        let (start, end) = (at / page_size(), (at + len).div_ceil(page_size()));
+        let end = if len == 0 && at % page_size() == 0 {
             start
         } else {
             end
@@ -192,11 +193,11 @@ impl Model {
     }
 
     pub(super) fn mincore(&mut self, p: usize, at: u64, len: u64) -> Option<Expected> {
-        if at % PAGE != 0 {
+        if at % page_size() != 0 {
             return Expected::error(EINVAL);
         }
         let mut vector = Vec::new();
-        for vpage in at / PAGE..(at + len).div_ceil(PAGE) {
+        for vpage in at / page_size()..(at + len).div_ceil(page_size()) {
             let pages = &self.processes[p].as_ref()?.pages;
             let Some(page) = pages.get(&vpage) else {
                 return Expected::error(ENOMEM);

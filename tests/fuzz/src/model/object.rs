@@ -9,15 +9,15 @@ use std::rc::Rc;
 use mmap_pool::uapi;
 
 use super::stored::Stored;
-use crate::{HUGE, PAGE};
+use crate::page_size;
 
 /// The bytes of a page.
-pub(super) type Bytes = Rc<[u8; PAGE as usize]>;
+pub(super) type Bytes = Rc<[u8]>;
 
 /// A page of zeros. All such pages share one allocation until a write.
 pub(super) fn zeros() -> Bytes {
     thread_local! {
-        static ZEROS: Bytes = Rc::new([0; PAGE as usize]);
+        static ZEROS: Bytes = vec![0; size(page_size())].into();
     }
     ZEROS.with(Rc::clone)
 }
@@ -29,7 +29,7 @@ pub(super) fn size(bytes: u64) -> usize {
 
 /// The pages of a range of bytes.
 pub(super) fn pages_of(off: u64, len: u64) -> Range<u64> {
-    off / PAGE..off.saturating_add(len).div_ceil(PAGE)
+    off / page_size()..off.saturating_add(len).div_ceil(page_size())
 }
 
 /// Reads a range of bytes. A page that is not there reads as zeros.
@@ -40,9 +40,9 @@ pub(super) fn read_pages<'a>(
     let mut bytes = Vec::new();
     let mut at = range.start;
     while at < range.end {
-        let start = at % PAGE;
-        let stop = PAGE.min(start + (range.end - at));
-        match page_at(at / PAGE) {
+        let start = at % page_size();
+        let stop = page_size().min(start + (range.end - at));
+        match page_at(at / page_size()) {
             Some(page) => bytes.extend_from_slice(&page[size(start)..size(stop)]),
             None => bytes.resize(bytes.len() + size(stop - start), 0),
         }
@@ -139,7 +139,7 @@ impl Object {
     /// Whether a store to this page would leave bytes past the end of the object, which stay until the page
     /// is written back. The model does not know when that is.
     pub(super) fn has_tail(&self, pgoff: u64) -> bool {
-        self.stored.is_some() && pgoff == self.size / PAGE
+        self.stored.is_some() && pgoff == self.size / page_size()
     }
 
     pub(super) fn is_pool(&self) -> bool {
@@ -154,15 +154,17 @@ impl Object {
     /// on. Otherwise the kernel does not place the mapping at the requested address. For a pool it
     /// wants room to align huge pages, if one fits in, even if the address is aligned already.
     pub(super) fn room_beside(&self, pgoff: u64, nr_pages: u64) -> u64 {
-        if self.is_pool() && pgoff + nr_pages >= pgoff.next_multiple_of(HUGE) + HUGE {
-            HUGE
+        // Those that one PMD entry maps: a table has 8 bytes for each.
+        let pmd_pages = page_size() / 8;
+        if self.is_pool() && pgoff + nr_pages >= pgoff.next_multiple_of(pmd_pages) + pmd_pages {
+            pmd_pages
         } else {
             0
         }
     }
 
     pub(super) fn nr_pages(&self) -> u64 {
-        self.size.div_ceil(PAGE)
+        self.size.div_ceil(page_size())
     }
 
     pub(super) fn is_sealed(&self, seal: u32) -> bool {
@@ -211,15 +213,15 @@ impl Object {
 
     pub(super) fn punch(&mut self, off: u64, len: u64) {
         let end = off + len;
-        let (first, last) = (off.div_ceil(PAGE), end / PAGE);
-        if off / PAGE == end / PAGE {
-            self.zero(off / PAGE, off % PAGE, end % PAGE);
+        let (first, last) = (off.div_ceil(page_size()), end / page_size());
+        if off / page_size() == end / page_size() {
+            self.zero(off / page_size(), off % page_size(), end % page_size());
             return;
         }
-        if off % PAGE != 0 {
-            self.zero(off / PAGE, off % PAGE, PAGE);
+        if off % page_size() != 0 {
+            self.zero(off / page_size(), off % page_size(), page_size());
         }
-        self.zero(end / PAGE, 0, end % PAGE);
+        self.zero(end / page_size(), 0, end % page_size());
         self.pages
             .retain(|&pgoff, _| !(first..last).contains(&pgoff));
     }
@@ -232,13 +234,13 @@ impl Object {
             Some(stored) => stored.has_storage(*pgoff),
             None => self.pages.get(pgoff).is_some_and(|page| page.is_data),
         };
-        let mut pages = off / PAGE..self.nr_pages();
+        let mut pages = off / page_size()..self.nr_pages();
         let found = if is_hole {
             let end = pages.end;
             pages.find(|pgoff| !is_data(pgoff)).unwrap_or(end)
         } else {
             pages.find(is_data)?
         };
-        Some((found * PAGE).clamp(off, self.size))
+        Some((found * page_size()).clamp(off, self.size))
     }
 }

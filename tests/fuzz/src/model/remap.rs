@@ -11,7 +11,7 @@ use super::expected::Expected;
 use super::state::{Mapped, Model};
 use crate::cast::UnsignedCast;
 use crate::op::RemapFlags;
-use crate::PAGE;
+use crate::page_size;
 
 impl Model {
     pub(super) fn mremap(
@@ -25,21 +25,24 @@ impl Model {
         let is_fixed = flags.has(libc::MREMAP_FIXED);
         let may_move = flags.has(libc::MREMAP_MAYMOVE);
         let stay = flags.has(libc::MREMAP_DONTUNMAP);
-        let (old, new) = (old.next_multiple_of(PAGE), new.next_multiple_of(PAGE));
-        if flags.0 > 7 || at % PAGE != 0 || new == 0 {
+        let (old, new) = (
+            old.next_multiple_of(page_size()),
+            new.next_multiple_of(page_size()),
+        );
+        if flags.0 > 7 || at % page_size() != 0 || new == 0 {
             return Expected::error(EINVAL);
         }
         if is_fixed || stay {
             let overlaps = at + old > to && to + new > at;
-            if to % PAGE != 0 || !may_move || stay && old != new || overlaps {
+            if to % page_size() != 0 || !may_move || stay && old != new || overlaps {
                 return Expected::error(EINVAL);
             }
         }
         if stay && !is_fixed {
             return None;
         }
-        let (start, target) = (at / PAGE, to / PAGE);
-        let (nr_old, nr_new) = (old / PAGE, new / PAGE);
+        let (start, target) = (at / page_size(), to / page_size());
+        let (nr_old, nr_new) = (old / page_size(), new / page_size());
         let Some(first) = self.process(p).pages.get(&start).cloned() else {
             return Expected::error(EFAULT);
         };
@@ -112,7 +115,7 @@ impl Model {
         } else {
             self.extend(p, &before, place + nr_old, place + nr_new);
         }
-        Expected::of((place * PAGE).to_signed())
+        Expected::of((place * page_size()).to_signed())
     }
 
     /// Moves the pages at `start` to `to`. With `stay`, the old range keeps pages without private

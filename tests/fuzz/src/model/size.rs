@@ -9,8 +9,8 @@ use super::expected::Expected;
 use super::kind::Kind;
 use super::object::ObjectKind;
 use super::state::Model;
+use crate::page_size;
 use crate::sys::Answer;
-use crate::PAGE;
 
 impl Model {
     /// Changes the size. Pages past the end are freed, and so are their private copies.
@@ -23,8 +23,8 @@ impl Model {
         }
         let end = object.nr_pages();
         object.pages.retain(|&pgoff, _| pgoff < end);
-        if len % PAGE != 0 {
-            object.zero(len / PAGE, len % PAGE, PAGE);
+        if len % page_size() != 0 {
+            object.zero(len / page_size(), len % page_size(), page_size());
         }
         for process in self.processes.iter_mut().flatten() {
             for page in process.pages.values_mut() {
@@ -64,7 +64,7 @@ impl Model {
             return Expected::error(EBADF);
         };
         let o = self.descriptions[d].object;
-        if self.objects[o].kind == ObjectKind::Node && (len == 0 || len % PAGE != 0) {
+        if self.objects[o].kind == ObjectKind::Node && (len == 0 || len % page_size() != 0) {
             return Expected::error(EINVAL);
         }
         Expected::of(self.set_size(o, len))

@@ -12,7 +12,7 @@ use super::stored::Stored;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{OpenFlags, Prot};
 use crate::storage::object_size;
-use crate::{PAGE, PROCESSES, SLOTS};
+use crate::{page_size, PROCESSES, SLOTS};
 
 /// An open file.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ impl Model {
     #[must_use]
     pub fn new(kind: Kind, size: u64) -> Self {
         let object = match kind {
-            Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(PAGE)),
+            Kind::Node => Object::new(ObjectKind::Node, size.max(1).next_multiple_of(page_size())),
             _ => Object::created(kind, 0, size),
         };
         let mut model = Self {

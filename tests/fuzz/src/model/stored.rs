@@ -10,8 +10,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::object::{pages_of, read_pages, size, zeros, Bytes};
+use crate::page_size;
 use crate::storage::initial_page;
-use crate::PAGE;
 
 /// The object behind a backed pool.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Stored {
             len,
             pages: initial
                 .into_iter()
-                .map(|page| page.map_or_else(zeros, Rc::new))
+                .map(|page| page.map_or_else(zeros, Rc::from))
                 .collect(),
             uncertain: BTreeSet::new(),
             holes: Some(holes).filter(|holes| is_tracked || holes.is_empty()),
@@ -98,10 +98,12 @@ impl Stored {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for pgoff in pages_of(0, self.len).filter(|pgoff| !self.uncertain.contains(pgoff)) {
             match ranges.last_mut() {
-                Some((off, len)) if *off + *len == pgoff * PAGE && *len < max * PAGE => {
-                    *len += PAGE;
+                Some((off, len))
+                    if *off + *len == pgoff * page_size() && *len < max * page_size() =>
+                {
+                    *len += page_size();
                 }
-                _ => ranges.push((pgoff * PAGE, PAGE)),
+                _ => ranges.push((pgoff * page_size(), page_size())),
             }
         }
         ranges

@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::{call, word, Answer, ARENA};
-use crate::PAGE;
+use crate::page_size;
 
 fn start_of<T>(items: &[T]) -> u64 {
     items.as_ptr().addr() as u64
@@ -35,7 +35,10 @@ pub fn move_pages(pid: i32, pages: &[u64], nodes: Option<&[i32]>, status: &mut [
     const MOVE_ALL: u64 = 4;
     assert_eq!(pages.len(), status.len());
     assert!(nodes.is_none_or(|nodes| nodes.len() == pages.len()));
-    let addresses: Vec<u64> = pages.iter().map(|page| ARENA + page * PAGE).collect();
+    let addresses: Vec<u64> = pages
+        .iter()
+        .map(|page| ARENA + page * page_size())
+        .collect();
     let arguments = [
         word(pid.into()),
         pages.len() as u64,
@@ -212,7 +215,7 @@ pub fn hold_in_ring(ring: &OwnedFd, start: *mut u8, len: usize) -> Answer {
 /// The errno, negated.
 pub fn resident(start: *const u8, nr_pages: usize) -> Result<Vec<bool>, Answer> {
     let mut pages = vec![0_u8; nr_pages];
-    let len = nr_pages as u64 * PAGE;
+    let len = nr_pages as u64 * page_size();
     let arguments = [start.addr() as u64, len, pages.as_mut_ptr().addr() as u64];
     // SAFETY: There is a byte for each page.
     match unsafe { call(libc::SYS_mincore, arguments) } {
