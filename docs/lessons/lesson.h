@@ -35,12 +35,12 @@ static inline void die(const char *what)
 }
 
 /*
- * Opens a node. If it makes files (from lesson 6 on), returns a new file of it: of 1 MiB, or of the
- * disk (lesson 8).
+ * Opens a node. If it makes files (from lesson 6 on), returns a new file of it: of 1 MiB, or of
+ * this disk (lesson 8).
  */
-static inline int open_node(const char *node)
+static inline int open_node_on(const char *node, const char *path)
 {
-	int file, disk = open("/dev/scratch", O_RDWR), fd = open(node, O_RDWR);
+	int file, disk = open(path, O_RDWR), fd = open(node, O_RDWR);
 
 	if (fd < 0)
 		die(node);
@@ -51,6 +51,11 @@ static inline int open_node(const char *node)
 		die("ftruncate");
 	close(disk);
 	return file < 0 ? fd : file;
+}
+
+static inline int open_node(const char *node)
+{
+	return open_node_on(node, "/dev/scratch");
 }
 
 /* Maps nr pages from this page on, or returns NULL. */

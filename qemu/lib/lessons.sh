@@ -46,22 +46,19 @@ lesson_driver() {
 }
 
 # lesson_script N NODE…: prints what the guest does for lesson N. The records of the rows come after a
-# line with the name of the judged module. A lesson without the file `rows` is not judged.
+# line with the name of the judged module.
 lesson_script() {
 	local n=$1 node
 	shift
 	for node; do [[ $node == /dev/null ]] || echo "insmod /lessons/${node#/dev/}.ko || exit"; done
 	echo "show$n $* || exit"
-	if [[ -f $(lesson_folder "$n")/rows ]]; then
-		echo "echo 'rows ${node#/dev/}'"
-		echo "judge $node || exit"
-	fi
+	echo "echo 'rows ${node#/dev/}'"
+	echo "judge $node || exit"
 	for node; do [[ $node == /dev/null ]] || echo "rmmod ${node#/dev/} || exit"; done
 }
 
-# lesson_rows: reduces the records of mmap-conformance to the rows and their words. The rows huge:: make memory of
-# their own, so they say nothing of a lesson.
-lesson_rows() { cut -f 1,2 | grep -v '^huge::'; }
+# lesson_rows: reduces the records of mmap-conformance to the rows and their words.
+lesson_rows() { cut -f 1,2; }
 
 # lesson_report N ROWS: says which of these rows are right, and which are new since the step before. The
 # status is 1 if one is missing that the lesson has.

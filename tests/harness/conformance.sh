@@ -49,6 +49,19 @@ test_conformance_changes_nothing_if_it_may_only_read() {
 	grep -q ' not run: .*writ' "$tmp/out" || fail 'no row is missing'
 }
 
+test_conformance_puts_back_what_it_writes_to_a_disk() {
+	((slowness == 1)) || skip "judges the kernel's own objects, and $kernel_name is slow"
+	local program
+	build_program mmap-conformance
+	guest --no-module --timeout 600 --scratch 32M --copy "$program:/bin/mmap-conformance" -- sh -c 'yes >/dev/scratch 2>/dev/null
+		md5sum </dev/scratch >/tmp/before
+		mmap-conformance --row lazy --row sharing --row io --row backed --verbose /dev/scratch
+		md5sum </dev/scratch | cmp - /tmp/before && echo unchanged'
+	expect_status 0
+	grep -qx unchanged "$tmp/out" || fail 'the bytes of the disk are gone'
+	(($(grep -c '^not run  backed::.*put back$' "$tmp/out") == 2)) || fail "$(grep backed:: "$tmp/out")"
+}
+
 test_conformance_believes_the_size_that_is_given() {
 	((slowness == 1)) || skip "judges drivers, which do not depend on the kernel, and $kernel_name is slow"
 	judge 'insmod /wrong/bare.ko

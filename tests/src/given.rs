@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Protection, Seals};
 use rustix::fs::{
-    fcntl_add_seals, fstatfs, ftruncate, memfd_create, open, seek, statx, AtFlags, MemfdFlags,
-    Mode, OFlags, SealFlags, SeekFrom, StatxAttributes, StatxFlags,
+    fcntl_add_seals, fcntl_get_seals, fstatfs, ftruncate, memfd_create, open, seek, statx, AtFlags,
+    MemfdFlags, Mode, OFlags, SealFlags, SeekFrom, StatxAttributes, StatxFlags,
 };
 use rustix::mm::MapFlags;
 
@@ -439,8 +439,8 @@ impl Given {
         Ok(bytes.iter().all(|&byte| byte == 0))
     }
 
-    /// Makes the bytes those of a new object: [`size`](subject::size) zeros for a file. Does nothing to an object
-    /// that cannot be written.
+    /// Makes the bytes those of a new object: [`size`](subject::size) zeros, and no more if the size can be
+    /// changed. Does nothing to an object that cannot be written.
     ///
     /// # Errors
     ///
@@ -449,7 +449,7 @@ impl Given {
         if self.is_read_only || !matches!(self.name, Name::Path(_)) {
             return Ok(());
         }
-        if self.facts.is_file {
+        if self.facts.has.contains(Needs::RESIZE) {
             self.put_back(&[])?;
             return Ok(ftruncate(
                 &self.open(OFlags::RDWR)?,
@@ -470,7 +470,7 @@ impl Given {
         if self.is_read_only || !may_write || !matches!(self.name, Name::Path(_)) {
             return Ok(());
         }
-        if self.facts.is_file {
+        if self.facts.has.contains(Needs::RESIZE) {
             let file = self.open(OFlags::RDWR)?;
             ftruncate(&file, 0)?;
             return Ok(file.write_all_at(bytes, 0)?);
@@ -533,7 +533,21 @@ pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result
     if reads && facts.size_bytes.is_some() {
         facts.has = facts.has.and(Needs::CALLS);
     }
+    if !facts.is_file || is_read_only || !is_resizable(&*given.open(OFlags::RDWR)?)? {
+        facts.has = facts.has.without(Needs::RESIZE);
+    }
     Ok(facts)
+}
+
+/// Whether the size can be changed. Leaves it as it is.
+fn is_resizable(file: &File) -> Result<bool, Failure> {
+    let fixed = SealFlags::GROW | SealFlags::SHRINK;
+    if fcntl_get_seals(file).is_ok_and(|seals| seals.intersects(fixed)) {
+        return Ok(false);
+    }
+    let len = file.metadata()?.len();
+    let is_larger = ftruncate(file, len + page_size() as u64).is_ok();
+    Ok(is_larger && ftruncate(file, len).is_ok())
 }
 
 /// The pages that can be read before the first one that cannot; `None` if there are more than 4 GiB.
@@ -615,7 +629,7 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     let private = MappingBuilder::private().len(len).map(&file);
     has(&mut facts, Needs::PRIVATE, private.is_ok());
     has(&mut facts, Needs::WHOLE, size >= subject::size() as u64);
-    let can_resize = facts.is_file && writable && is_resizable(&file);
+    let can_resize = given.facts.has.contains(Needs::RESIZE);
     has(&mut facts, Needs::RESIZE, can_resize);
     has(
         &mut facts,
@@ -624,8 +638,7 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     );
     let can_punch = can_resize && make_hole(&file, 0, page_size() as u64).is_ok();
     has(&mut facts, Needs::PUNCH, can_punch);
-    let can_seal =
-        rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| !seals.contains(SealFlags::SEAL));
+    let can_seal = fcntl_get_seals(&file).is_ok_and(|seals| !seals.contains(SealFlags::SEAL));
     has(&mut facts, Needs::SEALS, can_seal);
     // A driver may be so wrong that a signal ends the child. Then the rows shall show it.
     let is_one = !writes || {
@@ -658,12 +671,6 @@ pub fn all_facts(given: &Given) -> Result<Facts, Failure> {
     };
     has(&mut facts, Needs::CALLS, calls);
     Ok(facts)
-}
-
-/// A file that was named is changed for the rows, so it is changed here.
-fn is_resizable(file: &File) -> bool {
-    let size = subject::size() as u64;
-    ftruncate(file, size).is_ok() && file.metadata().is_ok_and(|now| now.len() == size)
 }
 
 /// The `VmFlags` of a mapping.

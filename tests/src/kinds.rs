@@ -4,6 +4,7 @@
 
 use crate::given::Facts;
 use crate::judge::{is_same, Outcome, Verdict};
+use crate::needs::Needs;
 use crate::scenario::{Scenario, Who};
 use crate::subject::{page_size, size};
 
@@ -35,13 +36,13 @@ const fn allow(
 /// Why an object of this kind may give this answer.
 #[must_use]
 pub fn why_allowed(facts: &Facts, scenario: &Scenario, answer: &str) -> Option<&'static str> {
-    let who = if facts.is_file {
-        Who::Created
-    } else {
-        Who::Node
+    let answers_as = |who| {
+        let known = scenario.row.expected_of(who);
+        known.is_some_and(|known| is_same(answer, known))
     };
-    let known = scenario.row.expected_of(who);
-    if known.is_some_and(|known| is_same(answer, known)) {
+    // The size of the node's pool is fixed, too.
+    let is_fixed = !facts.has.contains(Needs::RESIZE);
+    if facts.is_file && answers_as(Who::Created) || is_fixed && answers_as(Who::Node) {
         return Some("a pool differs from a memfd in the same way: docs/semantics.md says why");
     }
     let fits = |allowance: &&Allowance| {

@@ -46,10 +46,12 @@ needs! {
     POOL 10 "the row makes pools of its own"
     /// The machine may lose a page of memory until it boots again.
     LOSSES 11 "the row breaks a page of the machine's memory until the next boot"
+    /// More than the [`size`](crate::subject::size) bytes that are put back may be written.
+    MORE 12 "the row writes more than the 1 MiB that is put back"
 }
 
 impl Needs {
-    /// All but what harms the machine, and pools.
+    /// All but pools, and what harms the machine or the object.
     pub const ALL: Self = Self((1 << Self::POOL.0.trailing_zeros()) - 1);
 
     /// Nothing.

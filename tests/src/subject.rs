@@ -354,6 +354,19 @@ impl Subject {
         Ok(Pool::open_path(self.path()?)?)
     }
 
+    /// Whether a scenario that makes an object of its own makes a pool. Otherwise it makes a memfd.
+    ///
+    /// # Errors
+    ///
+    /// An object that a user names is not judged by another one.
+    pub fn makes_pools(&self) -> Result<bool, Failure> {
+        match &self.kind {
+            Kind::Given(given) => Err(given.lacks(Needs::POOL).into()),
+            Kind::Node | Kind::Created(_) => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
     /// Whether it is the pool of the device node.
     #[must_use]
     pub fn is_node(&self) -> bool {

@@ -69,9 +69,8 @@ fn map_page(vma: &VmaRef, address: usize) -> Result {
         *page = Some(Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?);
     }
     let page = page.as_ref().ok_or(ENOMEM)?;
-    vma.as_mixedmap_vma()
-        .ok_or(EINVAL)?
-        .vm_insert_page(address, page)
+    let area = vma.as_mixedmap_vma().ok_or(EINVAL)?;
+    area.vm_insert_page(address, page)
 }
 
 struct Lesson;

@@ -17,10 +17,7 @@ use kernel::{
         VmaNew,
         VmaRef, //
     },
-    page::{
-        Page,
-        PAGE_SHIFT, //
-    },
+    page::Page,
     prelude::*, //
 };
 
@@ -37,10 +34,16 @@ const NR_PAGES: usize = 256;
 /// Changes the size. The argument is the number of pages.
 const RESIZE: u32 = ioctl::_IO(b'L' as u32, 1);
 
+/// The first `end` of them are those of the device.
+struct Pages {
+    end: usize,
+    all: [Option<Page>; NR_PAGES],
+}
+
 kernel::sync::global_lock! {
     // SAFETY: `LessonModule::init` initialises it before the device exists.
-    /// As many entries as the device has pages.
-    unsafe(uninit) static PAGES: Mutex<KVec<Option<Page>>> = KVec::new();
+    unsafe(uninit) static PAGES: Mutex<Pages> =
+        Pages { end: NR_PAGES, all: [const { None }; NR_PAGES] };
 }
 
 const VM_OPS: bindings::vm_operations_struct = bindings::vm_operations_struct {
@@ -68,27 +71,22 @@ unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t
 /// Holds the lock until the page is mapped, so that `resize` finds the mapping.
 fn map_page(vma: &VmaRef, address: usize, pgoff: usize) -> Result {
     let mut pages = PAGES.lock();
-    let page = pages.get_mut(pgoff).ok_or(ENXIO)?;
+    let end = pages.end;
+    let page = pages.all[..end].get_mut(pgoff).ok_or(ENXIO)?;
     if page.is_none() {
         *page = Some(Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?);
     }
     let page = page.as_ref().ok_or(ENOMEM)?;
-    vma.as_mixedmap_vma()
-        .ok_or(EINVAL)?
-        .vm_insert_page(address, page)
+    let area = vma.as_mixedmap_vma().ok_or(EINVAL)?;
+    area.vm_insert_page(address, page)
 }
 
 fn resize(file: &File, nr_pages: usize) -> Result {
-    if nr_pages > NR_PAGES {
-        return Err(EFBIG);
-    }
     let mut pages = PAGES.lock();
-    pages.truncate(nr_pages);
-    while pages.len() < nr_pages {
-        pages.push(None, GFP_KERNEL)?;
-    }
-    // SAFETY: The file is open, and all areas of the device are in its `f_mapping`. The length 0
-    // stands for all pages from `nr_pages` on.
+    let freed = pages.all.get_mut(nr_pages..).ok_or(EFBIG)?;
+    freed.fill_with(|| None);
+    pages.end = nr_pages;
+    // SAFETY: The file is open, and its `f_mapping` has all areas of the device. 0: to the end.
     unsafe { bindings::unmap_mapping_pages((*file.as_ptr()).f_mapping, nr_pages, 0, true) };
     Ok(())
 }
@@ -110,7 +108,7 @@ impl MiscDevice for Lesson {
         // SAFETY: The area is being set up and not shared yet.
         let pgoff = unsafe { (*vma.as_ptr()).vm_pgoff };
         // The core checks this for regular files only.
-        if pgoff > (i64::MAX as usize - (vma.end() - vma.start())) >> PAGE_SHIFT {
+        if pgoff > (i64::MAX as usize - (vma.end() - vma.start())) >> kernel::page::PAGE_SHIFT {
             return Err(EOVERFLOW);
         }
         vma.set_mixedmap();
@@ -135,15 +133,10 @@ struct LessonModule {
 
 impl kernel::InPlaceModule for LessonModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // SAFETY: This runs once.
+        unsafe { PAGES.init() };
         try_pin_init!(Self {
-            device <- {
-                // SAFETY: This runs once.
-                unsafe { PAGES.init() };
-                for _ in 0..NR_PAGES {
-                    PAGES.lock().push(None, GFP_KERNEL)?;
-                }
-                MiscDeviceRegistration::register(MiscDeviceOptions { name: c"lesson3" })
-            },
+            device <- MiscDeviceRegistration::register(MiscDeviceOptions { name: c"lesson3" }),
         })
     }
 }
@@ -152,6 +145,6 @@ impl kernel::InPlaceModule for LessonModule {
 impl PinnedDrop for LessonModule {
     fn drop(self: Pin<&mut Self>) {
         // Nothing is mapped any more: an open file keeps the module loaded.
-        *PAGES.lock() = KVec::new();
+        PAGES.lock().all = [const { None }; NR_PAGES];
     }
 }

@@ -1,75 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lesson 5: the pages are folios in the page cache of an inode. From here on `unsafe` is in the
-//! wrappers only.
+//! Lesson 5: the pages are folios in the page cache of an inode. `unsafe` is in the wrappers only.
 
 #![deny(unsafe_code)]
 
-// The wrappers. Most of them are for larger drivers.
-#[allow(dead_code)]
-#[path = "../../../src"]
-mod mmap_pool {
-    pub(crate) mod fs;
-    pub(crate) mod helpers;
-    pub(crate) mod mm;
-}
+#[path = "../shared.rs"]
+mod shared;
 
-use core::ops::Range;
-use kernel::{
-    fs::{
-        File,
-        Kiocb, //
-    },
-    iov::{
-        IovIterDest,
-        IovIterSource, //
-    },
-    miscdevice::{
-        MiscDevice,
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
-    mm::virt::VmaNew,
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
-    prelude::*, //
-};
-use mmap_pool::{
-    fs::{
-        self,
-        chardev::Registration,
-        file::InodeFile,
-        inode::{
-            Inode,
-            InodeData,
-            InodeGuard,
-            MemoryData, //
-        },
-        pseudo::{
-            FileSystemType,
-            InternalMount, //
-        }, //
-    },
-    helpers,
-    mm::{
-        self,
-        folio::{
-            copy_zeroes_to_iter,
-            LockedFolio,
-            NewFolio, //
-        },
-        policy::MemPolicy,
-        vm_ops::{
-            self,
-            FaultError,
-            FileObject,
-            VmFault,
-            VmOperations, //
-        }, //
-    }, //
-};
+use shared::*;
 
 module! {
     type: LessonModule,
@@ -78,8 +16,6 @@ module! {
     description: "Lesson 5: the page cache",
     license: "GPL v2",
 }
-
-const LEN_BYTES: u64 = 1 << 20;
 
 static FILE_SYSTEM_TYPE: FileSystemType<Memory> = FileSystemType::new(c"lesson5");
 
@@ -184,23 +120,7 @@ impl MiscDevice for Lesson {
     }
 
     fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        let memory = Inode::<Memory>::of_file(fs::file::of_kiocb(&kiocb)).ok_or(ENODEV)?;
-        let start: u64 = kiocb.ki_pos().try_into()?;
-        let mut pos = start;
-        while !iov.is_empty() && pos < memory.len_bytes() {
-            let left = PAGE_SIZE - pos as usize % PAGE_SIZE;
-            let copied = match memory.page_cache().folio((pos >> PAGE_SHIFT) as usize) {
-                Some(folio) => folio.part(pos, left)?.copy_to_iter(iov),
-                None => copy_zeroes_to_iter(left, iov),
-            };
-            match copied {
-                0 if pos == start => return Err(EFAULT),
-                0 => break,
-                _ => pos += copied as u64,
-            }
-        }
-        *kiocb.ki_pos_mut() = pos.try_into()?;
-        Ok((pos - start) as usize)
+        shared::read::<Memory>(&mut kiocb, iov)
     }
 
     fn write_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
@@ -222,7 +142,7 @@ impl kernel::InPlaceModule for LessonModule {
             mount: InternalMount::new()?,
             device <- {
                 let memory = Inode::new(mount, Ok::<_, Error>(Memory))?;
-                memory.lock()?.set_len(LEN_BYTES)?;
+                memory.lock()?.set_len(1 << 20)?;
                 Registration::new(MiscDeviceOptions { name: c"lesson5" }, memory)
             },
         })

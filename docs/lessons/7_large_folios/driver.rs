@@ -5,79 +5,10 @@
 
 #![deny(unsafe_code)]
 
-// The wrappers. Most of them are for larger drivers.
-#[allow(dead_code)]
-#[path = "../../../src"]
-mod mmap_pool {
-    pub(crate) mod fs;
-    pub(crate) mod helpers;
-    pub(crate) mod mm;
-}
+#[path = "../shared.rs"]
+mod shared;
 
-use core::ops::Range;
-use kernel::{
-    bindings,
-    fs::{
-        file::{
-            flags,
-            FileDescriptorReservation, //
-        },
-        File,
-        Kiocb, //
-    },
-    ioctl,
-    iov::{
-        IovIterDest,
-        IovIterSource, //
-    },
-    miscdevice::{
-        MiscDevice,
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
-    mm::virt::VmaNew,
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
-    prelude::*, //
-};
-use mmap_pool::{
-    fs::{
-        self,
-        chardev::Registration,
-        file::InodeFile,
-        inode::{
-            Inode,
-            InodeData,
-            InodeGuard,
-            MemoryData, //
-        },
-        pseudo::{
-            FileSystemType,
-            InternalMount, //
-        }, //
-    },
-    helpers,
-    mm::{
-        self,
-        fatal_signal_pending,
-        folio::{
-            copy_zeroes_to_iter,
-            pmd_order,
-            LockedFolio,
-            NewFolio, //
-        },
-        policy::MemPolicy,
-        vm_ops::{
-            self,
-            FaultError,
-            FileObject,
-            VmFault,
-            VmOperations, //
-        }, //
-    }, //
-};
+use shared::*;
 
 module! {
     type: LessonModule,
@@ -89,9 +20,6 @@ module! {
 
 /// Makes a new file, which is empty, and returns a descriptor of it.
 const CREATE: u32 = ioctl::_IO(b'L' as u32, 3);
-
-const KEEP_SIZE: u32 = 0x01;
-const PUNCH_HOLE: u32 = 0x02;
 
 static FILE_SYSTEM_TYPE: FileSystemType<Memory> = FileSystemType::new(c"lesson7");
 
@@ -210,18 +138,7 @@ impl InodeFile for Lesson {
     type Data = Memory;
 
     fn seek(memory: &Inode<Memory>, offset: u64, is_hole: bool) -> Result<u64> {
-        let (len_bytes, end) = (memory.len_bytes(), memory.end());
-        if offset >= len_bytes {
-            return Err(ENXIO);
-        }
-        let start = (offset >> PAGE_SHIFT) as usize;
-        let next = |pgoff, end| memory.page_cache().next_page(pgoff, end);
-        let found = if is_hole {
-            (start..end).find(|&pgoff| next(pgoff, pgoff + 1).is_none())
-        } else {
-            Some(next(start, end).ok_or(ENXIO)?)
-        };
-        Ok(((found.unwrap_or(end) as u64) << PAGE_SHIFT).clamp(offset, len_bytes))
+        shared::seek(memory, offset, is_hole)
     }
 
     fn fallocate(memory: &InodeGuard<'_, Memory>, mode: u32, offset: u64, len: u64) -> Result {
@@ -259,25 +176,7 @@ impl MiscDevice for Lesson {
     }
 
     fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        let memory = Inode::<Memory>::of_file(fs::file::of_kiocb(&kiocb)).ok_or(ENODEV)?;
-        let start: u64 = kiocb.ki_pos().try_into()?;
-        let mut pos = start;
-        let len_bytes = memory.len_bytes();
-        while !iov.is_empty() && pos < len_bytes {
-            let left = (len_bytes - pos) as usize;
-            let copied = match memory.page_cache().folio((pos >> PAGE_SHIFT) as usize) {
-                // All of the folio at once.
-                Some(folio) => folio.part(pos, left)?.copy_to_iter(iov),
-                None => copy_zeroes_to_iter(left.min(PAGE_SIZE - pos as usize % PAGE_SIZE), iov),
-            };
-            match copied {
-                0 if pos == start => return Err(EFAULT),
-                0 => break,
-                _ => pos += copied as u64,
-            }
-        }
-        *kiocb.ki_pos_mut() = pos.try_into()?;
-        Ok((pos - start) as usize)
+        shared::read::<Memory>(&mut kiocb, iov)
     }
 
     fn write_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
@@ -289,14 +188,8 @@ impl MiscDevice for Lesson {
             return Err(ENOTTY);
         }
         let node = Inode::<Memory>::of_file(file).ok_or(ENODEV)?;
-        let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
-        let number = fd.reserved_fd();
-        fd.fd_install(fs::file::create::<Self>(
-            node.mount(),
-            Ok::<_, Error>(Memory),
-            c"lesson7",
-        )?);
-        Ok(number as isize)
+        let memory = Ok::<_, Error>(Memory);
+        shared::descriptor_of(fs::file::create::<Self>(node.mount(), memory, c"lesson7")?)
     }
 }
 

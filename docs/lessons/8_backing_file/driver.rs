@@ -5,69 +5,10 @@
 
 #![deny(unsafe_code)]
 
-// The wrappers. Most of them are for larger drivers.
-#[allow(dead_code)]
-#[path = "../../../src"]
-mod mmap_pool {
-    pub(crate) mod fs;
-    pub(crate) mod helpers;
-    pub(crate) mod mm;
-}
+#[path = "../shared.rs"]
+mod shared;
 
-use core::ops::Range;
-use kernel::{
-    fs::{
-        file::{
-            flags,
-            FileDescriptorReservation, //
-        },
-        File,
-        Kiocb,
-        LocalFile, //
-    },
-    ioctl,
-    iov::{
-        IovIterDest,
-        IovIterSource, //
-    },
-    miscdevice::{
-        MiscDevice,
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
-    mm::virt::VmaNew,
-    prelude::*,
-    sync::{
-        Arc,
-        ArcBorrow, //
-    }, //
-};
-use mmap_pool::{
-    fs::{
-        self,
-        backed::BackedData,
-        backing::{
-            Backing,
-            Claims, //
-        },
-        file::InodeFile,
-        inode::{
-            Inode,
-            InodeData,
-            InodeGuard, //
-        },
-        pseudo::FileSystemType, //
-    },
-    helpers,
-    mm::{
-        self,
-        vm_ops::{
-            self,
-            BackedVmOperations,
-            FaultError, //
-        }, //
-    }, //
-};
+use shared::*;
 
 module! {
     type: LessonModule,
@@ -146,7 +87,7 @@ impl InodeFile for CacheFile {
     }
 
     fn fallocate(_: &InodeGuard<'_, Cache>, _mode: u32, _offset: u64, _len: u64) -> Result {
-        Err(EPERM)
+        Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32)))
     }
 }
 
@@ -188,14 +129,8 @@ impl MiscDevice for Lesson {
             return Err(ENOTTY);
         }
         let backing = Backing::open(&claims.into(), &*LocalFile::fget(arg.try_into()?)?, true)?;
-        let fd = FileDescriptorReservation::get_unused_fd_flags(flags::O_CLOEXEC)?;
-        let number = fd.reserved_fd();
-        fd.fd_install(fs::backed::create::<CacheFile>(
-            backing,
-            Ok::<_, Error>(Cache),
-            c"lesson8",
-        )?);
-        Ok(number as isize)
+        let cache = Ok::<_, Error>(Cache);
+        shared::descriptor_of(fs::backed::create::<CacheFile>(backing, cache, c"lesson8")?)
     }
 }
 

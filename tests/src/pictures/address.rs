@@ -167,7 +167,7 @@ pub fn draw(walks: &[Walk]) -> String {
         figure.y += LINE;
         let words = format!("offset {offset:#x}");
         figure.cell(pixels(x), pixels(width - 6), "cached", &words);
-        figure.text(x + 6, "", &words);
+        figure.text(x + 6, "", &format!("{offset:#x}"));
         figure.y += LINE;
         figure.text(
             x,

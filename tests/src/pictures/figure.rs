@@ -25,6 +25,7 @@ rect.cached { fill: #f2c14e }
 rect.mapped { fill: #2a78c8 }
 rect.copied { fill: #c2477f }
 rect.table { fill: #7fb77e }
+rect.thin { stroke: none }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 text.faint { fill: #9da7b1 }
@@ -86,8 +87,10 @@ impl Figure {
 
     /// Draws a box of one line's height. `words` is what a pointer or a reader finds there.
     pub fn cell(&mut self, x: f64, width: f64, class: &str, words: &str) {
+        // Of a narrow box its border would be all that is seen.
+        let thin = if width < 4.0 { " thin" } else { "" };
         let cell = Rectangle::new()
-            .set("class", class)
+            .set("class", format!("{class}{thin}"))
             .set("x", rounded(x))
             .set("y", self.y)
             .set("width", rounded(width))

@@ -11,6 +11,7 @@ use mmap_pool::MappingBuilder;
 use super::memory::{how_it_ended, MIB};
 use crate::cgroup::Cgroup;
 use crate::child::Child;
+use crate::needs::Needs;
 use crate::observe::{put_word, word_in_file};
 use crate::scenario::Who::Node;
 use crate::scenario::{row, Oracle, Scenario};
@@ -27,6 +28,7 @@ pub(crate) const fn one_process_writes_more_than_there_is() -> Scenario {
     )
     .without(Node)
     .beside(Oracle::Device)
+    .needs(Needs::MORE)
     .test(|subject| write(subject, "table-a-shared-one", 1, 30 * MIB))
 }
 
@@ -37,6 +39,7 @@ pub(crate) const fn two_processes_write_more_than_there_is() -> Scenario {
     )
     .without(Node)
     .beside(Oracle::Device)
+    .needs(Needs::MORE)
     .test(|subject| write(subject, "table-a-shared-two", 2, 15 * MIB))
 }
 

@@ -191,7 +191,15 @@ pub(crate) const fn fixed_replaces_what_is_mapped() -> Scenario {
 }
 
 pub(crate) const fn a_closed_descriptor_is_ebadf() -> Scenario {
-    row("a number that is no descriptor", "EBADF").test(|_| Ok(verdict(&Call::new().make_raw(-1))))
+    row("a descriptor that is closed", "EBADF").test(|subject| {
+        // No other thread takes the number in a process of its own.
+        in_child(|| {
+            let file = subject.file()?;
+            let number = file.as_raw_fd();
+            drop(file);
+            Ok(verdict(&Call::new().make_raw(number)))
+        })
+    })
 }
 
 pub(crate) const fn a_path_descriptor_is_ebadf() -> Scenario {

@@ -43,7 +43,7 @@ impl Object {
     }
 
     fn new(subject: &Subject, strategy: Strategy, len: usize) -> Result<Self, Failure> {
-        if subject.pool().is_ok() {
+        if subject.makes_pools()? {
             let pool = Pool::create().strategy(strategy).size_bytes(len as u64);
             return Ok(Self {
                 file: pool.create()?.as_file().try_clone()?,
