@@ -308,10 +308,10 @@ fn gdbm(store: &Store) {
     const FILE: &str = "/tmp/file.gdbm";
     let any = Pool::open().unwrap();
     let change = |pool: &Pool, path: &str, value: &str, step: usize| {
-        let lines = (1..3000).step_by(step);
-        let script: String = lines
-            .map(|number| format!("store key{number} {value}{}\n", number * 7919))
-            .collect();
+        let mut script = String::new();
+        for number in (1..3000).step_by(step) {
+            script += &format!("store key{number} {value}{}\n", number * 7919);
+        }
         fs::write("/tmp/script", script).unwrap();
         run(program("gdbmtool", pool).args(["-f", "/tmp/script", path]));
     };

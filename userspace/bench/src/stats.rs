@@ -30,12 +30,15 @@ pub fn median(samples: &[f64]) -> f64 {
 pub fn spread(samples: &[f64]) -> f64 {
     let (least, most) = extremes(samples);
     let middle = median(samples).abs();
-    if least == most {
-        0.0
-    } else if middle > 0.0 {
-        (most - least) / middle
+    let scale = if middle > 0.0 {
+        middle
     } else {
-        (most - least) / most.max(-least)
+        most.max(-least)
+    };
+    if least < most {
+        (most - least) / scale
+    } else {
+        0.0
     }
 }
 

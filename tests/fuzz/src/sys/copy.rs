@@ -5,6 +5,9 @@
 
 use std::arch::global_asm;
 
+#[cfg(target_arch = "x86_64")]
+use crate::cast::{SignCast, UnsignedCast};
+
 // Returns the number of bytes left. Only instructions between `_at` and `_end` touch memory, and there the
 // number is where `_end` expects it.
 
@@ -50,21 +53,36 @@ unsafe extern "C" {
     static mmap_pool_fuzz_copy_end: u8;
 }
 
+#[cfg(target_arch = "x86_64")]
+fn next(context: &libc::ucontext_t) -> u64 {
+    context.uc_mcontext.gregs[libc::REG_RIP as usize].to_bits()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn set_next(context: &mut libc::ucontext_t, address: u64) {
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] = address.to_signed();
+}
+
+#[cfg(target_arch = "aarch64")]
+fn next(context: &libc::ucontext_t) -> u64 {
+    context.uc_mcontext.pc
+}
+
+#[cfg(target_arch = "aarch64")]
+fn set_next(context: &mut libc::ucontext_t, address: u64) {
+    context.uc_mcontext.pc = address;
+}
+
 /// Ends the copy that this signal has interrupted. Returns whether it was a copy.
 pub(super) fn end(context: &mut libc::ucontext_t) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let next = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
-    #[cfg(target_arch = "aarch64")]
-    let next = &mut context.uc_mcontext.pc;
-
     let [at, end] = [
         &raw const mmap_pool_fuzz_copy_at,
         &raw const mmap_pool_fuzz_copy_end,
     ]
     .map(|place| place.addr() as u64);
-    let is_copy = (at..end).contains(&(*next as u64));
+    let is_copy = (at..end).contains(&next(context));
     if is_copy {
-        *next = end as _;
+        set_next(context, end);
     }
     is_copy
 }
