@@ -200,15 +200,13 @@ impl FreeLists {
     fn take_unused(&mut self, nr_wanted: usize) -> usize {
         let mut nr_pages = 0;
         while nr_pages < nr_wanted {
-            let lists = self.lists.iter_mut();
-            let Some(donor) = lists.max_by_key(|list| list.nr_unused_pages()) else {
+            // Half of a single large folio is none.
+            let spare = |list: &FreeList| list.nr_unused_pages() / 2 >> list.order;
+            let donors = self.lists.iter_mut().filter(|list| spare(list) > 0);
+            let Some(donor) = donors.max_by_key(|list| list.nr_unused_pages()) else {
                 break;
             };
-            let most = (donor.nr_unused_pages() / 2) >> donor.order;
-            let nr_folios = most.min((nr_wanted - nr_pages).div_ceil(1 << donor.order));
-            if nr_folios == 0 {
-                break;
-            }
+            let nr_folios = spare(donor).min((nr_wanted - nr_pages).div_ceil(1 << donor.order));
             donor.max_folios -= nr_folios;
             nr_pages += nr_folios << donor.order;
         }
@@ -555,6 +553,18 @@ mod tests {
         free.follow_demand();
         let after: usize = free.lists.iter().skip(1).map(FreeList::max_pages).sum();
         assert_eq!(after, before);
+        Ok(())
+    }
+
+    #[test]
+    fn a_folio_that_cannot_be_halved_hides_no_other_donor() -> Result {
+        let mut free = fixed(2 << largest_order())?;
+        // One huge folio has the most pages.
+        let nr_single = free.lists[0].max_folios;
+        free.lists[1].nr_missed = nr_single;
+        let before = free.lists[1].max_folios;
+        free.follow_demand();
+        assert!(free.lists[1].max_folios >= before + nr_single / 4);
         Ok(())
     }
 

@@ -365,7 +365,6 @@ pub const ROWS: &[Row] = &[
             times(POOL_HUGE, 0.01, Memfd),
             times(POOL_HUGE, 0.01, Hugetlb),
             times(POOL_AROUND, 0.25, Memfd),
-            AUTO_RUST,
             PAGE_RUST,
             AROUND_RUST,
             HUGE_RUST,
