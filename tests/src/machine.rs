@@ -4,18 +4,29 @@
 
 use std::fs;
 
+use mmap_pool::Strategy;
 pub use rustix::param::page_size;
 
 /// Bytes of the largest folio of a pool, on every machine (`src/strategy.rs`).
 pub const HUGE: usize = 2 << 20;
 
-/// Bytes of a folio of [`Strategy::Around`](mmap_pool::Strategy::Around), on every machine.
+/// Bytes of a folio of [`Strategy::Around`], on every machine.
 pub const WINDOW: usize = 64 << 10;
 
 /// Pages of [`HUGE`].
 #[must_use]
 pub fn huge_pages() -> usize {
     HUGE / page_size()
+}
+
+/// Pages of the largest folio of a pool of this strategy.
+#[must_use]
+pub fn folio_pages(strategy: Strategy) -> usize {
+    match strategy {
+        Strategy::Page => 1,
+        Strategy::Around => WINDOW / page_size(),
+        _ => huge_pages(),
+    }
 }
 
 /// What some machines lack.

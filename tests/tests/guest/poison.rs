@@ -11,7 +11,7 @@ use mmap_pool::{Errno, Mapping, MappingBuilder, Pool, Strategy};
 use mmap_pool_tests::child::{in_child, Child, Link};
 use mmap_pool_tests::console::Quiet;
 use mmap_pool_tests::frames;
-use mmap_pool_tests::machine::WINDOW;
+use mmap_pool_tests::machine::folio_pages;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::observe::{checked, full_reserve, page_table, put_word, verdict, word};
 use mmap_pool_tests::scenarios::huge::Setting;
@@ -262,11 +262,7 @@ fn no_broken_frame_enters_a_pool(strategy: Strategy) {
 /// Frames of the reserve for pools of this strategy: the last one of each folio. Only the reserve
 /// has unused folios that are up to date.
 fn of_reserve(strategy: Strategy, frames: &[frames::Flags]) -> Vec<usize> {
-    let nr_pages = match strategy {
-        Strategy::Page => 1,
-        Strategy::Around => WINDOW / page_size(),
-        _ => HUGE / page_size(),
-    };
+    let nr_pages = folio_pages(strategy);
     let is_of_reserve = |first: usize| {
         let nr_tails = frames[first + 1..]
             .iter()

@@ -69,8 +69,7 @@ fn no_page_is_added_past_an_end_that_has_moved() {
 #[test]
 fn a_hole_takes_nothing_beside_it() {
     const NR_ROUNDS: usize = 300;
-    let window = WINDOW;
-    let len = 16 * window;
+    let len = 16 * WINDOW;
     let last = len - page_size();
 
     let _module = fresh_module();
@@ -78,7 +77,7 @@ fn a_hole_takes_nothing_beside_it() {
     let pool = pool.size_bytes(len as u64).create().unwrap();
     let mapping = MappingBuilder::shared().map(&pool).unwrap();
     let touch_within = || {
-        for window in (window..len - window).step_by(window) {
+        for window in (WINDOW..len - WINDOW).step_by(WINDOW) {
             mapping.atomic_u8(window).unwrap().store(1, Relaxed);
         }
     };
@@ -89,7 +88,7 @@ fn a_hole_takes_nothing_beside_it() {
         // are new pages within it all the time.
         scope.spawn(|| {
             while !is_over.load(Relaxed) {
-                pool.punch(window as u64 / 2, (len - window) as u64)
+                pool.punch(WINDOW as u64 / 2, (len - WINDOW) as u64)
                     .unwrap();
             }
         });

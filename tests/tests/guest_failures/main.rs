@@ -20,7 +20,7 @@ use std::io;
 use mmap_pool::{Advice, Errno, Mapping, MappingBuilder, Pool, Protection, Seals, Strategy};
 use mmap_pool_tests::child::in_child;
 use mmap_pool_tests::failures::Switch;
-use mmap_pool_tests::machine::{huge_pages, WINDOW};
+use mmap_pool_tests::machine::folio_pages;
 use mmap_pool_tests::module::FreshModule;
 use mmap_pool_tests::observe::{self, put_word, put_word_in_file, word, word_in_file};
 use mmap_pool_tests::subject::page_size;
@@ -90,17 +90,8 @@ struct World {
 }
 
 impl World {
-    /// The number of pages of a folio.
-    fn folio_pages(strategy: Strategy) -> usize {
-        match strategy {
-            Strategy::Page => 1,
-            Strategy::Around => WINDOW / page_size(),
-            _ => huge_pages(),
-        }
-    }
-
     fn new(strategy: Strategy) -> Self {
-        let len = 3 * Self::folio_pages(strategy).max(8) * page_size();
+        let len = 3 * folio_pages(strategy).max(8) * page_size();
         let pool = Pool::create()
             .strategy(strategy)
             .size_bytes(len as u64)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use mmap_pool::{Errno, Mappable, Mapping, MappingBuilder, Pool, Protection, Strategy};
 use mmap_pool_tests::cgroup::Cgroup;
 use mmap_pool_tests::child::{in_child, Child};
-use mmap_pool_tests::machine::huge_pages;
+use mmap_pool_tests::machine::{folio_pages, huge_pages};
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::numa::{nodes_of, set_home, told_in_numa_maps, Mode, Policy, MOVE, STRICT};
 use mmap_pool_tests::observe::{full_reserve, totals};
@@ -45,9 +45,9 @@ impl Kind {
     /// Pages of a folio, if there is memory for it.
     fn folio_pages(self) -> usize {
         match self {
-            Self::Pool(Strategy::Around) => 16,
-            Self::Pool(Strategy::Huge | Strategy::Eager) => huge_pages(),
-            _ => 1,
+            Self::Pool(strategy) => folio_pages(strategy),
+            // `AUTO` begins with single pages.
+            Self::Node | Self::Memfd => 1,
         }
     }
 

@@ -48,11 +48,7 @@ pub(crate) fn predict(kinds: Vec<Kind>, nr_ops: u64) {
         theme: Theme::Calls,
         kinds,
     };
-    let report = oracle::carry_out(&plan, None, |_| {}).unwrap();
-    if let Some(found) = report.found {
-        panic!("a difference:\n{found}");
-    }
-    assert!(report.nr_ops >= plan.nr_ops);
+    carry_out(&plan, None);
 }
 
 /// Returns the number of pages that the kernel has moved.
@@ -66,13 +62,20 @@ pub(crate) fn predict_while_the_kernel_acts(kinds: Vec<Kind>, nr_ops: u64, lengt
         kinds,
     };
     let hand = Hand::start(plan.seed, &disturb::all_acts()).unwrap();
-    let report = oracle::carry_out(&plan, Some(&hand), |_| {}).unwrap();
-    println!("{hand}");
+    carry_out(&plan, Some(&hand));
+    hand.nr_moved_pages()
+}
+
+/// Every answer of the plan is the predicted one.
+fn carry_out(plan: &oracle::Plan, hand: Option<&Hand>) {
+    let report = oracle::carry_out(plan, hand, |_| {}).unwrap();
+    if let Some(hand) = hand {
+        println!("{hand}");
+    }
     if let Some(found) = report.found {
         panic!("a difference:\n{found}");
     }
     assert!(report.nr_ops >= plan.nr_ops);
-    hand.nr_moved_pages()
 }
 
 pub(crate) fn race(kinds: Vec<Kind>, nr_ops: u64) {
