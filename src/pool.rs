@@ -104,6 +104,9 @@ pub(crate) struct Pool {
     /// Faults that returned a huge page.
     nr_huge_faults: Atomic<u64>,
     nr_allocated_pages: Atomic<u64>,
+    /// Single pages to add before the next large folio: as many as the last one had that the memory
+    /// cgroup refused. It was zeroed in vain, and so an added page costs the zeroing of two at most.
+    nr_pages_to_wait: Atomic<i64>,
     #[pin]
     policies: Policies,
 }
@@ -176,6 +179,7 @@ impl Pool {
             nr_batched_pages: Atomic::new(0),
             nr_huge_faults: Atomic::new(0),
             nr_allocated_pages: Atomic::new(0),
+            nr_pages_to_wait: Atomic::new(0),
             policies <- Policies::new(),
         })
     }

@@ -17,10 +17,10 @@
 //! The room follows demand each time the worker runs ([`FreeLists::follow_demand`]). An order whose
 //! list was empty gets twice as much as it missed: first what the most allows, then from the orders
 //! that use less than half of their room. If no list was empty, room beyond the least that is not
-//! used shrinks by half. So every order is there, and the largest part is for what the pools use. A
-//! folio is never split,
-//! because the kernel exports no function for that: a small folio that is not there is zeroed by
-//! the caller.
+//! used shrinks by half. So every order is there, and the largest part is for what the pools use.
+//! If the page allocator has no folios of an order, the room is for smaller ones
+//! ([`FreeLists::give_up`]). A folio is never split, because the kernel exports no function for
+//! that: a small folio that is not there is zeroed by the caller.
 //!
 //! On an idle machine the reserve costs its memory, and no time: the worker runs only after a folio
 //! was taken or missed. When memory gets short, the shrinker gives back all folios, and the room
@@ -213,16 +213,19 @@ impl FreeLists {
         nr_pages
     }
 
-    /// Takes the empty room of this order and the larger ones, as long as there is more than the least:
-    /// the page allocator has no such folios, and smaller ones may still be had.
+    /// Takes the empty room of this order and the larger ones: the page allocator has no such folios.
+    /// What is not more than the least goes to the next smaller folios, which may still be had.
     fn give_up(&mut self, order: u32) {
-        let mut nr_surplus = self.max_pages() - *self.bounds.start();
+        let nr_surplus = self.max_pages() - *self.bounds.start();
+        let mut nr_pages = 0;
         for list in self.lists.iter_mut().skip(order as usize) {
-            let nr_empty = list.max_folios.saturating_sub(list.folios.len());
-            let nr_folios = nr_empty.min(nr_surplus >> list.order);
+            let nr_folios = list.max_folios.saturating_sub(list.folios.len());
             list.max_folios -= nr_folios;
-            nr_surplus -= nr_folios << list.order;
+            nr_pages += nr_folios << list.order;
         }
+        let nr_kept = nr_pages.saturating_sub(nr_surplus);
+        let smaller = order.saturating_sub(1);
+        self.lists[smaller as usize].max_folios += nr_kept.div_ceil(1 << smaller);
     }
 
     /// Takes a folio of the highest order that is not empty, and its room if there is more than the
@@ -330,7 +333,7 @@ impl NodeReserve {
         }
     }
 
-    /// Fills all lists, until `goes_on` returns false or the page allocator has no free memory.
+    /// Fills all lists, until `goes_on` returns false or the page allocator has no free page.
     fn fill(&self, goes_on: impl Fn() -> bool) {
         self.free.lock().follow_demand();
         while let Some(folio) = self.pop_surplus() {
@@ -345,7 +348,10 @@ impl NodeReserve {
         while let Some(order) = missing().filter(|_| goes_on()) {
             let Ok(folio) = NewFolio::zeroed_in_advance(self.node, order) else {
                 self.free.lock().give_up(order);
-                return;
+                if order == 0 {
+                    return;
+                }
+                continue;
             };
             self.free.lock().lists[order as usize].folios.push(folio);
             cond_resched();
@@ -647,6 +653,20 @@ mod tests {
         assert_eq!(free.max_pages(), 16 << largest_order());
         free.give_up(4);
         assert_eq!(free.max_pages(), 4 << largest_order());
+        Ok(())
+    }
+
+    #[test]
+    fn a_fixed_reserve_keeps_its_room_where_large_folios_cannot_be_had() -> Result {
+        let nr_pages = 4 << largest_order();
+        let mut free = fixed(nr_pages)?;
+        for order in (0..=largest_order()).rev() {
+            free.give_up(order);
+            let (smaller, larger) = free.lists.split_at(order.max(1) as usize);
+            assert!(larger.iter().all(|list| list.max_folios == 0));
+            assert!(smaller.iter().all(|list| list.max_folios > 0));
+            assert_eq!(free.max_pages(), nr_pages);
+        }
         Ok(())
     }
 }

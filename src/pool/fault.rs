@@ -88,6 +88,12 @@ impl Pool {
             self.nr_huge_faults.add(1, Relaxed);
         }
     }
+
+    /// Returns whether a memory cgroup may still refuse large folios.
+    #[inline]
+    fn waits_with_large_folios(&self) -> bool {
+        self.nr_pages_to_wait.load(Relaxed) > 0
+    }
 }
 
 impl Inode<Pool> {
@@ -123,6 +129,7 @@ impl Inode<Pool> {
         }
         let (folio, is_new) = match self.find_folio(pgoff, || self.bounds()) {
             Some(found) => (found.ok()?, false),
+            None if pool.waits_with_large_folios() => return None,
             None if self.order_at(pgoff) < pmd_order() => return None,
             None => {
                 let new = self.add_folio(pgoff, pmd_order(), || self.bounds());
@@ -167,6 +174,7 @@ impl Inode<Pool> {
             // Extra pages are optional. Without memory for them, fall back to a single page.
             let large = (1..=self.order_at(pgoff))
                 .rev()
+                .take_while(|_| !self.data().waits_with_large_folios())
                 .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
             if let Some(folio) = large {
                 return Ok((folio, true));
@@ -259,10 +267,21 @@ impl Inode<Pool> {
             })??;
         let _guard = self.page_cache().invalidate_lock_shared();
         check()?;
-        let folio = self.page_cache().add_folio(new, start)?;
+        let pool = self.data();
+        let folio = self
+            .page_cache()
+            .add_folio(new, start)
+            .inspect_err(|error| {
+                if order > 0 && *error == ENOMEM {
+                    pool.nr_pages_to_wait.store(nr_pages as i64, Relaxed);
+                }
+            })?;
         // From here on `pages_removed()` uncharges the pages.
         Charge::keep(charge);
-        self.data().nr_allocated_pages.add(nr_pages as u64, Relaxed);
+        pool.nr_allocated_pages.add(nr_pages as u64, Relaxed);
+        if pool.waits_with_large_folios() {
+            pool.nr_pages_to_wait.add(-1, Relaxed);
+        }
         Ok(folio)
     }
 

@@ -110,8 +110,43 @@ fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
     .unwrap();
     let nr_resident = pool.info().unwrap().nr_resident_pages;
     assert_eq!(kept, (6 * MIB / page_size()).to_string());
-    // There was room for some, and not for all.
-    assert!((2..huge_pages()).contains(&nr_resident), "{nr_resident}");
+    assert_eq!(nr_resident, 1);
+}
+
+/// For a large folio the kernel reclaims nothing of the cgroup, so it refuses each until there is
+/// room for single pages again.
+#[test]
+fn a_folio_that_the_cgroup_refuses_is_not_tried_again_for_each_page() {
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let cgroup = Cgroup::new("refused").unwrap();
+    cgroup.limit(8 * MIB as u64).unwrap();
+    let pool = pool(Strategy::Huge, 17 * HUGE);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    in_child(|| {
+        cgroup.enter()?;
+        let free = anonymous(7 * MIB, MapFlags::PRIVATE)?;
+        for offset in (0..free.len()).step_by(page_size()) {
+            put_word(&free, offset, "free")?;
+        }
+        advise(&free, Advice::LinuxFree)?;
+        for offset in (0..16 * HUGE).step_by(HUGE) {
+            put_word(&mapping, offset, "there")?;
+        }
+        Ok(String::new())
+    })
+    .unwrap();
+    let stat = totals().unwrap();
+    let nr_zeroed = stat.nr_reserve_hits + stat.nr_reserve_misses;
+    let nr_refused = nr_zeroed - pool.info().unwrap().nr_resident_pages;
+    // A single one, or else each of 15 touches would zero at least as much.
+    assert_eq!(nr_refused, huge_pages());
+
+    // As many single pages as were refused.
+    pool.prefault(0, HUGE as u64).unwrap();
+    let before = pool.info().unwrap().nr_resident_pages;
+    put_word(&mapping, 16 * HUGE, "there").unwrap();
+    let after = pool.info().unwrap().nr_resident_pages;
+    assert_eq!(after - before, huge_pages());
 }
 
 #[test]
