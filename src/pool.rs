@@ -104,8 +104,9 @@ pub(crate) struct Pool {
     /// Faults that returned a huge page.
     nr_huge_faults: Atomic<u64>,
     nr_allocated_pages: Atomic<u64>,
-    /// Single pages to add before the next large folio: as many as the last one had that the memory
-    /// cgroup refused. It was zeroed in vain, and so an added page costs the zeroing of two at most.
+    /// Single pages to add before the next large folio: as many as the last one had that could not be
+    /// added, because a memory cgroup is at its limit. It was zeroed in vain, so an added page costs
+    /// the zeroing of about two.
     nr_pages_to_wait: Atomic<i64>,
     #[pin]
     policies: Policies,

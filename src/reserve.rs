@@ -15,12 +15,12 @@
 //! ([`FreeLists::new`]).
 //!
 //! The room follows demand each time the worker runs ([`FreeLists::follow_demand`]). An order whose
-//! list was empty gets twice as much as it missed: first what the most allows, then from the orders
-//! that use less than half of their room. If no list was empty, room beyond the least that is not
-//! used shrinks by half. So every order is there, and the largest part is for what the pools use.
-//! If the page allocator has no folios of an order, the room is for smaller ones
-//! ([`FreeLists::give_up`]). A folio is never split, because the kernel exports no function for
-//! that: a small folio that is not there is zeroed by the caller.
+//! list was empty gets twice as much as the page allocator gave instead: first what the most
+//! allows, then from the orders that use less than half of their room. If no list was empty, room
+//! beyond the least that is not used shrinks by half. So every order is there, and the largest part
+//! is for what the pools use. If the page allocator has no folios of an order, the room is for
+//! smaller ones ([`FreeLists::give_up`]). A folio is never split, because the kernel exports no
+//! function for that: a small folio that is not there is zeroed by the caller.
 //!
 //! On an idle machine the reserve costs its memory, and no time: the worker runs only after a folio
 //! was taken or missed. When memory gets short, the shrinker gives back all folios, and the room
@@ -254,7 +254,7 @@ struct FreeList {
     order: u32,
     folios: NewFolioList,
     max_folios: usize,
-    /// Folios that were taken, and that were not there, since the last
+    /// Folios that were taken, and that only the page allocator had, since the last
     /// [`FreeLists::follow_demand`].
     nr_taken: usize,
     nr_missed: usize,
@@ -312,24 +312,26 @@ impl NodeReserve {
     /// run.
     ///
     /// Skips folios with a hardware memory error.
-    fn take(&self, order: u32) -> (Option<NewFolio>, bool) {
+    fn take(&self, order: u32) -> Option<(NewFolio, bool)> {
         loop {
             let mut free = self.free.lock();
-            let Some(list) = free.lists.get_mut(order as usize) else {
-                return (None, false);
-            };
-            let Some(folio) = list.folios.pop() else {
-                list.nr_missed += 1;
-                return (None, true);
-            };
+            let list = free.lists.get_mut(order as usize)?;
+            let folio = list.folios.pop()?;
             list.nr_taken += 1;
             let is_due = list.is_due();
             free.nr_hits += 1 << order;
             drop(free);
             if let Some(folio) = folio.intact() {
-                return (Some(folio), is_due);
+                return Some((folio, is_due));
             }
             self.free.lock().nr_hits -= 1 << order;
+        }
+    }
+
+    /// Counts a folio of `1 << order` pages that was not there, and that the page allocator had.
+    fn miss(&self, order: u32) {
+        if let Some(list) = self.free.lock().lists.get_mut(order as usize) {
+            list.nr_missed += 1;
         }
     }
 
@@ -412,20 +414,23 @@ impl Reserve {
             Some(policy) => Some(policy.node(pgoff, order)).filter(|node| node.is_allowed()),
             None => Node::preferred(),
         };
-        if let Some(reserve) = node.and_then(|node| this.of_node(node)) {
-            let (folio, is_due) = reserve.take(order);
+        let reserve = node.and_then(|node| this.of_node(node));
+        if let Some((folio, is_due)) = reserve.and_then(|reserve| reserve.take(order)) {
             if is_due {
                 Self::fill_later(this);
             }
-            if let Some(folio) = folio {
-                return Ok(folio);
-            }
+            return Ok(folio);
         }
         let folio = match policy {
             Some(policy) => NewFolio::zeroed_by(policy, gfp, order, pgoff),
             None => NewFolio::zeroed(gfp, order),
         }?;
         this.nr_misses.add(1 << order, Relaxed);
+        // Not before: demand for what the page allocator does not have would empty the other lists.
+        if let Some(reserve) = reserve {
+            reserve.miss(order);
+            Self::fill_later(this);
+        }
         Ok(folio)
     }
 

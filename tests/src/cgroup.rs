@@ -35,6 +35,16 @@ impl Cgroup {
         Ok(fs::write(self.path.join("memory.max"), bytes.to_string())?)
     }
 
+    /// Forbids its processes the memory of all NUMA nodes but this one.
+    ///
+    /// # Errors
+    ///
+    /// The errno of the kernel.
+    pub fn allow_node(&self, node: usize) -> Result<(), Failure> {
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset")?;
+        Ok(fs::write(self.path.join("cpuset.mems"), node.to_string())?)
+    }
+
     /// Moves the running process into it.
     ///
     /// # Errors

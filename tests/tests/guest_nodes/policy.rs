@@ -629,6 +629,32 @@ fn a_descriptor_open_for_reading_is_enough_to_set_a_policy() {
     }
 }
 
+#[test]
+fn a_task_gets_no_page_of_a_node_that_its_cpuset_forbids() {
+    for kind in LAZY {
+        let module = FreshModule::load("size_mb=1 reserve_mb=64").unwrap();
+        full_reserve(64).unwrap();
+        for node in [0, 1] {
+            let cgroup = Cgroup::new("cpuset").unwrap();
+            cgroup.allow_node(node).unwrap();
+            let object = kind.empty();
+            let mapping = kind.shared(&object);
+            Policy::bind(1 - node)
+                .set(&mapping, kind.all_pages())
+                .unwrap();
+            in_child(|| {
+                cgroup.enter()?;
+                touch(&kind.shared(&object), kind.all_pages())?;
+                Ok(String::new())
+            })
+            .unwrap();
+            let found = nodes_of(&mapping, kind.all_pages()).unwrap();
+            assert_eq!(found, vec![node; kind.nr_pages()], "{kind:?}");
+        }
+        module.unload().unwrap();
+    }
+}
+
 /// The policies of many ranges are memory, which the process that sets them pays for as long as the pool
 /// lives.
 #[test]
