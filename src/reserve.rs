@@ -348,14 +348,18 @@ impl NodeReserve {
             Some(list.order)
         };
         while let Some(order) = missing().filter(|_| goes_on()) {
-            let Ok(folio) = NewFolio::zeroed_in_advance(self.node, order) else {
-                self.free.lock().give_up(order);
-                if order == 0 {
-                    return;
+            let folio = NewFolio::zeroed_in_advance(self.node, order);
+            let mut free = self.free.lock();
+            match folio {
+                Ok(folio) => free.lists[order as usize].folios.push(folio),
+                Err(_) => {
+                    free.give_up(order);
+                    if order == 0 {
+                        return;
+                    }
                 }
-                continue;
-            };
-            self.free.lock().lists[order as usize].folios.push(folio);
+            }
+            drop(free);
             cond_resched();
         }
     }

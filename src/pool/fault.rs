@@ -129,7 +129,6 @@ impl Inode<Pool> {
         }
         let (folio, is_new) = match self.find_folio(pgoff, || self.bounds()) {
             Some(found) => (found.ok()?, false),
-            None if pool.waits_with_large_folios() => return None,
             None if self.order_at(pgoff) < pmd_order() => return None,
             None => {
                 let new = self.add_folio(pgoff, pmd_order(), || self.bounds());
@@ -174,7 +173,6 @@ impl Inode<Pool> {
             // Extra pages are optional. Without memory for them, fall back to a single page.
             let large = (1..=self.order_at(pgoff))
                 .rev()
-                .take_while(|_| !self.data().waits_with_large_folios())
                 .find_map(|order| self.add_folio(pgoff, order, &bounds).ok());
             if let Some(folio) = large {
                 return Ok((folio, true));
@@ -240,6 +238,9 @@ impl Inode<Pool> {
             }
         };
         check()?;
+        if order > 0 && self.data().waits_with_large_folios() {
+            return Err(ENOMEM);
+        }
         if order > 0
             && self
                 .page_cache()

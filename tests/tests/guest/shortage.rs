@@ -84,27 +84,37 @@ fn without_memory_a_call_is_enomem_and_an_access_waits_until_there_is_some() {
     assert_eq!(cgroup.nr_killed().unwrap(), 0);
 }
 
+/// A huge pool of `len` bytes on a machine that has huge pages, its mapping, and a cgroup for who touches
+/// it.
+fn huge_pool_and_cgroup_of_8_mib(len: usize) -> (FreshModule, Cgroup, Pool, Mapping) {
+    fs::write("/proc/sys/vm/compact_memory", "1").unwrap();
+    let module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let cgroup = Cgroup::new("refused").unwrap();
+    cgroup.limit(8 * MIB as u64).unwrap();
+    let pool = pool(Strategy::Huge, len);
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    (module, cgroup, pool, mapping)
+}
+
+/// Pages with the word `kept` that reclaim takes at once, as long as they are not written again.
+fn reclaimable(len: usize) -> Result<Mapping, Failure> {
+    let free = anonymous(len, MapFlags::PRIVATE)?;
+    for offset in (0..len).step_by(page_size()) {
+        put_word(&free, offset, "kept")?;
+    }
+    advise(&free, Advice::LinuxFree)?;
+    Ok(free)
+}
+
 #[test]
 fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
-    // There are huge pages.
-    fs::write("/proc/sys/vm/compact_memory", "1").unwrap();
-    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
-    let cgroup = Cgroup::new("extra-pages").unwrap();
-    cgroup.limit(8 * MIB as u64).unwrap();
-    let pool = pool(Strategy::Huge, HUGE);
-    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let (_module, cgroup, pool, mapping) = huge_pool_and_cgroup_of_8_mib(HUGE);
     let kept = in_child(|| {
         cgroup.enter()?;
-        // Pages that reclaim takes at once, as long as they are not written again.
-        let free = anonymous(6 * MIB, MapFlags::PRIVATE)?;
-        let pages = || (0..free.len()).step_by(page_size());
-        for offset in pages() {
-            put_word(&free, offset, "kept")?;
-        }
-        advise(&free, Advice::LinuxFree)?;
+        let free = reclaimable(6 * MIB)?;
         put_word(&mapping, 0, "there")?;
         let mut nr_kept = 0;
-        for offset in pages() {
+        for offset in (0..free.len()).step_by(page_size()) {
             nr_kept += usize::from(word(&free, offset)? == "kept");
         }
         Ok(nr_kept.to_string())
@@ -118,20 +128,10 @@ fn extra_pages_take_nothing_from_the_cgroup_of_the_task() {
 /// For a large folio, the kernel reclaims nothing of the cgroup.
 #[test]
 fn a_folio_that_the_cgroup_refuses_is_not_tried_again_for_each_page() {
-    // There are huge pages.
-    fs::write("/proc/sys/vm/compact_memory", "1").unwrap();
-    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
-    let cgroup = Cgroup::new("refused").unwrap();
-    cgroup.limit(8 * MIB as u64).unwrap();
-    let pool = pool(Strategy::Huge, 17 * HUGE);
-    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    let (_module, cgroup, pool, mapping) = huge_pool_and_cgroup_of_8_mib(17 * HUGE);
     in_child(|| {
         cgroup.enter()?;
-        let free = anonymous(7 * MIB, MapFlags::PRIVATE)?;
-        for offset in (0..free.len()).step_by(page_size()) {
-            put_word(&free, offset, "free")?;
-        }
-        advise(&free, Advice::LinuxFree)?;
+        let _free = reclaimable(7 * MIB)?;
         for offset in (0..16 * HUGE).step_by(HUGE) {
             put_word(&mapping, offset, "there")?;
         }
