@@ -138,6 +138,7 @@ const BACKED_WEIGHTS: &[(u64, u64, Draw)] = &[
     (8, 8, Random::fdatasync),
     (12, 12, Random::sync_range),
     (20, 20, Random::write_durably),
+    (8, 4, Random::sync_failing),
     (12, 12, Random::fadvise),
     (25, 25, Random::dirty),
     (10, 10, Random::unwritten),
@@ -754,6 +755,20 @@ impl Random {
             slot,
             off: self.off(size).to_signed(),
             len: self.len(),
+            seed: self.seed(),
+        }
+    }
+
+    /// On an object that can fail, this tells each open file of an error.
+    fn sync_failing(&mut self, model: &Model, process: u8) -> Call {
+        let (slot, size) = self.slot(model, process);
+        let nr_pages = size / page_size();
+        let pgoff = self.below(nr_pages);
+        Call::SyncFailing {
+            slot,
+            object: model.object_of(process, slot).unwrap_or(0),
+            off: pgoff * page_size(),
+            len: self.nr_pages(4).min(nr_pages.saturating_sub(pgoff)) * page_size(),
             seed: self.seed(),
         }
     }

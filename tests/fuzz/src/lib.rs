@@ -5,8 +5,8 @@
 //! [`generate`] makes random operations of several processes. The [`model`] predicts the result of
 //! each operation, every byte that it reads, and every signal. The [`world`] does the operations,
 //! one at a time, on a pool or on a memfd, and compares the answers. [`storage`] has the objects behind
-//! backed pools. [`shrink`] shortens a sequence
-//! that differs. [`op`] is its text form.
+//! backed pools, and [`mapper`] lets them fail. [`shrink`] shortens a sequence that differs. [`op`] is its
+//! text form.
 //!
 //! On a kernel with KCOV, [`coverage`] shows which code of the module was reached. Sequences that reach
 //! new code are kept, and [`mutate`] makes later ones from them.
@@ -25,6 +25,7 @@ pub mod cast;
 pub mod coverage;
 pub mod disturb;
 pub mod generate;
+pub mod mapper;
 pub mod model;
 pub mod mutate;
 pub mod op;

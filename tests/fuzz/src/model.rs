@@ -148,6 +148,13 @@ impl Model {
                 len,
                 seed,
             } => self.write_durably(p, slot, off, len, seed),
+            Call::SyncFailing {
+                slot,
+                object,
+                off,
+                len,
+                seed,
+            } => self.sync_failing(p, slot, object, off, len, seed),
             Call::Fadvise {
                 slot, len, advice, ..
             } => self.fadvise(p, slot, len, advice),

@@ -486,6 +486,9 @@ calls! {
     SyncRange "sync_range" { slot: u8, off: i64, len: i64, flags: RangeFlags }
     /// `pwritev2` with `RWF_DSYNC`.
     WriteDurably "pwrite_dsync" { slot: u8, off: i64, len: u64, seed: u8 }
+    /// Writes whole pages while the object behind the pool fails there, `fsync`. When it works again, writes
+    /// others there, `fsync`. The answer is that of the first `fsync`.
+    SyncFailing "sync_failing" { slot: u8, object: u8, off: u64, len: u64, seed: u8 }
     /// `posix_fadvise`.
     Fadvise "fadvise" { slot: u8, off: i64, len: i64, advice: FileAdvice }
     /// `MMAP_POOL_DIRTY`.

@@ -2,12 +2,12 @@
 
 //! The objects behind backed pools, and what direct reads find in them.
 //!
-//! All are on `/dev/scratch`. An object is a partition of it, or a file of the ext4 in its last partition.
+//! All are on `/dev/scratch`. An object is a part of it, or a file of the ext4 in its last part.
 
 use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -16,17 +16,20 @@ use std::time::{Duration, Instant};
 use mmap_pool_tests::program::DISK;
 use mmap_pool_tests::Failure;
 
+use crate::mapper::Device;
 use crate::model::Behind;
-use crate::sys::{self, Answer, SharedWords};
+use crate::sys::SharedWords;
 use crate::{page_size, pattern};
 
 /// The most objects of a run.
 pub const NR_OBJECTS: usize = 8;
 
-/// Bytes between the starts of two partitions. The largest object has 5 MiB.
+/// Bytes between the starts of two parts. The largest object has 5 MiB.
 const STRIDE: u64 = 8 << 20;
-/// The partition with ext4: its number, and its bytes.
-const EXT4: (i32, u64) = (15, 256 << 20);
+/// Bytes of the part with ext4.
+const EXT4: u64 = 256 << 20;
+/// The minor number of the device of the first object. The device of the ext4 comes after those of the objects.
+const FIRST_MINOR: u8 = 100;
 const FOLDER: &str = "/run/fuzz";
 /// A program of the disk of real programs.
 const MKE2FS: &str = "/usr/sbin/mke2fs";
@@ -94,9 +97,8 @@ impl Objects {
         let objects = Self::of_last_run(behind)?;
         match behind {
             Behind::Device => {
-                let disk = File::open(&objects.disk)?;
-                for number in 1..=NR_OBJECTS as i32 {
-                    Self::remove_partition(&disk, number)?;
+                for number in 0..NR_OBJECTS {
+                    remove(&objects.device(number, STRIDE)?)?;
                 }
             }
             Behind::Ext4 => {
@@ -114,15 +116,9 @@ impl Objects {
         if fs::read_to_string("/proc/mounts")?.contains(FOLDER) {
             return Ok(());
         }
-        let (number, len) = EXT4;
-        let start = (1 + NR_OBJECTS as u64) * STRIDE;
-        check(sys::add_partition(
-            File::open(&self.disk)?.as_raw_fd(),
-            number,
-            start,
-            len,
-        ))?;
-        let device = self.partition(number);
+        let device = self.device(NR_OBJECTS, EXT4)?;
+        device.make()?;
+        let device = device.path();
         // Blocks of a page, so that a hole is whole pages.
         let options = format!(
             "-q -F -t ext4 -b {} -E lazy_itable_init=0,lazy_journal_init=0",
@@ -148,29 +144,38 @@ impl Objects {
         Ok(())
     }
 
-    /// Removes a partition. A pool may use it for a moment after its last close.
-    fn remove_partition(disk: &File, number: i32) -> Result<(), Failure> {
-        let start = Instant::now();
-        loop {
-            match sys::remove_partition(disk.as_raw_fd(), number) {
-                answer if answer == -i64::from(libc::EBUSY) && start.elapsed() < PATIENCE => {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                answer if answer == -i64::from(libc::ENXIO) => return Ok(()),
-                answer => return check(answer),
-            }
-        }
-    }
-
-    fn partition(&self, number: i32) -> PathBuf {
-        format!("{}{number}", self.disk.display()).into()
+    /// The device of an object, or of the ext4.
+    fn device(&self, number: usize, len: u64) -> io::Result<Device> {
+        let start = (1 + number as u64) * STRIDE;
+        let disk = fs::metadata(&self.disk)?.rdev();
+        Ok(Device {
+            disk: format!("{}:{}", libc::major(disk), libc::minor(disk)),
+            minor: FIRST_MINOR + number as u8,
+            bytes: start..start + len,
+        })
     }
 
     /// The path of an object.
     fn path(&self, number: usize) -> PathBuf {
         match self.behind {
-            Behind::Device => self.partition(1 + number as i32),
+            Behind::Device => format!("/dev/dm-{}", usize::from(FIRST_MINOR) + number).into(),
             Behind::Ext4 => format!("{FOLDER}/{number}").into(),
+        }
+    }
+
+    /// Makes all reads and writes of these bytes of an object fail, and of no others. A file of the ext4
+    /// never fails.
+    ///
+    /// # Errors
+    ///
+    /// There is no such object.
+    pub fn fail(&self, number: usize, failing: Range<u64>) -> io::Result<()> {
+        match self.behind {
+            Behind::Device => {
+                let len = File::open(self.path(number))?.seek(SeekFrom::End(0))?;
+                self.device(number, len)?.fail(failing)
+            }
+            Behind::Ext4 => Ok(()),
         }
     }
 
@@ -187,12 +192,7 @@ impl Objects {
         self.nr_objects.add(0, 1);
         let has_holes = match self.behind {
             Behind::Device => {
-                let disk = File::open(&self.disk)?;
-                let start = (1 + number as u64) * STRIDE;
-                let answer = sys::add_partition(disk.as_raw_fd(), 1 + number as i32, start, size);
-                if answer != 0 {
-                    return Err(io::Error::from_raw_os_error(-answer as i32));
-                }
+                self.device(number, size)?.make()?;
                 false
             }
             Behind::Ext4 => {
@@ -279,9 +279,16 @@ impl Objects {
     }
 }
 
-fn check(answer: Answer) -> Result<(), Failure> {
-    match answer {
-        0 => Ok(()),
-        answer => Err(io::Error::from_raw_os_error(-answer as i32).into()),
+/// Removes a device. A pool may use it for a moment after its last close.
+fn remove(device: &Device) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match device.remove().map_err(|error| error.raw_os_error()) {
+            Err(Some(libc::EBUSY)) if start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(()) | Err(Some(libc::ENXIO)) => return Ok(()),
+            Err(errno) => return Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EIO))),
+        }
     }
 }

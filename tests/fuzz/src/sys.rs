@@ -307,55 +307,17 @@ pub fn write_durably(fd: i32, bytes: &mut [u8], off: i64) -> Answer {
     }
 }
 
-/// `struct blkpg_partition`, `include/uapi/linux/blkpg.h`.
-#[repr(C)]
-struct Partition {
-    start: i64,
-    length: i64,
-    number: i32,
-    names: [u8; 128],
-}
+/// A request to the device mapper: an ioctl whose number encodes the size of the header only, `header` bytes.
+///
+/// `T` begins with the header, whose field `data_size` is the size of `T`, and consists of integers.
+pub fn mapper<T: Copy>(fd: i32, command: u32, header: u32, request: &mut T) -> Answer {
+    const READ_WRITE: u32 = 3 << 30;
+    const MAPPER: u32 = 0xfd << 8;
 
-/// `struct blkpg_ioctl_arg`.
-#[repr(C)]
-struct PartitionRequest {
-    op: i32,
-    flags: i32,
-    datalen: i32,
-    data: *mut Partition,
-}
-
-/// Asks a disk to add or remove a partition. Its partition table does not change.
-fn partition(fd: i32, op: i32, number: i32, start: u64, len: u64) -> Answer {
-    const BLKPG: u64 = 0x1269;
-
-    let mut partition = Partition {
-        start: start.to_signed(),
-        length: len.to_signed(),
-        number,
-        names: [0; 128],
-    };
-    let mut request = PartitionRequest {
-        op,
-        flags: 0,
-        datalen: size_of::<Partition>() as i32,
-        data: &raw mut partition,
-    };
-    let request = (&raw mut request).addr() as u64;
-    // SAFETY: Both structs are valid. The kernel only reads.
-    unsafe { call(libc::SYS_ioctl, [word(fd.into()), BLKPG, request]) }
-}
-
-/// Adds a partition to a disk.
-#[must_use]
-pub fn add_partition(fd: i32, number: i32, start: u64, len: u64) -> Answer {
-    partition(fd, 1, number, start, len)
-}
-
-/// Removes a partition of a disk.
-#[must_use]
-pub fn remove_partition(fd: i32, number: i32) -> Answer {
-    partition(fd, 2, number, 0, 0)
+    let number = READ_WRITE | (header << 16) | MAPPER | command;
+    let request = ptr::from_mut(request).addr() as u64;
+    // SAFETY: The kernel reads and writes no more than the size in the header, which is that of `T`.
+    unsafe { call(libc::SYS_ioctl, [word(fd.into()), number.into(), request]) }
 }
 
 /// `sendfile(2)` from an offset.

@@ -5,6 +5,7 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -147,6 +148,47 @@ impl Setup {
         let mut seen = Seen::of(call());
         seen.extra = u64::from(seen.result >= 0 && nr_flushes() != before);
         seen
+    }
+
+    /// Writes pages while the object behind the pool, number `number`, fails there. Returns what `fsync` answers.
+    /// If another step answers wrongly, returns its answer, and which step it is as the sum.
+    fn sync_failing(&self, slot: u8, number: u8, bytes: Range<u64>, seed: u8) -> Seen {
+        let Some(objects) = &self.objects else {
+            return Seen::of(-i64::from(libc::ENODEV));
+        };
+        let (fd, off) = (fd_of(slot), bytes.start.to_signed());
+        let fail = |bytes| match objects.fail(number.into(), bytes) {
+            Ok(()) => 0,
+            Err(error) => answer_of(&error),
+        };
+        let write = |seed| {
+            let mut bytes = pattern(seed, buffer_len(bytes.end - bytes.start));
+            sys::write(fd, Buffer::Own(&mut bytes), Some(off))
+        };
+        // The folio may have other dirty pages, which cannot be written either. A pool that tracks writes has
+        // single pages.
+        if self.kind.has_large_folios() {
+            let _ = sys::fsync(fd);
+        }
+        let len = (bytes.end - bytes.start).to_signed();
+        let expect = |step, expected, answer| match answer {
+            answer if answer == expected => Ok(()),
+            answer => Err(Seen {
+                sum: step,
+                ..Seen::of(answer)
+            }),
+        };
+        let steps = || {
+            expect(1, 0, fail(bytes.clone()))?;
+            let written = expect(2, len, write(seed));
+            let answer = sys::fsync(fd);
+            expect(3, 0, fail(0..0))?;
+            written?;
+            expect(4, len, write(!seed))?;
+            expect(5, 0, sys::fsync(fd))?;
+            Ok(Seen::of(answer))
+        };
+        steps().unwrap_or_else(|wrong| wrong)
     }
 
     /// Makes slot 0 the descriptor of the default pool.
@@ -373,6 +415,13 @@ impl Setup {
                 let mut bytes = pattern(seed, buffer_len(len));
                 return self.durable(|| sys::write_durably(fd_of(slot), &mut bytes, off));
             }
+            Call::SyncFailing {
+                slot,
+                object,
+                off,
+                len,
+                seed,
+            } => return self.sync_failing(slot, object, off..off + len, seed),
             Call::Fadvise {
                 slot,
                 off,

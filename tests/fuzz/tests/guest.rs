@@ -3,7 +3,7 @@
 //! In the guest: a short run of each mode, and every sequence of the corpus. On pools in memory, on memfds,
 //! and on pools that a block device backs.
 //!
-//! needs: `scratch=512M nodes=2 mem=2048M append=movablecore=1024M timeout=900`
+//! needs: `scratch=512M insmod=dm-mod nodes=2 mem=2048M append=movablecore=1024M timeout=900`
 
 mod runs;
 

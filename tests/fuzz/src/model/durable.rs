@@ -2,11 +2,11 @@
 
 //! Calls that make bytes durable, and what is known of the object behind a backed pool after them.
 
-use libc::{EBADF, EBUSY, EINVAL, ENODEV, ENOMEM, ENOTTY, ESPIPE};
+use libc::{EBADF, EBUSY, EINVAL, EIO, ENODEV, ENOMEM, ENOTTY, ESPIPE};
 
 use super::expected::Expected;
 use super::file::Source;
-use super::kind::{Home, Kind};
+use super::kind::{Behind, Home, Kind};
 use super::object::{pages_of, Object, ObjectKind};
 use super::state::Model;
 use crate::cast::{SignCast, UnsignedCast};
@@ -21,7 +21,8 @@ impl Model {
         };
         let o = self.descriptions[d].object;
         self.objects[o].settle_all();
-        Expected::durable(0, self.objects[o].stored.is_some())
+        let result = self.take_error(d);
+        Expected::durable(result, result == 0 && self.objects[o].stored.is_some())
     }
 
     pub(super) fn msync(
@@ -49,6 +50,11 @@ impl Model {
             }
             // For the kernel, a mapping of a file that is not open for writing is not shared.
             if page.is_shared && page.may_write && flags.has(libc::MS_SYNC) {
+                // Later mappings are not written back.
+                let error = self.take_error(page.description);
+                if error != 0 {
+                    return Expected::durable(error, false);
+                }
                 let object = &mut self.objects[page.object];
                 object.settle(pages_of(page.pgoff * page_size(), page_size()));
                 is_flushed |= object.stored.is_some();
@@ -66,6 +72,7 @@ impl Model {
         flags: RangeFlags,
     ) -> Option<Expected> {
         const ALL: i32 = 7;
+        const WAIT: u32 = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
 
         let Some(d) = self.slot(p, slot)? else {
             return Expected::error(EBADF);
@@ -76,14 +83,20 @@ impl Model {
         if flags.0 > ALL.to_bits() {
             return Expected::error(EINVAL);
         }
-        let object = &mut self.objects[self.descriptions[d].object];
-        if object.kind == ObjectKind::Node {
+        let o = self.descriptions[d].object;
+        if self.objects[o].kind == ObjectKind::Node {
             return Expected::error(ESPIPE);
+        }
+        if flags.0 & WAIT != 0 {
+            let error = self.take_error(d);
+            if error != 0 {
+                return Expected::of(error);
+            }
         }
         // With fewer flags the kernel may leave a page that it is writing already.
         if flags.has(ALL) {
             let len = if len == 0 { u64::MAX } else { len };
-            object.settle(pages_of(off, len));
+            self.objects[o].settle(pages_of(off, len));
         }
         Expected::of(0)
     }
@@ -110,7 +123,45 @@ impl Model {
         let object = &mut self.objects[self.descriptions[d].object];
         // A backed pool refuses to append.
         object.settle(pages_of(off.to_bits(), result.to_bits()));
-        Expected::durable(result, object.stored.is_some())
+        let is_flushed = object.stored.is_some();
+        match self.take_error(d) {
+            0 => Expected::durable(result, is_flushed),
+            error => Expected::durable(error, false),
+        }
+    }
+
+    /// Writes pages while the object behind the pool fails there, and again when it works.
+    pub(super) fn sync_failing(
+        &mut self,
+        p: usize,
+        slot: u8,
+        number: u8,
+        off: u64,
+        len: u64,
+        seed: u8,
+    ) -> Option<Expected> {
+        let behind = self.kind.behind()?;
+        let d = self.slot(p, slot)??;
+        let o = self.descriptions[d].object;
+        let is_whole_pages = off % page_size() == 0 && len % page_size() == 0;
+        if o != usize::from(number) || !is_whole_pages || off + len > self.objects[o].size {
+            return None;
+        }
+        let mut after = self.clone();
+        for seed in [seed, !seed] {
+            let bytes = Source::Bytes(pattern(seed, usize::try_from(len).ok()?));
+            let written = after.write(p, slot, Some(off.to_signed()), len, &bytes)?;
+            (len > 0 && written.seen.result == len.to_signed()).then_some(())?;
+        }
+        *self = after;
+        self.objects[o].settle_all();
+        if behind == Behind::Device {
+            let files = self.descriptions.iter_mut();
+            files
+                .filter(|file| file.object == o)
+                .for_each(|file| file.error = EIO);
+        }
+        Expected::of(self.take_error(d))
     }
 
     pub(super) fn fadvise(

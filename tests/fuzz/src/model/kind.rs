@@ -98,6 +98,12 @@ impl Kind {
         }
     }
 
+    /// Whether the kernel may write pages back that nobody has written, because their folio is dirty.
+    #[must_use]
+    pub const fn has_large_folios(self) -> bool {
+        !matches!(self, Self::Backed(_, Tracking::Exact))
+    }
+
     /// Whether the model knows which pages are resident. The default pool has the strategy `AUTO`. The
     /// kernel reads pages of a backed pool ahead, and drops them.
     #[must_use]

@@ -34,10 +34,10 @@ impl Model {
         if off % page_size() != 0 {
             return Expected::error(EINVAL);
         }
-        let Some(description) = slot else {
+        let Some(d) = slot else {
             return Expected::error(EBADF);
         };
-        let description = self.descriptions[description].clone();
+        let description = self.descriptions[d].clone();
         if len == 0 {
             return Expected::error(EINVAL);
         }
@@ -99,6 +99,7 @@ impl Model {
         let area = self.new_area();
         for vpage in start..end {
             let page = Mapped {
+                description: d,
                 object: description.object,
                 pgoff: off / page_size() + (vpage - start),
                 is_shared,

@@ -3,6 +3,7 @@
 //! The state: all processes, open files and objects.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use mmap_pool::Strategy;
 
@@ -12,6 +13,7 @@ use super::stored::Stored;
 use crate::cast::{SignCast, UnsignedCast};
 use crate::op::{OpenFlags, Prot};
 use crate::storage::object_size;
+use crate::sys::Answer;
 use crate::{page_size, PROCESSES, SLOTS};
 
 /// An open file.
@@ -22,12 +24,15 @@ pub(super) struct Description {
     pub(super) is_writable: bool,
     pub(super) is_append: bool,
     pub(super) pos: u64,
+    /// The errno of a failed write to the object of which it has not told yet, or 0.
+    pub(super) error: i32,
 }
 
 /// A mapped page.
 #[expect(clippy::struct_excessive_bools, reason = "as VMAs have flags")]
 #[derive(Clone, Debug)]
 pub(super) struct Mapped {
+    pub(super) description: usize,
     pub(super) object: usize,
     pub(super) pgoff: u64,
     pub(super) is_shared: bool,
@@ -122,6 +127,13 @@ impl Model {
             })
     }
 
+    /// The number of the object that a slot has open.
+    #[must_use]
+    pub fn object_of(&self, process: u8, slot: u8) -> Option<u8> {
+        let description = self.slot(process.into(), slot)??;
+        u8::try_from(self.descriptions[description].object).ok()
+    }
+
     /// The number of mapped pages of a process.
     #[must_use]
     pub fn nr_mapped(&self, process: u8) -> usize {
@@ -144,8 +156,14 @@ impl Model {
             is_writable: access != libc::O_RDONLY,
             is_append: flags.has(libc::O_APPEND),
             pos: 0,
+            error: 0,
         });
         self.descriptions.len() - 1
+    }
+
+    /// What an open file tells of failed writes, as each does once.
+    pub(super) fn take_error(&mut self, description: usize) -> Answer {
+        -i64::from(mem::take(&mut self.descriptions[description].error))
     }
 
     pub(super) fn process(&mut self, p: usize) -> &mut Process {

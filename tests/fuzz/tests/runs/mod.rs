@@ -32,6 +32,7 @@ corpus! {
     a_revoked_pool_may_be_mapped_beside_itself
     a_write_of_nothing_marks_no_page
     a_write_seal_holds_through_every_descriptor
+    an_error_is_told_once_by_each_file
     moving_pages_keeps_private_copies
     part_of_a_huge_page_leaves_an_eager_pool
     punching_spares_copies_of_another_process
