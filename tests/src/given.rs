@@ -520,7 +520,11 @@ pub fn first_facts(name: &Name, size: Option<u64>, is_read_only: bool) -> Result
     } else {
         seek(&file, SeekFrom::End(0)).ok().filter(|end| *end > 0)
     };
-    facts.size_bytes = size.or(end).or_else(|| {
+    let asked_for = match name {
+        Name::Made(made) => made.size_bytes(),
+        _ => None,
+    };
+    facts.size_bytes = size.or(end).or(asked_for).or_else(|| {
         let pool = Pool::try_from(file.try_clone().ok()?).ok()?;
         Some(pool.info().ok()?.size_bytes)
     });

@@ -240,6 +240,13 @@ const ALLOWANCES: &[Allowance] = &[
     allow(is_device, "areas::mprotect_splits", "; 8+2 rw-s", MERGES),
     allow(is_device, "areas::mlock_splits", "; 8+2 rw-s", MERGES),
     allow(is_device, "areas::madvise_splits", "; 8+4 rw-s", MERGES),
+    allow(
+        |facts| facts.has_flag("dd"),
+        "pins::a_core_dump_holds_the_pages",
+        "missing missing",
+        "the driver keeps its areas out of core dumps (VM_DONTDUMP)",
+    ),
+    allow(maps_at_once, "cow::giving_a_copy_up", "ended", AT_ONCE),
     allow(maps_at_once, "lazy::touching", "mincore 0 1", AT_ONCE),
     allow(
         maps_at_once,
@@ -317,6 +324,12 @@ const ALLOWANCES: &[Allowance] = &[
         "0 EFAULT",
         "read() of a hole in mapped storage returns 0 if the buffer is bad",
     ),
+    allow(
+        is_dax,
+        "lazy::pagemap_tells",
+        "then  and 3",
+        "the kernel makes an entry of mapped storage writable again without its soft-dirty bit",
+    ),
     allow(is_dax, "areas::mlock_splits", "8+8 rw-s", ALWAYS_THERE),
     allow(is_dax, "advice::locked_pages", "ok", ALWAYS_THERE),
     allow(
@@ -351,12 +364,25 @@ const ALLOWANCES: &[Allowance] = &[
     ),
     allow(
         is_device,
+        "sizes::opening_with_o_trunc",
+        "bytes, ? resident",
+        "O_TRUNC is for regular files",
+    ),
+    allow(
+        is_device,
         "sizes::fallocate",
         "ENODEV",
         "the driver has no fallocate()",
     ),
     allow(is_made, "", "cannot map the memory: invalid", REFUSED),
     allow(is_made, "areas::", "Invalid argument", REFUSED),
+    allow(is_made, "areas::growsdown", "EINVAL EINVAL EINVAL", REFUSED),
+    allow(
+        is_made,
+        "sharing::pages_are_kept",
+        "0 kept",
+        "the offset chooses a buffer or ring, and a mapping begins at its start",
+    ),
     allow(is_made, "signals::", "Invalid argument", REFUSED),
     allow(is_made, "errors::", "EINVAL", REFUSED),
     allow(is_made, "errors::", "Invalid argument", REFUSED),

@@ -3,6 +3,7 @@
 //! Memory that a program has to ask a driver for, by calls of its own, before it can be mapped.
 
 use std::fs::File;
+use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, SealFlags};
@@ -10,7 +11,7 @@ use rustix::ioctl::{opcode, Opcode};
 
 use crate::observe::checked;
 use crate::scenarios::uring;
-use crate::subject::size;
+use crate::subject::{page_size, size};
 use crate::Failure;
 
 /// What is asked for.
@@ -22,6 +23,8 @@ pub enum Made {
     Drm,
     /// The first buffer of a video device.
     Video,
+    /// The buffer of a sound card's playback.
+    Pcm,
     /// The ring of received packets of a socket.
     Packet,
     /// The rings of `io_uring`.
@@ -32,10 +35,11 @@ pub enum Made {
 
 impl Made {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Udmabuf,
         Self::Drm,
         Self::Video,
+        Self::Pcm,
         Self::Packet,
         Self::IoUring,
         Self::Perf,
@@ -48,13 +52,25 @@ impl Made {
             Self::Udmabuf => "udmabuf",
             Self::Drm => "drm",
             Self::Video => "video",
+            Self::Pcm => "pcm",
             Self::Packet => "packet",
             Self::IoUring => "io_uring",
             Self::Perf => "perf",
         }
     }
 
-    /// Asks for [`size`] bytes or more, to be mapped at offset 0.
+    /// Its size in bytes, if the object is exactly as large as was asked for. Some can only be mapped as a
+    /// whole, so their size cannot be found out by mapping parts.
+    #[must_use]
+    pub fn size_bytes(self) -> Option<u64> {
+        match self {
+            Self::Udmabuf | Self::Packet => Some(size() as u64),
+            Self::Perf => Some((1 + NR_PERF_PAGES) * page_size() as u64),
+            Self::Drm | Self::Video | Self::Pcm | Self::IoUring => None,
+        }
+    }
+
+    /// Asks for [`size`] bytes or more, or as many as the object can have, to be mapped at offset 0.
     ///
     /// # Errors
     ///
@@ -64,6 +80,7 @@ impl Made {
             Self::Udmabuf => udmabuf(),
             Self::Drm => drm(),
             Self::Video => video(),
+            Self::Pcm => pcm(),
             Self::Packet => packet(),
             Self::IoUring => io_uring(),
             Self::Perf => perf(),
@@ -192,6 +209,73 @@ fn video() -> Result<OwnedFd, Failure> {
     Ok(driver.into())
 }
 
+/// `struct snd_mask`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PcmMask([u32; 8]);
+
+/// `struct snd_interval`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PcmInterval {
+    min: u32,
+    max: u32,
+    flags: u32,
+}
+
+/// `struct snd_pcm_hw_params`.
+#[repr(C)]
+struct PcmParameters {
+    flags: u32,
+    masks: [PcmMask; 3],
+    more_masks: [PcmMask; 5],
+    intervals: [PcmInterval; 12],
+    more_intervals: [PcmInterval; 9],
+    requested: u32,
+    changed: u32,
+    info: u32,
+    bits: u32,
+    rate: [u32; 2],
+    fifo_size: usize,
+    reserved: [u8; 64],
+}
+
+/// Chooses the parameters of a sound card's playback. That allocates its buffer.
+fn pcm() -> Result<OwnedFd, Failure> {
+    const ACCESS: usize = 0;
+    const FORMAT: usize = 1;
+    const CHANNELS: usize = 2;
+    const BUFFER_BYTES: usize = 10;
+    const MMAP_INTERLEAVED: u32 = 1;
+    const S16_LE: u32 = 1 << 2;
+    let driver = opened("/dev/snd/pcmC0D0p")?;
+    // SAFETY: Each byte may be 0.
+    let mut parameters: PcmParameters = unsafe { mem::zeroed() };
+    parameters.masks = [PcmMask([u32::MAX; 8]); 3];
+    let any = PcmInterval {
+        min: 0,
+        max: u32::MAX,
+        flags: 0,
+    };
+    parameters.intervals = [any; 12];
+    parameters.requested = u32::MAX;
+    parameters.masks[ACCESS] = PcmMask([MMAP_INTERLEAVED, 0, 0, 0, 0, 0, 0, 0]);
+    parameters.masks[FORMAT] = PcmMask([S16_LE, 0, 0, 0, 0, 0, 0, 0]);
+    let exactly = |number| PcmInterval {
+        min: number,
+        max: number,
+        flags: 0,
+    };
+    parameters.intervals[CHANNELS] = exactly(2);
+    parameters.intervals[BUFFER_BYTES] = exactly(size().try_into()?);
+    ioctl(
+        &driver,
+        opcode::read_write::<PcmParameters>(b'A', 0x11),
+        &mut parameters,
+    )?;
+    Ok(driver.into())
+}
+
 /// `struct tpacket_req`.
 #[repr(C)]
 struct PacketRing {
@@ -233,6 +317,9 @@ fn io_uring() -> Result<OwnedFd, Failure> {
     let (fd, _) = uring::set_up(NR_ENTRIES)?;
     Ok(fd)
 }
+
+/// Pages of the ring. Their number is a power of two, and one more page tells where the ring is.
+const NR_PERF_PAGES: u64 = 128;
 
 fn perf() -> Result<OwnedFd, Failure> {
     const SOFTWARE: u32 = 1;

@@ -41,7 +41,7 @@ const FIRST: &[&str] = &[
 )]
 struct Arguments {
     /// A device, a file, a folder (a file is made in it), or the name of what the kernel makes:
-    /// memfd, hugetlb, udmabuf, drm, video, packet, `io_uring`, perf
+    /// memfd, hugetlb, udmabuf, drm, video, pcm, packet, `io_uring`, perf
     object: PathBuf,
     /// The size in bytes, if the object does not tell it
     #[arg(long)]
