@@ -44,14 +44,14 @@ pub struct Axes<'a> {
 fn colour(subject: Subject) -> RGBColor {
     match subject {
         Subject::Pool(Strategy::Auto) => RGBColor(0xd4, 0x00, 0x8a),
-        Subject::Pool(Strategy::Page) => RGBColor(0x1f, 0x77, 0xb4),
+        Subject::Pool(Strategy::Page) | Subject::PoolOnDisk => RGBColor(0x1f, 0x77, 0xb4),
         Subject::Pool(Strategy::Around) => RGBColor(0x17, 0x9a, 0x9a),
         Subject::Pool(Strategy::Huge) => RGBColor(0x0b, 0x3d, 0x91),
         Subject::Pool(_) => RGBColor(0x6a, 0xa8, 0xd8),
         Subject::Twin(Strategy::Page) => RGBColor(0xa6, 0xa6, 0xa6),
         Subject::Twin(Strategy::Around) => RGBColor(0x80, 0x80, 0x80),
         Subject::Twin(_) => RGBColor(0x5a, 0x5a, 0x5a),
-        Subject::Memfd => RGBColor(0xd6, 0x5f, 0x1e),
+        Subject::Memfd | Subject::Disk => RGBColor(0xd6, 0x5f, 0x1e),
         Subject::MemfdHuge => RGBColor(0xf0, 0xa8, 0x60),
         Subject::Tmpfs => RGBColor(0x9c, 0x3d, 0x3d),
         Subject::Hugetlb => RGBColor(0x4a, 0x8f, 0x3c),

@@ -64,6 +64,7 @@ pub fn moves<'a>(old: &'a Measured, new: &'a Measured, threshold: f64) -> Vec<Mo
 mod tests {
     use super::*;
     use crate::results::tests::results;
+    use crate::row::Guest;
     use crate::row::Row;
     use crate::subject::Subject;
 
@@ -109,7 +110,7 @@ mod tests {
     fn time_is_not_compared() {
         let old = results(|_, _, _| 1.0).measured;
         let new = results(|row, _, _| {
-            if row.work.needs_processors() {
+            if row.work.guest() == Guest::Processors {
                 2.0
             } else {
                 1.0

@@ -5,23 +5,23 @@
 use crate::measure::{self, Growth};
 use crate::processors;
 use crate::results::{Absence, Figure, Measured};
-use crate::row::{Row, Work, ROWS};
+use crate::row::{Guest, Row, Work, ROWS};
 use crate::subject::Subject;
 use crate::Failure;
 
-/// Measures the rows that need processors, or all others. With `names` it measures only these. Prints
-/// one line of figures for each row and subject.
+/// Measures the rows of this guest. With `names` it measures only these. Prints one line of figures for
+/// each row and subject.
 ///
 /// # Errors
 ///
 /// A row cannot be measured on a subject that every kernel has.
-pub fn measure(is_quick: bool, needs_processors: bool, names: &[String]) -> Result<(), Failure> {
+pub fn measure(is_quick: bool, guest: Guest, names: &[String]) -> Result<(), Failure> {
     let uname = rustix::system::uname();
     let release = uname.release().to_str()?;
     measure::wait_until_alone();
     let rows = || {
         ROWS.iter()
-            .filter(|row| row.work.needs_processors() == needs_processors)
+            .filter(|row| row.work.guest() == guest)
             .filter(|row| names.is_empty() || names.iter().any(|name| name == row.name))
     };
     let nr_all: usize = rows().map(|row| row.subjects.len()).sum();
@@ -70,7 +70,7 @@ fn samples(
     is_quick: bool,
     growth: &mut Growth,
 ) -> Result<Option<Vec<Vec<f64>>>, Failure> {
-    if row.work.needs_processors() {
+    if row.work.guest() == Guest::Processors {
         let scale = match row.work {
             _ if is_quick => processors::Scale::QUICK,
             Work::Contention => processors::Scale::LOCKS,

@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use results::{Environment, Measured, Results, FORMAT};
+use row::Guest;
 
 /// Any error.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -63,9 +64,9 @@ enum Command {
         /// Measure only this row; may be repeated
         #[arg(long)]
         row: Vec<String>,
-        /// Measure the rows that need several processors, and not those in instructions
+        /// Measure the rows of this guest
         #[arg(long)]
-        processors: bool,
+        guest: Guest,
     },
     /// Read a guest's output from standard input, keep the figures, print the rest
     Collect {
@@ -119,11 +120,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Measure {
-            quick,
-            row,
-            processors,
-        } => guest::measure(quick, processors, &row)?,
+        Command::Measure { quick, row, guest } => guest::measure(quick, guest, &row)?,
         Command::Collect { out } => {
             let mut kept = fs::File::create(out)?;
             for line in io::stdin().lock().lines() {

@@ -3,7 +3,7 @@
 //! Measures the rows in instructions or bytes. The guest's clock counts instructions, 1 ns each.
 //!
 //! A thread's work is measured by its own CPU clock, so the figure has no work of other threads. The
-//! kernel's work in the background has its own row.
+//! kernel's work in the background has its own row. The rows of a disk count all threads.
 
 mod calls;
 mod cost;
@@ -12,6 +12,7 @@ mod memory;
 mod reserve;
 mod scale;
 mod sequence;
+mod storage;
 mod touch;
 
 use rustix::io::{pread, pwrite};
@@ -42,7 +43,7 @@ pub use touch::write_each_page;
 ///
 /// # Panics
 ///
-/// If the row has points and there is none, or it [needs processors](Work::needs_processors).
+/// If the row has points and there is none, or it [needs processors](crate::row::Guest::Processors).
 pub fn samples(
     work: Work,
     subject: Subject,
@@ -125,6 +126,14 @@ pub fn samples(
             let object = sequence.full(subject)?;
             repeat(scale, || sequence.read_buffered(&object))
         }
+        Work::DiskWrite => storage::samples(subject, size()?, scale, |mapping| {
+            write_each_page(mapping);
+            Ok(mapping.flush()?)
+        }),
+        Work::DiskRead => storage::samples(subject, size()?, scale, |mapping| {
+            read_each_page(mapping);
+            Ok(())
+        }),
         Work::ParallelFirstTouch
         | Work::ParallelWriteAgain
         | Work::LockFallbacks

@@ -4,17 +4,28 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
+
 use crate::subject::short::{
     POOL_AROUND, POOL_AUTO, POOL_EAGER, POOL_HUGE, POOL_PAGE, TWIN_AROUND, TWIN_AUTO, TWIN_HUGE,
     TWIN_PAGE,
 };
 use crate::subject::Subject;
-use Subject::{Anon, AnonHuge, Hugetlb, Memfd, MemfdHuge, Tmpfs, Udmabuf};
+use Subject::{Anon, AnonHuge, Disk, Hugetlb, Memfd, MemfdHuge, PoolOnDisk, Tmpfs, Udmabuf};
 
-/// The work that a row measures. `measure/` has the code, or `processors.rs` if it
-/// [`needs_processors`].
-///
-/// [`needs_processors`]: Work::needs_processors
+/// The guest in which a row is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Guest {
+    /// One processor, whose clock counts instructions.
+    Instructions,
+    /// The same, with little memory and a disk.
+    Storage,
+    /// Several processors, whose clock is that of the machine.
+    Processors,
+}
+
+/// The work that a row measures. `measure/` has the code, or `processors.rs` for the rows of
+/// [`Guest::Processors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// `mmap` of all of a new object.
@@ -73,22 +84,29 @@ pub enum Work {
     ParallelWriteAgain,
     /// Faults that took `mmap_lock` while two threads touch pages of a new object.
     LockFallbacks,
+    /// One write to each page of a disk's first bytes, in order, and `msync`. All threads of the kernel count.
+    /// The point is the number of bytes.
+    DiskWrite,
+    /// One read of each page of a disk's first bytes, in order. All threads of the kernel count. The point is
+    /// the number of bytes.
+    DiskRead,
     /// Locks that were contended while threads touch their own pages of a new object. The point is
     /// the number of threads.
     Contention,
 }
 
 impl Work {
-    /// Whether it is measured on several processors, and not in instructions.
+    /// Where it is measured.
     #[must_use]
-    pub fn needs_processors(self) -> bool {
-        matches!(
-            self,
+    pub fn guest(self) -> Guest {
+        match self {
             Self::ParallelFirstTouch
-                | Self::ParallelWriteAgain
-                | Self::LockFallbacks
-                | Self::Contention
-        )
+            | Self::ParallelWriteAgain
+            | Self::LockFallbacks
+            | Self::Contention => Guest::Processors,
+            Self::DiskWrite | Self::DiskRead => Guest::Storage,
+            _ => Guest::Instructions,
+        }
     }
 
     /// Whether only some kernels have the counter.
@@ -329,6 +347,12 @@ const OBJECT_SIZES: Option<Points> = Some(Points {
     axis: Axis::ObjectBytes,
     full: &[16 << 20, 64 << 20, 256 << 20, 1 << 30, 4 << 30],
     quick: &[16 << 20, 32 << 20],
+});
+/// The largest is four times the memory of the guest.
+const DISK_SIZES: Option<Points> = Some(Points {
+    axis: Axis::ObjectBytes,
+    full: &[64 << 20, 256 << 20, 512 << 20, 1 << 30, 2 << 30],
+    quick: &[4 << 20, 8 << 20],
 });
 const THREADS: Option<Points> = Some(Points {
     axis: Axis::Threads,
@@ -714,5 +738,23 @@ pub const ROWS: &[Row] = &[
         subjects: &[POOL_AUTO, POOL_AROUND, POOL_HUGE, Tmpfs],
         points: None,
         targets: &[],
+    },
+    Row {
+        name: "disk-write",
+        title: "one write to each page of a disk, and msync(), with 512 MiB of memory",
+        work: Work::DiskWrite,
+        unit: Unit::PerPage,
+        subjects: &[PoolOnDisk, Disk],
+        points: DISK_SIZES,
+        targets: &[times(PoolOnDisk, 1.0, Disk)],
+    },
+    Row {
+        name: "disk-read",
+        title: "one read of each page of a disk, with 512 MiB of memory",
+        work: Work::DiskRead,
+        unit: Unit::PerPage,
+        subjects: &[PoolOnDisk, Disk],
+        points: DISK_SIZES,
+        targets: &[times(PoolOnDisk, 1.0, Disk)],
     },
 ];

@@ -23,6 +23,9 @@ pub use rustix::param::page_size;
 /// Bytes of a huge page on every kernel that the benchmark runs on.
 pub const HUGE_PAGE: usize = 2 << 20;
 
+/// The disk of a guest with [storage](crate::row::Guest::Storage). It is at least as large as an object.
+const DISK: &str = "/dev/scratch";
+
 /// The node of the C twin, `tests/modules/twin`.
 pub const TWIN: &str = "/dev/mmap_pool_twin";
 
@@ -48,6 +51,10 @@ pub enum Subject {
     AnonHuge,
     /// A memfd's pages through the udmabuf driver.
     Udmabuf,
+    /// A pool that a disk backs.
+    PoolOnDisk,
+    /// The disk itself.
+    Disk,
 }
 
 /// Short names of the pools, for the table of rows.
@@ -66,8 +73,8 @@ pub mod short {
 }
 
 impl Subject {
-    /// The subjects that are no pools.
-    const OTHERS: [Self; 7] = [
+    /// The subjects that are no pools of a strategy.
+    const OTHERS: [Self; 9] = [
         Self::Memfd,
         Self::MemfdHuge,
         Self::Tmpfs,
@@ -75,6 +82,8 @@ impl Subject {
         Self::Anon,
         Self::AnonHuge,
         Self::Udmabuf,
+        Self::PoolOnDisk,
+        Self::Disk,
     ];
 
     fn all() -> impl Iterator<Item = Self> {
@@ -84,7 +93,7 @@ impl Subject {
     }
 
     fn is_pool(self) -> bool {
-        matches!(self, Self::Pool(_) | Self::Twin(_))
+        matches!(self, Self::Pool(_) | Self::Twin(_) | Self::PoolOnDisk)
     }
 
     /// Whether a kernel may lack it, so that its figures may be missing.
@@ -107,6 +116,8 @@ impl Subject {
             Self::Anon => "anonymous",
             Self::AnonHuge => "anon huge",
             Self::Udmabuf => "udmabuf",
+            Self::PoolOnDisk => "pool on a disk",
+            Self::Disk => "disk",
         }
         .into()
     }
@@ -125,6 +136,8 @@ impl From<Subject> for String {
             Subject::Anon => "anon",
             Subject::AnonHuge => "anon-huge",
             Subject::Udmabuf => "udmabuf",
+            Subject::PoolOnDisk => "pool-on-disk",
+            Subject::Disk => "disk",
         }
         .into()
     }
@@ -201,6 +214,8 @@ impl Object {
                 memfd(MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB, len)?
             }
             Subject::Udmabuf => udmabuf(len)?,
+            Subject::PoolOnDisk => pool_on_disk()?,
+            Subject::Disk => disk()?,
             Subject::Anon | Subject::AnonHuge => return Ok(object),
         };
         object.file = Some(file);
@@ -292,6 +307,15 @@ fn pool(node: &str, strategy: Strategy, len: usize) -> Result<File, Failure> {
         .size_bytes(len as u64)
         .strategy(strategy)
         .create_through(&node)?;
+    Ok(pool.as_file().try_clone()?)
+}
+
+fn disk() -> Result<File, Failure> {
+    Ok(File::options().read(true).write(true).open(DISK)?)
+}
+
+fn pool_on_disk() -> Result<File, Failure> {
+    let pool = Pool::create().name("bench").backing(&disk()?).create()?;
     Ok(pool.as_file().try_clone()?)
 }
 

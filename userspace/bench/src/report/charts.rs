@@ -40,6 +40,7 @@ pub fn charts(measured: &Measured) -> Result<Vec<Chart>, Failure> {
         of(WRITE.name, by_access(measured, &WRITE)?),
         of(READ.name, by_access(measured, &READ)?),
         of("growth", growth(measured)?),
+        of("disk", disk(measured)?),
         of("threads", threads(measured)?),
     ])
 }
@@ -105,18 +106,33 @@ fn growth(measured: &Measured) -> Result<String, Failure> {
         ("grown-first-touch", "first", true),
         ("grown-write-again", "again", false),
     ];
-    let mut all = Vec::new();
-    for (name, word, is_dashed) in names {
-        for &subject in rows(&[name])[0].subjects {
-            all.push(series(measured, name, subject, word, is_dashed));
-        }
-    }
     let axes = Axes {
         title: "Touching the last 16 MiB of a pool that grows",
         x: "size of the pool",
         y: "instructions for each page",
     };
-    curves(axes, &all, &[])
+    curves(axes, &all_series(measured, &names), &[])
+}
+
+fn disk(measured: &Measured) -> Result<String, Failure> {
+    let names = [("disk-write", "write", false), ("disk-read", "read", true)];
+    let axes = Axes {
+        title: "Touching each page of a disk, with 512 MiB of memory",
+        x: "bytes of the disk",
+        y: "instructions for each page",
+    };
+    curves(axes, &all_series(measured, &names), &[])
+}
+
+/// The curves of rows. Each row has a word for the legend, and may be dashed.
+fn all_series(measured: &Measured, names: &[(&str, &str, bool)]) -> Vec<Series> {
+    let mut all = Vec::new();
+    for &(name, word, is_dashed) in names {
+        for &subject in rows(&[name])[0].subjects {
+            all.push(series(measured, name, subject, word, is_dashed));
+        }
+    }
+    all
 }
 
 /// Draws the work of two threads, relative to one thread.

@@ -123,6 +123,8 @@ pub fn tables(measured: &Measured) -> Vec<Table> {
         "contention",
         "grown-first-touch",
         "grown-write-again",
+        "disk-write",
+        "disk-read",
     ] {
         let row = rows(&[name])[0];
         tables.push(by_point(
