@@ -17,7 +17,7 @@ use super::scale::Scale;
 use crate::subject::{Object, Subject};
 use crate::Failure;
 
-/// Bytes that the samples of one size touch together, at least.
+/// Bytes that the samples of one size touch together. A larger size has one sample.
 const TOUCHED: usize = 1 << 30;
 
 /// Takes the samples of `work` on a mapping of the first `len` bytes, none of whose pages are in memory.
