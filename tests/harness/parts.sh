@@ -512,10 +512,7 @@ test_every_guest_target_says_what_it_needs() {
 		# Debian's kernel has more options than the project chooses.
 		grep -rqw "$option" "$top/qemu/config" "$top/qemu/kernels" || grep -qx "$option" <<-'END' || fail "no kernel has $option"
 			CONFIG_XFS_FS
-			CONFIG_BLK_DEV_DM
 			CONFIG_CGROUP_WRITEBACK
-			CONFIG_DM_DELAY
-			CONFIG_DM_LOG_WRITES
 			CONFIG_PAGE_SIZE_4KB
 			CONFIG_USERFAULTFD_RWP
 		END

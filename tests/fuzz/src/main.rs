@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::*;
 use mmap_pool_fuzz::disturb::{self, Hand};
 use mmap_pool_fuzz::generate::{generate, Theme};
-use mmap_pool_fuzz::model::{Behind, Home, Kind};
+use mmap_pool_fuzz::model::{Home, Kind};
 use mmap_pool_fuzz::op::Sequence;
 use mmap_pool_fuzz::{oracle, race, storage, world};
 use mmap_pool_tests::Failure;
@@ -106,12 +106,8 @@ fn options(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Optio
     }
     if options.plan.kinds.is_empty() {
         options.plan.kinds = Kind::all();
-        if !storage::can_make_ext4() {
-            options
-                .plan
-                .kinds
-                .retain(|kind| kind.behind() != Some(Behind::Ext4));
-        }
+        let kinds = &mut options.plan.kinds;
+        kinds.retain(|kind| kind.behind().is_none_or(storage::can_make));
     }
     if options.mode == Mode::Kernel {
         options.is_disturbed = true;

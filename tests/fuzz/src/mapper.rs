@@ -9,10 +9,12 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::sys::{self, Answer};
 
+/// Where requests go.
+const CONTROL: &str = "/dev/mapper/control";
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
 /// The most targets of a table: a part of the disk, sectors that fail, another part.
@@ -72,6 +74,12 @@ struct Request {
     targets: [Target; NR_TARGETS],
 }
 
+/// Whether the kernel has a device mapper.
+#[must_use]
+pub fn is_there() -> bool {
+    Path::new(CONTROL).exists()
+}
+
 /// The bytes of a text, and zeros.
 fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
@@ -127,10 +135,7 @@ impl Device {
             targets: [none; NR_TARGETS],
         };
         request.targets[..targets.len()].copy_from_slice(targets);
-        let control = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/mapper/control")?;
+        let control = File::options().read(true).write(true).open(CONTROL)?;
         Ok(sys::mapper(
             control.as_raw_fd(),
             command as u32,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mmap_pool_tests::program::DISK;
 use mmap_pool_tests::Failure;
 
-use crate::mapper::Device;
+use crate::mapper::{self, Device};
 use crate::model::Behind;
 use crate::sys::SharedWords;
 use crate::{page_size, pattern};
@@ -36,10 +36,14 @@ const MKE2FS: &str = "/usr/sbin/mke2fs";
 /// The longest time until a pool has given up its object.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether this guest has what makes an ext4.
+/// Whether this guest can have such objects: its kernel has a device mapper, and there is what makes an ext4.
 #[must_use]
-pub fn can_make_ext4() -> bool {
-    Path::new(DISK).join(&MKE2FS[1..]).exists()
+pub fn can_make(behind: Behind) -> bool {
+    mapper::is_there()
+        && match behind {
+            Behind::Device => true,
+            Behind::Ext4 => Path::new(DISK).join(&MKE2FS[1..]).exists(),
+        }
 }
 
 /// The bytes of page `pgoff` of a new object, number `number` of the run, of `size` bytes. `None` for zeros,

@@ -8,10 +8,15 @@
 mod runs;
 
 use mmap_pool_fuzz::model::{Behind, Home, Kind};
+use mmap_pool_fuzz::storage;
 
 fn kinds() -> Vec<Kind> {
     let mut kinds = Kind::all();
-    kinds.retain(|kind| kind.behind() != Some(Behind::Ext4));
+    kinds.retain(|kind| match kind.behind() {
+        None => true,
+        Some(Behind::Device) => storage::can_make(Behind::Device),
+        Some(Behind::Ext4) => false,
+    });
     kinds
 }
 
@@ -26,6 +31,7 @@ fn every_answer_is_the_predicted_one() {
     runs::predict(of_home(Home::Memory), 12_000);
 }
 
+/// needs: `config=CONFIG_BLK_DEV_DM`
 #[test]
 fn every_answer_of_pools_on_a_device_is_the_predicted_one() {
     runs::predict(of_home(Home::Storage), 500);
@@ -37,6 +43,7 @@ fn every_answer_is_the_predicted_one_while_the_kernel_acts() {
     assert!(nr_moved > 0, "no page has moved");
 }
 
+/// needs: `config=CONFIG_BLK_DEV_DM`
 #[test]
 fn every_answer_of_pools_on_a_device_is_the_predicted_one_while_the_kernel_acts() {
     // On a fast machine this run may end before a page moves.

@@ -3,7 +3,7 @@
 //! In the guest: a short run of each mode, and every sequence of the corpus, on pools that a file of ext4
 //! backs.
 //!
-//! needs: `disk scratch=512M insmod=dm-mod nodes=2 mem=2048M append=movablecore=1024M timeout=900`
+//! needs: `config=CONFIG_BLK_DEV_DM disk scratch=512M insmod=dm-mod nodes=2 mem=2048M append=movablecore=1024M timeout=900`
 
 mod runs;
 
