@@ -150,6 +150,9 @@ fn the_last_part_of_a_page_ends_the_object(store: &Store) {
             .write_at(&vec![9; page_size()], 5 * page_size())
             .unwrap();
         mapping.flush().unwrap();
+        mapping.read_at(&mut bytes, 5 * page_size()).unwrap();
+        assert_eq!(bytes[..1000], [9; 1000]);
+        assert_eq!(bytes[1000..], vec![0; page_size() - 1000]);
         assert_eq!(
             pool.read_at(&mut bytes, 5 * page_size() as u64).unwrap(),
             1000
