@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use crate::sys::{self, Answer};
+use crate::sys;
 
 /// Where requests go.
 const CONTROL: &str = "/dev/mapper/control";
@@ -87,37 +87,55 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-/// A device that is a range of bytes of a disk.
+/// The path of the device with this minor number.
+#[must_use]
+pub fn path(minor: u8) -> PathBuf {
+    format!("/dev/dm-{minor}").into()
+}
+
+impl Target {
+    const NONE: Self = Self {
+        sector_start: 0,
+        length: 0,
+        status: 0,
+        next: size_of::<Self>() as u32,
+        kind: [0; 16],
+        parameters: [0; PARAMETERS],
+    };
+
+    /// The bytes `part` of a device.
+    fn new(part: Range<u64>, kind: &str, parameters: &str) -> Self {
+        Self {
+            sector_start: part.start / SECTOR,
+            length: (part.end - part.start) / SECTOR,
+            kind: padded(kind),
+            parameters: padded(parameters),
+            ..Self::NONE
+        }
+    }
+}
+
+/// A device that is a part of a disk.
 #[derive(Clone, Debug)]
 pub struct Device {
     /// The disk's numbers, `MAJOR:MINOR`.
     pub disk: String,
     /// The minor number of the device.
     pub minor: u8,
-    /// Where it is on the disk.
-    pub bytes: Range<u64>,
+    /// The byte of the disk where it begins.
+    pub start: u64,
 }
 
 impl Device {
-    /// Its path.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        format!("/dev/dm-{}", self.minor).into()
-    }
+    fn request(&self, command: Command, flags: u32, targets: &[Target]) -> io::Result<()> {
+        const READ_WRITE: u32 = 3 << 30;
+        const MAPPER: u32 = 0xfd << 8;
 
-    fn request(&self, command: Command, flags: u32, targets: &[Target]) -> io::Result<Answer> {
-        let none = Target {
-            sector_start: 0,
-            length: 0,
-            status: 0,
-            next: 0,
-            kind: [0; 16],
-            parameters: [0; PARAMETERS],
-        };
+        let size = size_of::<Request>() as u32;
         let mut request = Request {
             header: Header {
                 version: [4, 0, 0],
-                data_size: size_of::<Request>() as u32,
+                data_size: size,
                 data_start: size_of::<Header>() as u32,
                 target_count: targets.len() as u32,
                 open_count: 0,
@@ -132,65 +150,48 @@ impl Device {
                 uuid: [0; 129],
                 data: [0; 7],
             },
-            targets: [none; NR_TARGETS],
+            targets: [Target::NONE; NR_TARGETS],
         };
         request.targets[..targets.len()].copy_from_slice(targets);
         let control = File::options().read(true).write(true).open(CONTROL)?;
-        Ok(sys::mapper(
-            control.as_raw_fd(),
-            command as u32,
-            size_of::<Header>() as u32,
-            &mut request,
-        ))
-    }
-
-    /// A target from byte `range.start` of the device to `range.end`.
-    fn target(range: &Range<u64>, kind: &str, parameters: &str) -> Target {
-        Target {
-            sector_start: range.start / SECTOR,
-            length: (range.end - range.start) / SECTOR,
-            status: 0,
-            next: size_of::<Target>() as u32,
-            kind: padded(kind),
-            parameters: padded(parameters),
+        // The kernel takes the size from the header, and not from the number (`ctl_ioctl()`).
+        let number = READ_WRITE | (size << 16) | MAPPER | command as u32;
+        match sys::ioctl(control.as_raw_fd(), number, &mut request) {
+            0.. => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(-errno as i32)),
         }
     }
 
-    /// Makes the device.
+    /// Makes the device, of `len` bytes.
     ///
     /// # Errors
     ///
     /// The kernel has no device mapper, or such a device.
-    pub fn make(&self) -> io::Result<()> {
-        check(self.request(Command::Create, PERSISTENT_DEV, &[])?)?;
-        self.fail(0..0)
+    pub fn make(&self, len: u64) -> io::Result<()> {
+        self.request(Command::Create, PERSISTENT_DEV, &[])?;
+        self.fail(len, 0..0)
     }
 
     /// Makes all reads and writes of these bytes fail, and of no others. A request that reaches beyond them
-    /// is cut at their ends.
+    /// is cut at their ends. The device has `len` bytes.
     ///
     /// # Errors
     ///
     /// The kernel refuses.
-    pub fn fail(&self, failing: Range<u64>) -> io::Result<()> {
-        let len = self.bytes.end - self.bytes.start;
-        let mut targets = Vec::new();
-        let parts = [
-            (0..failing.start, false),
-            (failing.clone(), true),
-            (failing.end..len, false),
+    pub fn fail(&self, len: u64, failing: Range<u64>) -> io::Result<()> {
+        let working = |part: Range<u64>| {
+            let place = format!("{} {}", self.disk, (self.start + part.start) / SECTOR);
+            Target::new(part, "linear", &place)
+        };
+        let mut targets = vec![
+            working(0..failing.start),
+            Target::new(failing.clone(), "error", ""),
+            working(failing.end..len),
         ];
-        for (part, fails) in parts.into_iter().filter(|(part, _)| !part.is_empty()) {
-            let place = format!("{} {}", self.disk, (self.bytes.start + part.start) / SECTOR);
-            targets.push(if fails {
-                Self::target(&part, "error", "")
-            } else {
-                Self::target(&part, "linear", &place)
-            });
-        }
-        check(self.request(Command::Load, 0, &targets)?)?;
+        targets.retain(|target| target.length > 0);
+        self.request(Command::Load, 0, &targets)?;
         // This resumes the device, with the new table.
-        check(self.request(Command::Suspend, SKIP_LOCKFS, &[])?)
+        self.request(Command::Suspend, SKIP_LOCKFS, &[])
     }
 
     /// Removes the device.
@@ -200,13 +201,6 @@ impl Device {
     /// - `EBUSY`: it is open.
     /// - `ENXIO`: there is none.
     pub fn remove(&self) -> io::Result<()> {
-        check(self.request(Command::Remove, 0, &[])?)
-    }
-}
-
-fn check(answer: Answer) -> io::Result<()> {
-    match answer {
-        0.. => Ok(()),
-        errno => Err(io::Error::from_raw_os_error(-errno as i32)),
+        self.request(Command::Remove, 0, &[])
     }
 }

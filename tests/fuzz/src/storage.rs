@@ -28,8 +28,6 @@ pub const NR_OBJECTS: usize = 8;
 const STRIDE: u64 = 8 << 20;
 /// Bytes of the part with ext4.
 const EXT4: u64 = 256 << 20;
-/// The minor number of the device of the first object. The device of the ext4 comes after those of the objects.
-const FIRST_MINOR: u8 = 100;
 const FOLDER: &str = "/run/fuzz";
 /// A program of the disk of real programs.
 const MKE2FS: &str = "/usr/sbin/mke2fs";
@@ -102,7 +100,7 @@ impl Objects {
         match behind {
             Behind::Device => {
                 for number in 0..NR_OBJECTS {
-                    remove(&objects.device(number, STRIDE)?)?;
+                    remove(&objects.device(number)?)?;
                 }
             }
             Behind::Ext4 => {
@@ -120,9 +118,8 @@ impl Objects {
         if fs::read_to_string("/proc/mounts")?.contains(FOLDER) {
             return Ok(());
         }
-        let device = self.device(NR_OBJECTS, EXT4)?;
-        device.make()?;
-        let device = device.path();
+        self.device(NR_OBJECTS)?.make(EXT4)?;
+        let device = mapper::path(minor(NR_OBJECTS));
         // Blocks of a page, so that a hole is whole pages.
         let options = format!(
             "-q -F -t ext4 -b {} -E lazy_itable_init=0,lazy_journal_init=0",
@@ -149,20 +146,19 @@ impl Objects {
     }
 
     /// The device of an object, or of the ext4.
-    fn device(&self, number: usize, len: u64) -> io::Result<Device> {
-        let start = (1 + number as u64) * STRIDE;
+    fn device(&self, number: usize) -> io::Result<Device> {
         let disk = fs::metadata(&self.disk)?.rdev();
         Ok(Device {
             disk: format!("{}:{}", libc::major(disk), libc::minor(disk)),
-            minor: FIRST_MINOR + number as u8,
-            bytes: start..start + len,
+            minor: minor(number),
+            start: (1 + number as u64) * STRIDE,
         })
     }
 
     /// The path of an object.
     fn path(&self, number: usize) -> PathBuf {
         match self.behind {
-            Behind::Device => format!("/dev/dm-{}", usize::from(FIRST_MINOR) + number).into(),
+            Behind::Device => mapper::path(minor(number)),
             Behind::Ext4 => format!("{FOLDER}/{number}").into(),
         }
     }
@@ -177,7 +173,7 @@ impl Objects {
         match self.behind {
             Behind::Device => {
                 let len = File::open(self.path(number))?.seek(SeekFrom::End(0))?;
-                self.device(number, len)?.fail(failing)
+                self.device(number)?.fail(len, failing)
             }
             Behind::Ext4 => Ok(()),
         }
@@ -196,7 +192,7 @@ impl Objects {
         self.nr_objects.add(0, 1);
         let has_holes = match self.behind {
             Behind::Device => {
-                self.device(number, size)?.make()?;
+                self.device(number)?.make(size)?;
                 false
             }
             Behind::Ext4 => {
@@ -283,16 +279,23 @@ impl Objects {
     }
 }
 
+/// The minor number of the device of an object. That of the ext4 comes after those of the objects.
+fn minor(number: usize) -> u8 {
+    100 + number as u8
+}
+
 /// Removes a device. A pool may use it for a moment after its last close.
 fn remove(device: &Device) -> io::Result<()> {
     let start = Instant::now();
     loop {
-        match device.remove().map_err(|error| error.raw_os_error()) {
-            Err(Some(libc::EBUSY)) if start.elapsed() < PATIENCE => {
+        match device.remove() {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EBUSY) && start.elapsed() < PATIENCE =>
+            {
                 thread::sleep(Duration::from_millis(1));
             }
-            Ok(()) | Err(Some(libc::ENXIO)) => return Ok(()),
-            Err(errno) => return Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::EIO))),
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return Ok(()),
+            result => return result,
         }
     }
 }

@@ -307,19 +307,6 @@ pub fn write_durably(fd: i32, bytes: &mut [u8], off: i64) -> Answer {
     }
 }
 
-/// A request to the device mapper: an ioctl whose number encodes the size of the header only, `header` bytes.
-///
-/// `T` begins with the header, whose field `data_size` is the size of `T`, and consists of integers.
-pub fn mapper<T: Copy>(fd: i32, command: u32, header: u32, request: &mut T) -> Answer {
-    const READ_WRITE: u32 = 3 << 30;
-    const MAPPER: u32 = 0xfd << 8;
-
-    let number = READ_WRITE | (header << 16) | MAPPER | command;
-    let request = ptr::from_mut(request).addr() as u64;
-    // SAFETY: The kernel reads and writes no more than the size in the header, which is that of `T`.
-    unsafe { call(libc::SYS_ioctl, [word(fd.into()), number.into(), request]) }
-}
-
 /// `sendfile(2)` from an offset.
 #[must_use]
 pub fn sendfile(to: i32, from: i32, mut off: i64, len: u64) -> Answer {

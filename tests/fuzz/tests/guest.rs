@@ -12,11 +12,8 @@ use mmap_pool_fuzz::storage;
 
 fn kinds() -> Vec<Kind> {
     let mut kinds = Kind::all();
-    kinds.retain(|kind| match kind.behind() {
-        None => true,
-        Some(Behind::Device) => storage::can_make(Behind::Device),
-        Some(Behind::Ext4) => false,
-    });
+    let can_make = |behind| behind == Behind::Device && storage::can_make(behind);
+    kinds.retain(|kind| kind.behind().is_none_or(can_make));
     kinds
 }
 
