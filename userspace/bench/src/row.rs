@@ -84,15 +84,15 @@ pub enum Work {
     ParallelWriteAgain,
     /// Faults that took `mmap_lock` while two threads touch pages of a new object.
     LockFallbacks,
+    /// Locks that were contended while threads touch their own pages of a new object. The point is
+    /// the number of threads.
+    Contention,
     /// One write to each page of a disk's first bytes, in order, and `msync`. All threads of the kernel count.
     /// The point is the number of bytes.
     DiskWrite,
     /// One read of each page of a disk's first bytes, in order. All threads of the kernel count. The point is
     /// the number of bytes.
     DiskRead,
-    /// Locks that were contended while threads touch their own pages of a new object. The point is
-    /// the number of threads.
-    Contention,
 }
 
 impl Work {
