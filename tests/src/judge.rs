@@ -134,6 +134,15 @@ impl Judge {
         })
     }
 
+    /// Looks for a reason again, for a row that was run before all facts were known.
+    pub fn explain(&self, outcome: &mut Outcome) {
+        if let Verdict::Differs(answer) = &outcome.verdict {
+            if let Some(why) = why_allowed(&self.facts, outcome.scenario, answer) {
+                outcome.verdict = Verdict::Allowed(why, answer.clone());
+            }
+        }
+    }
+
     fn verdict(&self, scenario: &Scenario, is_new: bool) -> Result<Verdict, Failure> {
         let row = &scenario.row;
         if let Some(why) = row.lacking() {

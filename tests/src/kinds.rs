@@ -378,10 +378,10 @@ const ALLOWANCES: &[Allowance] = &[
     allow(is_made, "areas::", "Invalid argument", REFUSED),
     allow(is_made, "areas::growsdown", "EINVAL EINVAL EINVAL", REFUSED),
     allow(
-        is_made,
+        |facts| is_made(facts) && maps_at_once(facts),
         "sharing::pages_are_kept",
         "0 kept",
-        "the offset chooses a buffer or ring, and a mapping begins at its start",
+        "the offset chooses a ring, and a mapping begins at its start",
     ),
     allow(is_made, "signals::", "Invalid argument", REFUSED),
     allow(is_made, "errors::", "EINVAL", REFUSED),

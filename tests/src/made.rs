@@ -3,7 +3,6 @@
 //! Memory that a program has to ask a driver for, by calls of its own, before it can be mapped.
 
 use std::fs::File;
-use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::fs::{fcntl_add_seals, ftruncate, memfd_create, MemfdFlags, SealFlags};
@@ -59,14 +58,13 @@ impl Made {
         }
     }
 
-    /// Its size in bytes, if the object is exactly as large as was asked for. Some can only be mapped as a
-    /// whole, so their size cannot be found out by mapping parts.
+    /// Its size in bytes, if it can only be mapped as a whole. Then the size cannot be found out by mapping parts.
     #[must_use]
     pub fn size_bytes(self) -> Option<u64> {
         match self {
-            Self::Udmabuf | Self::Packet => Some(size() as u64),
+            Self::Packet => Some(size() as u64),
             Self::Perf => Some((1 + NR_PERF_PAGES) * page_size() as u64),
-            Self::Drm | Self::Video | Self::Pcm | Self::IoUring => None,
+            _ => None,
         }
     }
 
@@ -209,11 +207,6 @@ fn video() -> Result<OwnedFd, Failure> {
     Ok(driver.into())
 }
 
-/// `struct snd_mask`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct PcmMask([u32; 8]);
-
 /// `struct snd_interval`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -227,8 +220,8 @@ struct PcmInterval {
 #[repr(C)]
 struct PcmParameters {
     flags: u32,
-    masks: [PcmMask; 3],
-    more_masks: [PcmMask; 5],
+    masks: [[u32; 8]; 3],
+    more_masks: [[u32; 8]; 5],
     intervals: [PcmInterval; 12],
     more_intervals: [PcmInterval; 9],
     requested: u32,
@@ -249,25 +242,28 @@ fn pcm() -> Result<OwnedFd, Failure> {
     const MMAP_INTERLEAVED: u32 = 1;
     const S16_LE: u32 = 1 << 2;
     let driver = opened("/dev/snd/pcmC0D0p")?;
-    // SAFETY: Each byte may be 0.
-    let mut parameters: PcmParameters = unsafe { mem::zeroed() };
-    parameters.masks = [PcmMask([u32::MAX; 8]); 3];
-    let any = PcmInterval {
-        min: 0,
-        max: u32::MAX,
+    let interval = |min, max| PcmInterval { min, max, flags: 0 };
+    let mut masks = [[u32::MAX; 8]; 3];
+    masks[ACCESS] = [MMAP_INTERLEAVED, 0, 0, 0, 0, 0, 0, 0];
+    masks[FORMAT] = [S16_LE, 0, 0, 0, 0, 0, 0, 0];
+    let mut intervals = [interval(0, u32::MAX); 12];
+    let len = size().try_into()?;
+    intervals[CHANNELS] = interval(2, 2);
+    intervals[BUFFER_BYTES] = interval(len, len);
+    let mut parameters = PcmParameters {
         flags: 0,
+        masks,
+        more_masks: [[0; 8]; 5],
+        intervals,
+        more_intervals: [interval(0, 0); 9],
+        requested: u32::MAX,
+        changed: 0,
+        info: 0,
+        bits: 0,
+        rate: [0; 2],
+        fifo_size: 0,
+        reserved: [0; 64],
     };
-    parameters.intervals = [any; 12];
-    parameters.requested = u32::MAX;
-    parameters.masks[ACCESS] = PcmMask([MMAP_INTERLEAVED, 0, 0, 0, 0, 0, 0, 0]);
-    parameters.masks[FORMAT] = PcmMask([S16_LE, 0, 0, 0, 0, 0, 0, 0]);
-    let exactly = |number| PcmInterval {
-        min: number,
-        max: number,
-        flags: 0,
-    };
-    parameters.intervals[CHANNELS] = exactly(2);
-    parameters.intervals[BUFFER_BYTES] = exactly(size().try_into()?);
     ioctl(
         &driver,
         opcode::read_write::<PcmParameters>(b'A', 0x11),

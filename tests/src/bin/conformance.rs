@@ -180,6 +180,9 @@ fn tried(judge: &mut Judge, arguments: &Arguments) -> Result<Vec<Outcome>, Failu
         .facts
         .clone()
         .known(&judge.ask(|given| Ok(all_facts(given)?.line()))?)?;
+    outcomes
+        .iter_mut()
+        .for_each(|outcome| judge.explain(outcome));
     let is_known = outcomes.len();
     let mut nr_endless = 0;
     for scenario in scenarios().filter(is_meant) {
