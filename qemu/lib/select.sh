@@ -56,7 +56,7 @@ likely() {
 	done <<-'END'
 		userspace/mmap-pool --lib --test=uapi_agrees
 		userspace/bench --bin=mmap-pool-bench
-		tests --test=guest --test=guest_backed --test=guest_big --test=guest_failures --test=guest_kunit --test=guest_nodes --test=guest_programs
+		tests --lib --test=guest --test=guest_backed --test=guest_big --test=guest_failures --test=guest_kunit --test=guest_nodes --test=guest_programs
 		tests/coverage --bin=mmap-pool-coverage
 		tests/fuzz --lib --test=guest_fuzz --test=guest_fuzz_ext4 --test=syzkaller
 		tests/loom --lib

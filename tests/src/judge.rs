@@ -252,13 +252,19 @@ fn watched(limit: Duration, body: impl FnOnce() -> Answer) -> Result<End, Failur
     })
 }
 
-/// Minor faults of a process.
+/// Minor faults of a process, or of that of its descendants which has the most.
 fn nr_faults(pid: i32) -> u64 {
     const AFTER_THE_NAME: usize = 7;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let mut fields = stat.rsplit(") ").next().unwrap_or("").split(' ');
-    let faults = fields.nth(AFTER_THE_NAME);
-    faults.and_then(|faults| faults.parse().ok()).unwrap_or(0)
+    let own = fields.nth(AFTER_THE_NAME);
+    let own = own.and_then(|faults| faults.parse().ok()).unwrap_or(0);
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    pids.map(nr_faults).fold(own, u64::max)
 }
 
 /// The outcomes as lines with tabs: the row, a word, the answer of a file, the answer, the reason or
@@ -348,4 +354,30 @@ fn expected(scenario: &Scenario) -> &'static str {
         .into_iter()
         .filter_map(|who| scenario.row.expected_of(who));
     answers.next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use mmap_pool::{Advice, MappingBuilder};
+
+    use super::*;
+    use crate::child::in_child;
+    use crate::scenario::Oracle;
+
+    #[test]
+    fn a_child_of_the_row_that_faults_forever_is_noticed() -> Result<(), Failure> {
+        let subject = Subject::oracle(Oracle::Memfd)?;
+        let faulting = || {
+            in_child(|| {
+                let mapping = subject.map(MappingBuilder::shared())?;
+                loop {
+                    mapping.write_at(b"a", 0)?;
+                    mapping.advise(Advice::DontNeed)?;
+                }
+            })
+        };
+        let end = watched(Duration::from_secs(600), faulting)?;
+        assert_eq!(end, End::Endless);
+        Ok(())
+    }
 }
