@@ -42,6 +42,8 @@ static inline int open_node_on(const char *node, const char *path)
 {
 	int file, disk = open(path, O_RDWR), fd = open(node, O_RDWR);
 
+	/* A program that is stopped has printed all its lines. */
+	setlinebuf(stdout);
 	if (fd < 0)
 		die(node);
 	file = ioctl(fd, BACK, disk);

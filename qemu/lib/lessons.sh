@@ -46,15 +46,17 @@ lesson_driver() {
 }
 
 # lesson_script N NODE…: prints what the guest does for lesson N. The records of the rows come after a
-# line with the name of the judged module.
+# line with the name of the judged module. The rows are also judged if the demonstration fails.
 lesson_script() {
 	local n=$1 node
 	shift
 	for node; do [[ $node == /dev/null ]] || echo "insmod /lessons/${node#/dev/}.ko || exit"; done
-	echo "show$n $* || exit"
+	echo "shown=0; timeout 100 show$n $* || shown=\$?"
+	echo "[ \$shown = 0 ] || echo \"the demonstration ends here, with status \$shown\""
 	echo "echo 'rows ${node#/dev/}'"
 	echo "judge $node || exit"
 	for node; do [[ $node == /dev/null ]] || echo "rmmod ${node#/dev/} || exit"; done
+	echo "[ \$shown = 0 ] || exit 1"
 }
 
 # lesson_rows: reduces the records of mmap-conformance to the rows and their words.

@@ -163,6 +163,18 @@ test_lesson_refuses_a_folder_that_is_no_driver() {
 	END
 }
 
+test_lesson_judges_a_driver_whose_demonstration_fails() {
+	local mine
+	mine=$(mktemp -d "$lessons/mine.XXXXXX")
+	cp "$(lesson_folder 5)"/* "$mine"
+	N=6 MINE=$mine "$top/qemu/verbs/lesson" >"$tmp/out" 2>"$tmp/said" || status=$?
+	rm -r "$mine"
+	expect_status 1
+	grep -qx 'the demonstration ends here, with status 1' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -qx 'rows right: 183; in lesson 5: 183' "$tmp/out" || fail "$(cat "$tmp/out")"
+	grep -qx 'not right yet, and right in docs/lessons/6_truncation:' "$tmp/out" || fail "$(cat "$tmp/out")"
+}
+
 test_lesson_says_what_is_not_right_yet() {
 	# The driver of the step before lacks the new rows.
 	(lesson_report 2 "$(lesson_folder 1)/rows") >"$tmp/out" && fail 'nothing is missing'

@@ -21,8 +21,12 @@ static void touch(const char *what, int flags, size_t page, int is_read)
 		get(&mapping[0]);
 	between = count();
 	mapping[0] = 'm';
-	printf("  %-24s → the handler runs %d + %d times\n", what, between - before,
-	       count() - between);
+	if (before < 0)
+		printf("  %-24s → the handler's runs: COUNT fails with %s\n", what,
+		       strerrorname_np(errno));
+	else
+		printf("  %-24s → the handler runs %d + %d times\n", what, between - before,
+		       count() - between);
 }
 
 int main(int argc, char **argv)
