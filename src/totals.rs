@@ -31,6 +31,16 @@ impl Totals {
         self.nr_limit_pages.store(nr_pages, Relaxed);
     }
 
+    /// Returns whether [`Self::charge`] would succeed now.
+    #[inline]
+    pub(crate) fn has_room(&self, nr_pages: usize) -> bool {
+        let after = self
+            .nr_resident_pages
+            .load(Relaxed)
+            .checked_add(nr_pages as u64);
+        after.is_some_and(|after| after <= self.nr_limit_pages.load(Relaxed))
+    }
+
     /// Charges `nr_pages` pages that are about to enter a pool, unless the limit forbids it.
     pub(crate) fn charge(&self, nr_pages: usize) -> Option<Charge<'_>> {
         let limit = self.nr_limit_pages.load(Relaxed);

@@ -180,9 +180,28 @@ impl Inode<Pool> {
             match self.add_folio(pgoff, 0, &bounds) {
                 // Lost the race: use the folio that is there now.
                 Err(error) if error == EEXIST => {}
-                result => return result.map(|folio| (folio, true)),
+                Err(error) if self.was_late(pgoff, error) => {}
+                result => {
+                    if matches!(result, Err(error) if error == ENOSPC) {
+                        TOTALS.refused();
+                    }
+                    return result.map(|folio| (folio, true));
+                }
             }
         }
+    }
+
+    /// Returns whether page `pgoff` could not be added with `error` only because another task was adding
+    /// it, or another page that was there already.
+    #[cold]
+    fn was_late(&self, pgoff: usize, error: Error) -> bool {
+        if error != ENOSPC && error != ENOMEM {
+            return false;
+        }
+        // While it is held, no page of this pool is charged and not added.
+        let _guard = self.page_cache().invalidate_lock();
+        self.page_cache().next_page(pgoff, pgoff + 1).is_some()
+            || (error == ENOSPC && TOTALS.has_room(1))
     }
 
     /// Returns the order of the folio that the strategy wants for page `pgoff`.
@@ -249,12 +268,9 @@ impl Inode<Pool> {
         {
             return Err(EEXIST);
         }
-        let Some(charge) = TOTALS.charge(nr_pages) else {
-            if order == 0 {
-                TOTALS.refused();
-            }
+        if !TOTALS.has_room(nr_pages) {
             return Err(ENOSPC);
-        };
+        }
         let gfp = self.page_cache().gfp_mask();
         let new = self
             .data()
@@ -268,6 +284,8 @@ impl Inode<Pool> {
             })??;
         let _guard = self.page_cache().invalidate_lock_shared();
         check()?;
+        // Charged under the invalidate lock: who takes it exclusively then finds the folio.
+        let charge = TOTALS.charge(nr_pages).ok_or(ENOSPC)?;
         let pool = self.data();
         let folio = self
             .page_cache()

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +37,32 @@ fn by_default_all_pools_may_hold_half_of_the_machines_memory() {
         assert_eq!(stat.nr_limit_pages, limit_kib / 4, "{parameters}");
         module.unload().unwrap();
     }
+}
+
+/// Of two who add the same page, one is late. While the other has taken the last room and has not added its
+/// page yet, nothing is refused.
+#[test]
+fn at_the_limit_those_who_want_the_same_pages_get_them() {
+    const NR_ROUNDS: usize = 100;
+
+    let _module = FreshModule::load("size_mb=1 limit_mb=2 reserve_mb=0").unwrap();
+    for strategy in [Strategy::Page, Strategy::Auto, Strategy::Huge] {
+        let pool = pool(strategy, HUGE);
+        for round in 0..NR_ROUNDS {
+            let start = Barrier::new(2);
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        start.wait();
+                        pool.prefault(0, HUGE as u64)
+                            .unwrap_or_else(|error| panic!("{strategy:?}, {round}: {error}"));
+                    });
+                }
+            });
+            pool.punch(0, HUGE as u64).unwrap();
+        }
+    }
+    assert_eq!(totals().unwrap().nr_refused_pages, 0);
 }
 
 /// A process that the OOM killer spares is alone in a cgroup at its limit. So memory is short, and
