@@ -279,18 +279,19 @@ impl Inode<BackedPool> {
         while start < end {
             let pages = start..end.min(start + u64::BITS as usize);
             let mut word = 0;
-            for page in pages.clone() {
+            let result = pages.clone().try_for_each(|page| {
                 if !written.take(page) {
-                    continue;
+                    return Ok(());
                 }
                 word |= 1 << (page - start);
                 // A store before the protection is in this answer. One after it faults, and is in
                 // the next. So is the page if a store may come without a fault.
-                if !self.protect(page) {
+                if !self.protect(page)? {
                     written.set(page);
                 }
-            }
-            if let Err(error) = answer(word) {
+                Ok(())
+            });
+            if let Err(error) = result.and_then(|()| answer(word)) {
                 pages
                     .filter(|page| word >> (page - start) & 1 != 0)
                     .for_each(|page| written.set(page));

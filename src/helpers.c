@@ -355,9 +355,31 @@ struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 	return IS_ERR(folio) ? NULL : folio;
 }
 
+/* Likewise, or ERR_PTR(-EINTR) if the task is being killed. */
+struct folio *
+mmap_pool_filemap_lock_folio_killable(struct address_space *mapping,
+				      pgoff_t index)
+{
+	for (;;) {
+		struct folio *folio = filemap_get_folio(mapping, index);
+
+		if (IS_ERR(folio))
+			return NULL;
+		if (folio_lock_killable(folio)) {
+			folio_put(folio);
+			return ERR_PTR(-EINTR);
+		}
+		if (folio->mapping == mapping && folio_contains(folio, index))
+			return folio;
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+}
+
 /*
- * Likewise, and marks the folio as used. A single function, because every fault
- * calls it. A fault past the end fails, so it does not use the folio.
+ * As mmap_pool_filemap_lock_folio(), and marks the folio as used. A single function,
+ * because every fault calls it. A fault past the end fails, so it does not use the
+ * folio.
  */
 struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
 					  pgoff_t index)
@@ -547,6 +569,12 @@ struct file *mmap_pool_bdev_open(const struct file *file, bool writable,
 	return again;
 }
 
+/* A watcher fills it before it is read: see FAN_PRE_ACCESS. */
+bool mmap_pool_file_is_filled_on_access(const struct file *file)
+{
+	return FMODE_FSNOTIFY_HSM(file->f_mode);
+}
+
 void mmap_pool_file_set_unwatched(struct file *file)
 {
 	file_set_fsnotify_mode(file, FMODE_NONOTIFY);
@@ -595,13 +623,16 @@ void *mmap_pool_io_alloc_read(size_t size)
 	return kmalloc(size, GFP_NOFS | __GFP_NOWARN);
 }
 
-/* If there is no memory for @size bytes, an element of @pool. */
-void *mmap_pool_io_alloc_write(void *pool, size_t size, bool *pooled)
+/*
+ * If there is no memory for @size bytes, an element of @pool. If there is none, waits for
+ * one, or returns NULL.
+ */
+void *mmap_pool_io_alloc_write(void *pool, size_t size, bool waits, bool *pooled)
 {
 	void *io = kmalloc(size, GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
 
 	*pooled = !io;
-	return io ?: mempool_alloc(pool, GFP_NOFS);
+	return io ?: mempool_alloc(pool, waits ? GFP_NOFS : GFP_NOWAIT);
 }
 
 void mmap_pool_io_free(void *pool, void *io, bool pooled)
@@ -618,10 +649,28 @@ struct workqueue_struct *mmap_pool_alloc_workqueue(int max_active)
 			       max_active);
 }
 
-void mmap_pool_wait_below(const u64 *count, u64 end)
+/* Adds one to @count, if it is below @end. */
+bool mmap_pool_increment_below(u64 *count, u64 end)
+{
+	s64 old = atomic64_read((atomic64_t *)count);
+
+	do {
+		if (old >= end)
+			return false;
+	} while (!atomic64_try_cmpxchg((atomic64_t *)count, &old, old + 1));
+	return true;
+}
+
+/* Waits until @count is below @end, and adds one. */
+void mmap_pool_wait_and_increment(u64 *count, u64 end)
+{
+	wait_var_event(count, mmap_pool_increment_below(count, end));
+}
+
+void mmap_pool_wait_for_zero(const u64 *count)
 {
 	wait_var_event((void *)count,
-		       atomic64_read_acquire((const atomic64_t *)count) < end);
+		       !atomic64_read_acquire((const atomic64_t *)count));
 }
 
 /* The last use of @count: the waiter may free it. The address is only compared. */
@@ -727,28 +776,37 @@ void mmap_pool_folio_start_writeback(struct folio *folio)
 	folio_start_writeback(folio);
 }
 
+/* As folio_wait_stable(), but the task can be killed. */
+static int wait_stable_killable(struct address_space *mapping,
+				struct folio *folio)
+{
+	if (!mapping_stable_writes(mapping))
+		return 0;
+	return folio_wait_writeback_killable(folio);
+}
+
 /*
  * A locked folio to write @len bytes from @pos to, new if need be. A task that waits
- * for the end of a read of the folio can be killed.
+ * for the folio can be killed.
  */
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len)
 {
+	const fgf_t fgp = FGP_LOCK | FGP_WRITE;
 	pgoff_t index = pos >> PAGE_SHIFT;
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	struct folio *folio;
 	int err;
 
 	for (;;) {
-		folio = __filemap_get_folio(mapping, index,
-					    FGP_LOCK | FGP_WRITE | FGP_STABLE | FGP_NOWAIT,
+		folio = __filemap_get_folio(mapping, index, fgp | FGP_NOWAIT,
 					    gfp);
 		if (folio == ERR_PTR(-ENOENT))
-			return __filemap_get_folio(mapping, index,
-						   FGP_WRITEBEGIN | fgf_set_order(len),
-						   gfp);
+			folio = __filemap_get_folio(mapping, index,
+						    fgp | FGP_CREAT | fgf_set_order(len),
+						    gfp);
 		if (folio != ERR_PTR(-EAGAIN))
-			return folio;
+			break;
 		folio = filemap_get_folio(mapping, index);
 		if (IS_ERR(folio))
 			continue;
@@ -757,6 +815,47 @@ struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 		if (err)
 			return ERR_PTR(err);
 	}
+	if (IS_ERR(folio))
+		return folio;
+	err = wait_stable_killable(mapping, folio);
+	if (!err)
+		return folio;
+	folio_unlock(folio);
+	folio_put(folio);
+	return ERR_PTR(err);
+}
+
+/*
+ * As filemap_page_mkwrite(), but a task that waits for the folio can be killed. Whoever
+ * writes the folio back a second time holds its lock, and waits for the end of the first
+ * time: see folio_prepare_writeback(). The end may wait for the object, and so for a task
+ * that holds a lock of the object and stores to the folio.
+ */
+vm_fault_t mmap_pool_page_mkwrite(struct vm_fault *vmf)
+{
+	struct file *file = vmf->vma->vm_file;
+	struct address_space *mapping = file->f_mapping;
+	struct folio *folio = page_folio(vmf->page);
+	/* Nothing is mapped. A task that is being killed does not touch it again. */
+	vm_fault_t ret = VM_FAULT_NOPAGE;
+
+	sb_start_pagefault(mapping->host->i_sb);
+	file_update_time(file);
+	if (folio_lock_killable(folio))
+		goto out;
+	if (folio->mapping != mapping)
+		goto unlock;
+	/* While the file system is being frozen, writeback has to see the folio. */
+	folio_mark_dirty(folio);
+	if (wait_stable_killable(mapping, folio))
+		goto unlock;
+	ret = VM_FAULT_LOCKED;
+	goto out;
+unlock:
+	folio_unlock(folio);
+out:
+	sb_end_pagefault(mapping->host->i_sb);
+	return ret;
 }
 
 /* Waits for the end of a read of @folio. The task can be killed. */

@@ -83,6 +83,9 @@ unsigned int mmap_pool_mapping_max_order(const struct address_space *mapping);
 void mmap_pool_mapping_set_release_always(struct address_space *mapping);
 struct folio *mmap_pool_filemap_get_folio(struct address_space *mapping,
 					  pgoff_t index);
+struct folio *
+mmap_pool_filemap_lock_folio_killable(struct address_space *mapping,
+				      pgoff_t index);
 struct folio *mmap_pool_filemap_lock_folio(struct address_space *mapping,
 					   pgoff_t index);
 struct folio *mmap_pool_filemap_use_folio(struct address_space *mapping,
@@ -116,6 +119,7 @@ const struct cred *mmap_pool_current_cred(void);
 int mmap_pool_check_backing(const struct file *file, bool writable);
 struct file *mmap_pool_bdev_open(const struct file *file, bool writable,
 				 const void *holder);
+bool mmap_pool_file_is_filled_on_access(const struct file *file);
 void mmap_pool_file_set_unwatched(struct file *file);
 void mmap_pool_close_backing(struct file *file);
 bool mmap_pool_file_has_nowait(const struct file *file);
@@ -125,10 +129,12 @@ void mmap_pool_follow_backing(struct super_block *sb,
 void *mmap_pool_mempool_create(size_t size);
 void mmap_pool_mempool_destroy(void *pool);
 void *mmap_pool_io_alloc_read(size_t size);
-void *mmap_pool_io_alloc_write(void *pool, size_t size, bool *pooled);
+void *mmap_pool_io_alloc_write(void *pool, size_t size, bool waits, bool *pooled);
 void mmap_pool_io_free(void *pool, void *io, bool pooled);
 struct workqueue_struct *mmap_pool_alloc_workqueue(int max_active);
-void mmap_pool_wait_below(const u64 *count, u64 end);
+bool mmap_pool_increment_below(u64 *count, u64 end);
+void mmap_pool_wait_and_increment(u64 *count, u64 end);
+void mmap_pool_wait_for_zero(const u64 *count);
 void mmap_pool_decrement_and_wake(u64 *count);
 void mmap_pool_init_work(struct work_struct *work, work_func_t func);
 void mmap_pool_queue_work(struct workqueue_struct *queue,
@@ -150,6 +156,7 @@ size_t mmap_pool_folio_size(const struct folio *folio);
 void mmap_pool_folio_start_writeback(struct folio *folio);
 struct folio *mmap_pool_filemap_write_folio(struct address_space *mapping,
 					    loff_t pos, size_t len);
+vm_fault_t mmap_pool_page_mkwrite(struct vm_fault *vmf);
 int mmap_pool_folio_wait_for_read(struct folio *folio);
 struct folio *mmap_pool_page_folio(struct page *page);
 unsigned long mmap_pool_folio_index(const struct folio *folio);

@@ -114,6 +114,10 @@ extern "C" {
         mapping: *mut address_space,
         index: c_ulong,
     ) -> *mut folio;
+    pub(crate) fn mmap_pool_filemap_lock_folio_killable(
+        mapping: *mut address_space,
+        index: c_ulong,
+    ) -> *mut folio;
     pub(crate) fn mmap_pool_filemap_lock_folio(
         mapping: *mut address_space,
         index: c_ulong,
@@ -163,6 +167,7 @@ extern "C" {
         writable: bool,
         holder: *const c_void,
     ) -> *mut file;
+    pub(crate) fn mmap_pool_file_is_filled_on_access(file: *const file) -> bool;
     pub(crate) fn mmap_pool_file_set_unwatched(file: *mut file);
     pub(crate) fn mmap_pool_close_backing(file: *mut file);
     pub(crate) fn mmap_pool_file_has_nowait(file: *const file) -> bool;
@@ -177,11 +182,14 @@ extern "C" {
     pub(crate) fn mmap_pool_io_alloc_write(
         pool: *mut c_void,
         size: usize,
+        waits: bool,
         pooled: *mut bool,
     ) -> *mut c_void;
     pub(crate) fn mmap_pool_io_free(pool: *mut c_void, io: *mut c_void, pooled: bool);
     pub(crate) fn mmap_pool_alloc_workqueue(max_active: c_int) -> *mut workqueue_struct;
-    pub(crate) fn mmap_pool_wait_below(count: *const u64, end: u64);
+    pub(crate) fn mmap_pool_increment_below(count: *mut u64, end: u64) -> bool;
+    pub(crate) fn mmap_pool_wait_and_increment(count: *mut u64, end: u64);
+    pub(crate) fn mmap_pool_wait_for_zero(count: *const u64);
     pub(crate) fn mmap_pool_decrement_and_wake(count: *mut u64);
     pub(crate) fn mmap_pool_init_work(work: *mut work_struct, func: work_func_t);
     pub(crate) fn mmap_pool_queue_work(queue: *mut workqueue_struct, work: *mut work_struct);
@@ -212,6 +220,7 @@ extern "C" {
         pos: loff_t,
         len: usize,
     ) -> *mut folio;
+    pub(crate) fn mmap_pool_page_mkwrite(vmf: *mut vm_fault) -> vm_fault_t;
     pub(crate) fn mmap_pool_folio_wait_for_read(folio: *mut folio) -> c_int;
     pub(crate) fn mmap_pool_page_folio(page: *mut page) -> *mut folio;
     pub(crate) fn mmap_pool_folio_index(folio: *const folio) -> c_ulong;

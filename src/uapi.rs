@@ -346,8 +346,8 @@ constants! {
     /// - `EACCES`: `backing_fd` is not open for reading, or without [`CREATE_READ_ONLY`] not for
     ///   writing, or the file can only be appended to.
     /// - `EBUSY`: the object backs a pool already, or the device is in use, for example mounted.
-    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or it is to be
-    ///   preallocated, and its file system cannot do that.
+    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or a program fills it when
+    ///   it is read (`FAN_PRE_ACCESS`), or it is to be preallocated, and its file system cannot do that.
     /// - `EPERM`, `ETXTBSY`, `EROFS`: the file is immutable, used for swapping, or on a read-only
     ///   file system.
     /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.

@@ -20,7 +20,6 @@
 use super::{
     backing::{
         Backing,
-        Direction,
         Run, //
     },
     file::{
@@ -130,7 +129,7 @@ pub(super) struct SuperOperations<T>(PhantomData<T>);
 impl<T: BackedData> SuperOperations<T> {
     pub(super) const TABLE: bindings::super_operations = bindings::super_operations {
         statfs: Some(bindings::simple_statfs),
-        evict_inode: Some(super::inode::evict::<T>),
+        evict_inode: Some(Self::evict),
         sync_fs: Some(Self::sync_fs),
         freeze_super: Some(helpers::mmap_pool_freeze_super),
         ..pin_init::zeroed()
@@ -144,6 +143,32 @@ impl<T: BackedData> SuperOperations<T> {
         match unsafe { (*sb).s_fs_info.cast::<Backing>().as_ref() } {
             Some(backing) if wait != 0 => backing.flush_all(),
             _ => 0,
+        }
+    }
+
+    /// Writes back what could not be written for want of memory, and is dirty still. The kernel writes
+    /// once, and drops the rest (`generic_shutdown_super()`, `fs/super.c`).
+    ///
+    /// # Safety
+    ///
+    /// Called by the VFS for an inode of this type without references.
+    unsafe extern "C" fn evict(inode: *mut bindings::inode) {
+        const RETRY_MS: c_uint = 100;
+
+        // SAFETY: The caller's promise. The page cache is valid. `s_fs_info` is the backing, if there
+        // is a page.
+        unsafe {
+            let mapping = &raw mut (*inode).i_data;
+            while helpers::mmap_pool_count_tagged(mapping, false) > 0 {
+                let backing = &*(*(*inode).i_sb).s_fs_info.cast::<Backing>();
+                let nr_errors = backing.counts().nr_errors;
+                bindings::filemap_write_and_wait_range(mapping, 0, bindings::loff_t::MAX);
+                if backing.counts().nr_errors == nr_errors {
+                    break;
+                }
+                bindings::msleep(RETRY_MS);
+            }
+            super::inode::evict::<T>(inode);
         }
     }
 
@@ -256,11 +281,14 @@ impl<T: BackedData> Inode<T> {
     ///
     /// May sleep.
     ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    ///
     /// C: `folio_mkclean()`, `folio_maybe_dma_pinned()`.
-    pub(crate) fn protect(&self, pgoff: usize) -> bool {
-        self.page_cache()
-            .lock_folio_as_is(pgoff)
-            .is_none_or(|folio| folio.protect())
+    pub(crate) fn protect(&self, pgoff: usize) -> Result<bool> {
+        let folio = self.page_cache().lock_folio_killable(pgoff)?;
+        Ok(folio.is_none_or(|folio| folio.protect()))
     }
 }
 
@@ -412,7 +440,7 @@ impl<T: BackedData> BackedOperations<T> {
                     bindings::folio_unlock(folio.as_ptr());
                     return error.to_errno();
                 }
-                let Some(mut run) = Self::inode(mapping).run(Direction::Read, 1) else {
+                let Some(mut run) = Self::inode(mapping).read_run(1) else {
                     bindings::folio_unlock(folio.as_ptr());
                     return ENOMEM.to_errno();
                 };
@@ -421,7 +449,6 @@ impl<T: BackedData> BackedOperations<T> {
                     helpers::mmap_pool_folio_pos(folio.as_ptr()),
                     helpers::mmap_pool_folio_size(folio.as_ptr()),
                 );
-                run.submit();
             }
         }
         0
@@ -444,19 +471,32 @@ impl<T: BackedData> BackedOperations<T> {
                 }
                 let pos = helpers::mmap_pool_folio_pos(folio.as_ptr());
                 let len_bytes = helpers::mmap_pool_folio_size(folio.as_ptr());
-                inode.add_to_run(&mut run, Direction::Read, nr_left, folio, pos, len_bytes);
+                if !run
+                    .as_mut()
+                    .is_some_and(|run| run.push(folio, pos, len_bytes))
+                {
+                    // This starts the run before.
+                    run = inode.read_run(nr_left);
+                    match &mut run {
+                        // An empty run takes any folio.
+                        Some(run) => _ = run.push(folio, pos, len_bytes),
+                        // Without memory, the page is read when it is needed.
+                        None => bindings::folio_unlock(folio.as_ptr()),
+                    }
+                }
                 nr_left = nr_left.saturating_sub(len_bytes >> PAGE_SHIFT);
-            }
-            if let Some(run) = run {
-                run.submit();
             }
         }
     }
 
     /// Writes dirty folios to the backing object.
     ///
-    /// A folio is unlocked before a neighbour is added, and an I/O is submitted with no folio
-    /// locked. So writeback never waits for the object while a task waits for a folio lock.
+    /// A folio is unlocked before a neighbour is added, and a write starts with no folio locked. So
+    /// writeback never waits for the object while a task waits for a folio lock.
+    ///
+    /// A folio under writeback has a place in a write already, and whoever waits for a place has
+    /// started all its writes. Otherwise tasks could wait for each other: `writeback_iter()` waits for
+    /// folios that another task has put under writeback.
     ///
     /// # Safety
     ///
@@ -471,8 +511,16 @@ impl<T: BackedData> BackedOperations<T> {
             let inode = Self::inode(mapping);
             let mut error = 0;
             let mut run: Option<Run<'_>> = None;
+            let mut next: Option<Run<'_>> = None;
             let mut folio = core::ptr::null_mut();
             loop {
+                let mut place = match next.take().or_else(|| inode.try_write_run()) {
+                    Some(place) => place,
+                    None => {
+                        drop(run.take());
+                        inode.write_run()
+                    }
+                };
                 folio = bindings::writeback_iter(mapping, wbc, folio, &mut error);
                 let Some(folio) = NonNull::new(folio) else {
                     break;
@@ -483,23 +531,23 @@ impl<T: BackedData> BackedOperations<T> {
                 let len_bytes = size_bytes.min(left.try_into().unwrap_or(usize::MAX));
                 if len_bytes == 0 {
                     bindings::folio_unlock(folio.as_ptr());
+                    next = Some(place);
                     continue;
                 }
                 // A mapping may have stored past the end.
                 helpers::mmap_pool_folio_zero(folio.as_ptr(), len_bytes, size_bytes - len_bytes);
                 helpers::mmap_pool_folio_start_writeback(folio.as_ptr());
                 bindings::folio_unlock(folio.as_ptr());
-                inode.add_to_run(
-                    &mut run,
-                    Direction::Write,
-                    usize::MAX,
-                    folio,
-                    pos,
-                    len_bytes,
-                );
-            }
-            if let Some(run) = run {
-                run.submit();
+                if run
+                    .as_mut()
+                    .is_some_and(|run| run.push(folio, pos, len_bytes))
+                {
+                    next = Some(place);
+                } else {
+                    // An empty run takes any folio. The run before starts.
+                    place.push(folio, pos, len_bytes);
+                    run = Some(place);
+                }
             }
             error
         }
@@ -605,51 +653,25 @@ impl<T: BackedData> BackedOperations<T> {
 impl<T: BackedData> Inode<T> {
     /// # Safety
     ///
-    /// The inode exists until the I/O has ended: a folio of it is locked or under writeback.
-    unsafe fn run(&self, direction: Direction, nr_folios: usize) -> Option<Run<'_>> {
+    /// The inode exists until the I/O has ended: its folios are locked.
+    unsafe fn read_run(&self, nr_folios: usize) -> Option<Run<'_>> {
         // SAFETY: The super block keeps the backing, and waits for its inodes.
-        unsafe {
-            Run::new(
-                self.backing(),
-                self.page_cache().as_ptr(),
-                direction,
-                nr_folios,
-            )
-        }
+        unsafe { Run::read(self.backing(), self.page_cache().as_ptr(), nr_folios) }
     }
 
-    /// Adds a folio to `run`. If it does not fit, submits the run and begins another. Without memory
-    /// for a read, unlocks the folio.
-    ///
     /// # Safety
     ///
-    /// As [`Self::run`] and [`Run::push`].
-    unsafe fn add_to_run<'a>(
-        &'a self,
-        run: &mut Option<Run<'a>>,
-        direction: Direction,
-        nr_folios: usize,
-        folio: NonNull<bindings::folio>,
-        pos: bindings::loff_t,
-        len_bytes: usize,
-    ) {
-        // SAFETY: The caller's promise.
-        unsafe {
-            if let Some(mut full) = run.take() {
-                if full.push(folio, pos, len_bytes) {
-                    *run = Some(full);
-                    return;
-                }
-                full.submit();
-            }
-            let Some(mut new) = self.run(direction, nr_folios) else {
-                // The page is read when it is needed.
-                bindings::folio_unlock(folio.as_ptr());
-                return;
-            };
-            // An empty run takes any folio.
-            new.push(folio, pos, len_bytes);
-            *run = Some(new);
-        }
+    /// The inode exists until the I/O has ended: its folios are under writeback.
+    unsafe fn try_write_run(&self) -> Option<Run<'_>> {
+        // SAFETY: As in `read_run()`.
+        unsafe { Run::try_write(self.backing(), self.page_cache().as_ptr()) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::try_write_run`].
+    unsafe fn write_run(&self) -> Run<'_> {
+        // SAFETY: As in `read_run()`.
+        unsafe { Run::write(self.backing(), self.page_cache().as_ptr()) }
     }
 }

@@ -19,7 +19,11 @@
 
 use crate::helpers;
 use core::{
-    mem::offset_of,
+    marker::PhantomData,
+    mem::{
+        offset_of,
+        replace, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
@@ -138,6 +142,12 @@ impl PrivateFile {
             Err(error) if error == EINVAL => open(flags)?,
             file => file?,
         };
+        // SAFETY: As above.
+        if unsafe { helpers::mmap_pool_file_is_filled_on_access(file) } {
+            // SAFETY: The reference is ours.
+            unsafe { bindings::fput(file) };
+            return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
+        }
         // SAFETY: The file is not shared yet. What workers do with it concerns no watcher.
         unsafe { helpers::mmap_pool_file_set_unwatched(file) };
         // INVARIANT: The file was opened above.
@@ -289,7 +299,8 @@ impl Backing {
     /// - `EPERM`: the object is immutable.
     /// - `ETXTBSY`: the object is a swap file, or a program that is being executed.
     /// - `EINVAL`: the object is neither a regular file nor a block device, or it is empty.
-    /// - `EOPNOTSUPP`: it is a file of a file system that is not on a block device of this machine.
+    /// - `EOPNOTSUPP`: it is a file of a file system that is not on a block device of this machine, or
+    ///   a program fills it when it is read (`FAN_PRE_ACCESS`).
     /// - `EBUSY`: the object backs a pool already, or the device is mounted.
     /// - `EROFS`: the file system is read-only.
     /// - `ENOMEM`, `ENFILE`: no memory, or too many open files.
@@ -514,19 +525,32 @@ impl Drop for Backing {
     fn drop(&mut self) {
         // The last use of `self` by a read or a write is the decrement of this count.
         // SAFETY: The count is valid, and the caller may sleep.
-        unsafe { helpers::mmap_pool_wait_below(self.nr_running.as_ptr(), 1) };
+        unsafe { helpers::mmap_pool_wait_for_zero(self.nr_running.as_ptr()) };
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+enum Direction {
     /// From the object into locked folios. The end unlocks them.
     Read,
     /// From folios under writeback to the object. The end ends their writeback.
     Write,
 }
 
-/// A read or write of neighbouring folios.
+/// How much of an I/O is transferred at a time. A transfer of more parts has one result for all: one
+/// bad page would take the others with it (`iomap_dio_complete()`, `fs/iomap/direct-io.c`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All that is left.
+    All,
+    /// A part, because a transfer of all has failed.
+    Part,
+    /// As above. The part before has failed. So the rest may be transferred at once again.
+    PartAfterFailure,
+}
+
+/// A read or write of neighbouring folios. A part of it is a page, or for a read, a folio: its folio
+/// has one result for all its pages.
 ///
 /// # Invariants
 ///
@@ -543,11 +567,14 @@ struct Io {
     direction: Direction,
     is_direct: bool,
     is_pooled: bool,
+    extent: Extent,
     /// The folios that know the result, and their bytes.
     nr_ended: usize,
     ended_bytes: usize,
+    /// The error of a part of the next folio, as a negative errno, or 0.
+    error: c_int,
     failed_bytes: usize,
-    /// The one who submits a read, and its completion.
+    /// The one who starts a read, and its completion.
     nr_refs: Atomic<u64>,
     pos: bindings::loff_t,
     len_bytes: usize,
@@ -573,52 +600,135 @@ impl Io {
     const RETRY_MS: c_uint = 50;
 }
 
-/// A read or write that is being put together.
+/// A read or write that is being put together. It starts when this is dropped.
 ///
 /// # Invariants
 ///
 /// Owns a valid [`Io`]. Its folios are locked, for a read, or under writeback.
 pub(super) struct Run<'a> {
     io: NonNull<Io>,
-    _backing: core::marker::PhantomData<&'a Backing>,
+    _backing: PhantomData<&'a Backing>,
 }
 
 impl<'a> Run<'a> {
-    /// Begins an I/O of at most `nr_folios` folios. Returns `None` if there is no memory for a
-    /// read.
+    /// Begins a read of at most `nr_folios` folios. Returns `None` if there is no memory.
     ///
     /// # Context
     ///
-    /// May sleep. Before a write, waits until the object has not too many.
+    /// May sleep.
     ///
     /// # Safety
     ///
     /// `mapping` is the page cache that `backing` is behind, and `backing` is not moved or dropped
     /// before the I/O has ended.
-    pub(super) unsafe fn new(
+    pub(super) unsafe fn read(
         backing: &'a Backing,
         mapping: *mut bindings::address_space,
-        direction: Direction,
         nr_folios: usize,
     ) -> Option<Self> {
         let max_vecs = nr_folios.clamp(1, Io::MAX_VECS);
         let size_bytes = offset_of!(Io, vecs) + max_vecs * size_of::<bindings::bio_vec>();
-        let mut is_pooled = false;
-        // SAFETY: The memory and the count are valid.
-        let io = unsafe {
-            match direction {
-                Direction::Read => helpers::mmap_pool_io_alloc_read(size_bytes),
-                Direction::Write => {
-                    let count = backing.nr_writing.as_ptr();
-                    helpers::mmap_pool_wait_below(count, Io::MAX_WRITES);
-                    backing.nr_writing.add(1, Relaxed);
-                    let memory = backing.memory.0.as_ptr();
-                    helpers::mmap_pool_io_alloc_write(memory, size_bytes, &mut is_pooled)
-                }
+        // SAFETY: The function has no preconditions.
+        let io = unsafe { helpers::mmap_pool_io_alloc_read(size_bytes) };
+        // SAFETY: The memory is new, and large enough. The caller's promise.
+        unsafe { Self::new(backing, mapping, Direction::Read, io, max_vecs, false) }
+    }
+
+    /// Begins a write. `None` says that the object has too many, or that there is no memory.
+    ///
+    /// # Context
+    ///
+    /// May sleep, but does not wait for another write.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::read`].
+    pub(super) unsafe fn try_write(
+        backing: &'a Backing,
+        mapping: *mut bindings::address_space,
+    ) -> Option<Self> {
+        let count = backing.nr_writing.as_ptr();
+        // SAFETY: The count is valid.
+        if !unsafe { helpers::mmap_pool_increment_below(count, Io::MAX_WRITES) } {
+            return None;
+        }
+        // SAFETY: The caller's promise. The count was incremented above.
+        let run = unsafe { Self::write_counted(backing, mapping, false) };
+        if run.is_none() {
+            // SAFETY: As above.
+            unsafe { helpers::mmap_pool_decrement_and_wake(count) };
+        }
+        run
+    }
+
+    /// Begins a write. Waits until the object has not too many, and until there is memory.
+    ///
+    /// Other writes have to end for that. So the caller has none that did not start, and no folio
+    /// that another one may wait for.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::read`].
+    pub(super) unsafe fn write(
+        backing: &'a Backing,
+        mapping: *mut bindings::address_space,
+    ) -> Self {
+        // SAFETY: The count is valid.
+        unsafe {
+            helpers::mmap_pool_wait_and_increment(backing.nr_writing.as_ptr(), Io::MAX_WRITES);
+        }
+        loop {
+            // SAFETY: The caller's promise. The count was incremented above.
+            if let Some(run) = unsafe { Self::write_counted(backing, mapping, true) } {
+                return run;
             }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::read`]. `nr_writing` counts the write.
+    unsafe fn write_counted(
+        backing: &'a Backing,
+        mapping: *mut bindings::address_space,
+        waits: bool,
+    ) -> Option<Self> {
+        let memory = backing.memory.0.as_ptr();
+        let mut is_pooled = false;
+        // SAFETY: The memory is valid, and its elements have this size.
+        let io = unsafe {
+            helpers::mmap_pool_io_alloc_write(memory, Io::SIZE_BYTES, waits, &mut is_pooled)
         };
+        // SAFETY: The memory is new, and large enough. The caller's promise.
+        unsafe {
+            Self::new(
+                backing,
+                mapping,
+                Direction::Write,
+                io,
+                Io::MAX_VECS,
+                is_pooled,
+            )
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::read`]. `io` is null, or new memory for an [`Io`] of `max_vecs` elements.
+    unsafe fn new(
+        backing: &'a Backing,
+        mapping: *mut bindings::address_space,
+        direction: Direction,
+        io: *mut c_void,
+        max_vecs: usize,
+        is_pooled: bool,
+    ) -> Option<Self> {
         let io = NonNull::new(io.cast::<Io>())?;
-        // SAFETY: The memory is new, and large enough. Zeroes are valid for the C structures.
+        // SAFETY: The caller's promise. Zeroes are valid for the C structures.
         unsafe {
             io.write(Io {
                 kiocb: pin_init::zeroed(),
@@ -629,8 +739,10 @@ impl<'a> Run<'a> {
                 direction,
                 is_direct: backing.is_direct,
                 is_pooled,
+                extent: Extent::All,
                 nr_ended: 0,
                 ended_bytes: 0,
+                error: 0,
                 failed_bytes: 0,
                 nr_refs: Atomic::new(1),
                 pos: 0,
@@ -644,7 +756,7 @@ impl<'a> Run<'a> {
         backing.nr_running.add(1, Relaxed);
         Some(Self {
             io,
-            _backing: core::marker::PhantomData,
+            _backing: PhantomData,
         })
     }
 }
@@ -689,17 +801,24 @@ impl Run<'_> {
         io.len_bytes += len_bytes;
         true
     }
+}
 
-    /// Starts the I/O. Its end unlocks the folios, or ends their writeback.
-    ///
-    /// # Context
-    ///
-    /// May sleep, but does not wait for the object's locks.
-    pub(super) fn submit(self) {
+/// Starts the I/O. Its end unlocks the folios, or ends their writeback.
+///
+/// # Context
+///
+/// May sleep, but does not wait for the object's locks.
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
         let io = self.io.as_ptr();
         // SAFETY: By the type invariants the I/O is valid, and it has one owner. The backing exists
         // until the I/O has ended.
         unsafe {
+            if (*io).nr_vecs == 0 {
+                // It was not needed.
+                Io::put(io);
+                return;
+            }
             helpers::mmap_pool_init_work(&raw mut (*io).work, Some(Io::work));
             match (*io).direction {
                 Direction::Read if (*(*io).backing).is_nowait => Io::read(io),
@@ -753,7 +872,7 @@ impl Io {
                 (*io).is_direct,
                 Some(Self::completed),
             );
-            (*io).iter = Self::iter(io);
+            (*io).iter = Self::iter(io, (*io).len_bytes);
             let ret =
                 helpers::mmap_pool_read_as_opener(file, &raw mut (*io).kiocb, &raw mut (*io).iter);
             if ret != -(bindings::EIOCBQUEUED as isize) {
@@ -786,12 +905,12 @@ impl Io {
         }
     }
 
-    /// Returns an iterator over the bytes that are not done.
+    /// Returns an iterator over the bytes before byte `end` that are not done.
     ///
     /// # Safety
     ///
     /// `io` is valid. The iterator is not used after its end.
-    unsafe fn iter(io: *mut Self) -> bindings::iov_iter {
+    unsafe fn iter(io: *mut Self, end: usize) -> bindings::iov_iter {
         let mut iter = bindings::iov_iter::default();
         // SAFETY: The caller's promise.
         unsafe {
@@ -799,13 +918,7 @@ impl Io {
                 Direction::Read => bindings::ITER_DEST,
                 Direction::Write => bindings::ITER_SOURCE,
             };
-            bindings::iov_iter_bvec(
-                &mut iter,
-                direction,
-                Self::vec(io, 0),
-                (*io).nr_vecs,
-                (*io).len_bytes,
-            );
+            bindings::iov_iter_bvec(&mut iter, direction, Self::vec(io, 0), (*io).nr_vecs, end);
             bindings::iov_iter_advance(&mut iter, (*io).done_bytes);
         }
         iter
@@ -826,8 +939,14 @@ impl Io {
             let file = (*(*io).backing).file.as_ptr();
             let credentials = helpers::mmap_pool_begin_io(file, &mut flags);
             while let Err(error) = Self::transfer(io, &mut nr_retries) {
-                // One folio has failed. Others may not.
-                Self::fail(io, error);
+                let end = Self::end_of_part(io);
+                if (*io).extent == Extent::All && end < (*io).len_bytes {
+                    // A part has failed, and nobody says which one.
+                    (*io).extent = Extent::Part;
+                } else {
+                    Self::fail(io, end, error);
+                    (*io).extent = Extent::PartAfterFailure;
+                }
             }
             helpers::mmap_pool_end_io(credentials, flags);
             Self::end(io);
@@ -850,20 +969,26 @@ impl Io {
         unsafe {
             let file = (*(*io).backing).file.as_ptr();
             while (*io).done_bytes < (*io).len_bytes {
+                let end = match (*io).extent {
+                    Extent::All => (*io).len_bytes,
+                    Extent::Part | Extent::PartAfterFailure => Self::end_of_part(io),
+                };
                 // The rest of a transfer may begin within a block.
-                let is_direct = (*io).is_direct
-                    && (*io).done_bytes % PAGE_SIZE == 0
-                    && (*io).len_bytes % PAGE_SIZE == 0;
+                let is_direct =
+                    (*io).is_direct && (*io).done_bytes % PAGE_SIZE == 0 && end % PAGE_SIZE == 0;
                 // CAST: At most `MAX_LEN_BYTES`.
                 let pos = (*io).pos + (*io).done_bytes as bindings::loff_t;
                 helpers::mmap_pool_init_kiocb(&mut kiocb, file, pos, is_direct, None);
-                let mut iter = Self::iter(io);
+                let mut iter = Self::iter(io, end);
                 let ret = match (*io).direction {
                     Direction::Read => bindings::vfs_iocb_iter_read(file, &mut kiocb, &mut iter),
                     Direction::Write => bindings::vfs_iocb_iter_write(file, &mut kiocb, &mut iter),
                 };
                 if ret > 0 {
                     (*io).done_bytes += ret as usize;
+                    if (*io).extent == Extent::PartAfterFailure {
+                        (*io).extent = Extent::All;
+                    }
                     continue;
                 }
                 if ret <= 0 && (*(*io).backing).is_gone() {
@@ -915,21 +1040,43 @@ impl Io {
         }
     }
 
-    /// Tells the folio of the next byte that is not done its error, and those before it that they
-    /// are done. Goes on after it.
+    /// Returns the end of the part with the next byte that is not done.
     ///
     /// # Safety
     ///
     /// `io` is valid, and a byte is not done.
-    unsafe fn fail(io: *mut Self, error: Error) {
+    unsafe fn end_of_part(io: *mut Self) -> usize {
         // SAFETY: The caller's promise.
         unsafe {
-            (*(*io).backing).nr_errors.add(1, Relaxed);
+            if (*io).direction == Direction::Write {
+                let end = ((*io).done_bytes / PAGE_SIZE + 1) * PAGE_SIZE;
+                return end.min((*io).len_bytes);
+            }
+            let (mut index, mut end) = ((*io).nr_ended, (*io).ended_bytes);
+            while end <= (*io).done_bytes {
+                end += (*Self::vec(io, index)).bv_len as usize;
+                index += 1;
+            }
+            end
+        }
+    }
+
+    /// Leaves out the bytes before `end` that are not done. Tells the folios before them that they are
+    /// done.
+    ///
+    /// # Safety
+    ///
+    /// `io` is valid, and `end` is that of the part with the next byte that is not done.
+    unsafe fn fail(io: *mut Self, end: usize, error: Error) {
+        // SAFETY: The caller's promise.
+        unsafe {
             Self::end_before(io, (*io).done_bytes);
-            let start = (*io).ended_bytes;
-            Self::end_folio(io, Err(error));
-            (*io).done_bytes = (*io).ended_bytes;
-            (*io).failed_bytes += (*io).ended_bytes - start;
+            if (*io).error == 0 {
+                (*(*io).backing).nr_errors.add(1, Relaxed);
+                (*io).error = error.to_errno();
+            }
+            (*io).failed_bytes += end - (*io).done_bytes;
+            (*io).done_bytes = end;
         }
     }
 
@@ -967,7 +1114,7 @@ impl Io {
                 if index == (*io).nr_vecs || start + (*Self::vec(io, index)).bv_len as usize > end {
                     break;
                 }
-                Self::end_folio(io, Ok(()));
+                Self::end_folio(io);
             }
         }
     }
@@ -978,22 +1125,23 @@ impl Io {
     /// # Safety
     ///
     /// `io` is valid, and there is such a folio.
-    unsafe fn end_folio(io: *mut Self, result: Result) {
+    unsafe fn end_folio(io: *mut Self) {
         // SAFETY: The caller's promise.
         unsafe {
             let vec = Self::vec(io, (*io).nr_ended).read();
             let folio = vec.bv_page.cast::<bindings::folio>();
             (*io).nr_ended += 1;
             (*io).ended_bytes += vec.bv_len as usize;
-            match ((*io).direction, result) {
-                (Direction::Read, result) => bindings::folio_end_read(folio, result.is_ok()),
-                (Direction::Write, result) => {
-                    if let Err(error) = result {
-                        helpers::mmap_pool_mapping_set_error((*io).mapping, error.to_errno());
-                        if error == ENOMEM {
-                            // `fsync` fails. The bytes are written later.
-                            bindings::filemap_dirty_folio((*io).mapping, folio);
-                        }
+            let error = replace(&mut (*io).error, 0);
+            match (*io).direction {
+                Direction::Read => bindings::folio_end_read(folio, error == 0),
+                Direction::Write => {
+                    if error != 0 {
+                        helpers::mmap_pool_mapping_set_error((*io).mapping, error);
+                    }
+                    if error == ENOMEM.to_errno() {
+                        // `fsync` fails. The bytes are written later.
+                        bindings::filemap_dirty_folio((*io).mapping, folio);
                     }
                     bindings::folio_end_writeback(folio);
                 }

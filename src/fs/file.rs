@@ -309,10 +309,8 @@ where
     // and this one is locked.
     let written = unsafe { perform_write(kiocb.as_raw(), iov.as_raw()) };
     if written != Ok(allowed) {
-        // Remove a folio that was added for the rest and is past the end. A large folio that
-        // reaches past the end stays: it cannot be split there. The call fails for a revoked inode
-        // only, which has no pages.
-        let _ = guard.set_len(guard.len_bytes());
+        // A large folio that reaches past the end stays: it cannot be split there.
+        guard.remove_past_end();
     }
     written
 }

@@ -299,14 +299,8 @@ impl<T: InodeData> Inode<T> {
             unsafe { bindings::unmap_mapping_pages(self.page_cache().as_ptr(), end, 0, false) };
             // Split large folios before the size changes: `release_folio()` allows a split only
             // while the folio is below the end.
-            // SAFETY: The page cache is valid.
-            unsafe {
-                bindings::truncate_inode_pages_range(
-                    self.page_cache().as_ptr(),
-                    new_len_bytes,
-                    bindings::uoff_t::MAX,
-                )
-            };
+            self.page_cache()
+                .remove_bytes(new_len_bytes, bindings::uoff_t::MAX);
             // A folio that could not be split, because one of its pages is pinned, must not be
             // split while the size changes. Hold its lock.
             let _folio = self
@@ -572,10 +566,44 @@ impl<T: InodeData> InodeGuard<'_, T> {
         if len_bytes == 0 {
             return Err(EINVAL);
         }
-        let _guard = self.page_cache().invalidate_lock();
-        // SAFETY: The inode is valid.
-        unsafe { bindings::truncate_pagecache_range(self.as_ptr(), offset, end - 1) };
+        let cache = self.page_cache();
+        let _guard = cache.invalidate_lock();
+        // CAST: Not negative.
+        let (first, last) = (offset as u64, end as u64);
+        // Whole pages only.
+        let first = first.div_ceil(PAGE_SIZE as u64) as c_ulong;
+        let nr_pages = ((last >> PAGE_SHIFT) as c_ulong).saturating_sub(first);
+        if nr_pages > 0 {
+            // SAFETY: The page cache is valid. A number of 0 would stand for all pages.
+            unsafe { bindings::unmap_mapping_pages(cache.as_ptr(), first, nr_pages, false) };
+        }
+        // CAST: As above.
+        cache.remove_bytes(offset, (end - 1) as bindings::uoff_t);
         Ok(())
+    }
+
+    /// Removes what a write that failed has left past the end: folios, and bytes in the folio with the
+    /// end.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(super) fn remove_past_end(&self) {
+        let cache = self.page_cache();
+        let _guard = cache.invalidate_lock();
+        // Of a revoked inode no page is left.
+        let len_bytes = self.len_bytes();
+        if let Some(folio) = cache.lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize) {
+            // CAST: Not negative, and within the folio.
+            let offset = len_bytes.saturating_sub(folio.pos() as u64) as usize;
+            if offset > 0 {
+                folio.zero_from(offset);
+            }
+        }
+        // Past the last page that a file can have, there is none.
+        if let Ok(end) = len_bytes.next_multiple_of(PAGE_SIZE as u64).try_into() {
+            cache.remove_bytes(end, bindings::uoff_t::MAX);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::helpers;
 use core::{
+    mem::ManuallyDrop,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -352,17 +353,21 @@ impl NewFolio {
     /// For a folio in no page cache, `memory_failure()` (`mm/memory-failure.c`) sets the page flag
     /// and does nothing else. The page allocator does not reuse a single page with that flag. It
     /// would reuse such a page of a large folio (`free_pages_prepare()`, `mm/page_alloc.c`), so a
-    /// large folio is never freed.
+    /// large folio with that flag is never freed.
     pub(crate) fn intact(self) -> Option<Self> {
+        (!self.is_broken()).then_some(self)
+    }
+
+    fn is_broken(&self) -> bool {
         // SAFETY: By the type invariants this is the only reference.
-        if unsafe { helpers::mmap_pool_folio_set_aside_if_broken(self.as_ptr()) } {
-            if self.nr_pages() > 1 {
-                core::mem::forget(self);
-            }
-            None
-        } else {
-            Some(self)
-        }
+        unsafe { helpers::mmap_pool_folio_set_aside_if_broken(self.as_ptr()) }
+    }
+
+    /// Returns the reference, for an owner that does not free the folio.
+    fn into_inner(self) -> ARef<Folio> {
+        let new = ManuallyDrop::new(self);
+        // SAFETY: The field is valid, and `new` does not use it any more.
+        unsafe { core::ptr::read(&new.0) }
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::folio {
@@ -376,7 +381,16 @@ impl NewFolio {
     /// `filemap_add_folio()` has added the folio.
     pub(super) unsafe fn assume_added(self) -> LockedFolio {
         // INVARIANT: `filemap_add_folio()` returns the folio locked.
-        LockedFolio(self.0)
+        LockedFolio(self.into_inner())
+    }
+}
+
+impl Drop for NewFolio {
+    fn drop(&mut self) {
+        if self.nr_pages() > 1 && self.is_broken() {
+            // With one reference more, it is never freed.
+            core::mem::forget(self.0.clone());
+        }
     }
 }
 
@@ -410,7 +424,7 @@ impl NewFolioList {
 
     pub(crate) fn push(&mut self, folio: NewFolio) {
         // INVARIANT: The folio becomes the first, and its next is the former first.
-        let folio = ARef::into_raw(folio.0).cast().as_ptr();
+        let folio = ARef::into_raw(folio.into_inner()).cast().as_ptr();
         // SAFETY: The list owns the folio, so its `lru` member is unused.
         unsafe { helpers::mmap_pool_folio_set_next(folio, self.top) };
         self.top = folio;
@@ -462,6 +476,16 @@ impl LockedFolio {
     pub(crate) fn set_unused(&self) {
         // SAFETY: By the type invariants the folio is locked.
         unsafe { helpers::mmap_pool_folio_clear_uptodate(self.as_ptr()) };
+    }
+
+    /// Zeroes the bytes from byte `start` of the folio on.
+    ///
+    /// C: `folio_zero_range()`.
+    pub(crate) fn zero_from(&self, start: usize) {
+        if let Some(len_bytes) = self.len_bytes().checked_sub(start) {
+            // SAFETY: By the type invariants the folio is valid. The range is within it.
+            unsafe { helpers::mmap_pool_folio_zero(self.as_ptr(), start, len_bytes) };
+        }
     }
 
     /// Marks the folio as used.

@@ -20,7 +20,11 @@ use core::{
 };
 use kernel::{
     bindings,
-    error::to_result,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    page::PAGE_SHIFT,
     prelude::*,
     sync::aref::ARef,
     types::{
@@ -150,6 +154,23 @@ impl PageCache {
         Some(unsafe { LockedFolio::from_raw(folio) })
     }
 
+    /// As [`Self::lock_folio_as_is`]. The task can be killed while it waits.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    pub(crate) fn lock_folio_killable(&self, pgoff: usize) -> Result<Option<LockedFolio>> {
+        // SAFETY: The pointer is valid by the type invariants.
+        let folio = unsafe { helpers::mmap_pool_filemap_lock_folio_killable(self.as_ptr(), pgoff) };
+        let folio = NonNull::new(from_err_ptr(folio)?);
+        // SAFETY: As in `lock_folio()`.
+        Ok(folio.map(|folio| unsafe { LockedFolio::from_raw(folio) }))
+    }
+
     /// Marks the folios of `pages` as used.
     ///
     /// # Context
@@ -182,6 +203,43 @@ impl PageCache {
     /// May sleep.
     pub(crate) fn wait_for_folios(&self) {
         self.for_each_folio(0..usize::MAX, |_| ());
+    }
+
+    /// Removes the pages of the bytes from `start` to `last`, and zeroes the parts of pages. A folio
+    /// that is only partly in the range is split. If it cannot be, its pages in the range are zeroed.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The caller holds the invalidate lock exclusively.
+    ///
+    /// C: `truncate_inode_pages_range()`.
+    pub(crate) fn remove_bytes(&self, start: bindings::loff_t, last: bindings::uoff_t) {
+        // A split that fails half-way leaves smaller folios. The C function then goes on after the
+        // first of them, and removes pages before `start`. It does not if the range ends in the folio
+        // (`truncate_inode_partial_folio()`, `mm/truncate.c`).
+        let end_of_folio = || {
+            // CAST: Offsets of pages are not negative.
+            let folio = self.lock_folio_as_is((start >> PAGE_SHIFT) as usize)?;
+            (folio.pos() < start).then(|| folio.pos() + folio.len_bytes() as bindings::loff_t)
+        };
+        let mut next = start;
+        match end_of_folio() {
+            // CAST: As above.
+            Some(end) if (end as bindings::uoff_t) <= last => {
+                // SAFETY: The pointer is valid by the type invariants.
+                unsafe {
+                    bindings::truncate_inode_pages_range(
+                        self.as_ptr(),
+                        start,
+                        (end - 1) as bindings::uoff_t,
+                    )
+                };
+                next = end_of_folio().unwrap_or(start);
+            }
+            _ => {}
+        }
+        // SAFETY: As above.
+        unsafe { bindings::truncate_inode_pages_range(self.as_ptr(), next, last) };
     }
 
     /// Calls `what` for each folio of `pages`, locked.

@@ -447,7 +447,7 @@ impl<T: BackedVmOperations> BackedVTable<T> {
     /// Called by the core for a VMA that was set up by [`install_backed`].
     unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: The caller's promise.
-        let ret = unsafe { bindings::filemap_page_mkwrite(vmf) };
+        let ret = unsafe { helpers::mmap_pool_page_mkwrite(vmf) };
         if ret & bindings::vm_fault_reason_VM_FAULT_LOCKED == 0 {
             return ret;
         }

@@ -13,6 +13,7 @@ use crate::{
         InodeGuard, //
     },
     mm::{
+        cond_resched,
         fatal_signal_pending,
         folio::{
             copy_zeroes_to_iter,
@@ -160,6 +161,7 @@ impl Inode<Pool> {
     /// # Errors
     ///
     /// - `ENXIO`: no data follows, or `offset` is at or past the end.
+    /// - `EINTR`: the task is being killed.
     pub(crate) fn seek(&self, offset: u64, is_hole: bool) -> Result<u64> {
         let len_bytes = self.len_bytes();
         if offset >= len_bytes {
@@ -168,9 +170,15 @@ impl Inode<Pool> {
         let end = self.nr_pages();
         let start = (offset >> PAGE_SHIFT) as usize;
         let found = if is_hole {
-            (start..end)
-                .find(|&pgoff| self.page_cache().next_page(pgoff, pgoff + 1).is_none())
-                .unwrap_or(end)
+            let mut pgoff = start;
+            while pgoff < end && self.page_cache().next_page(pgoff, pgoff + 1).is_some() {
+                if fatal_signal_pending() {
+                    return Err(EINTR);
+                }
+                cond_resched();
+                pgoff += 1;
+            }
+            pgoff
         } else {
             self.page_cache().next_page(start, end).ok_or(ENXIO)?
         };

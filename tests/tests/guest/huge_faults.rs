@@ -149,3 +149,26 @@ fn advise(mapping: &Mapping, bytes: Range<usize>, advice: c_int) {
     // SAFETY: The bytes are within the mapping, and nothing refers to them.
     checked(unsafe { libc::madvise(start, bytes.len(), advice) }).unwrap();
 }
+
+/// What a write has left past the end is removed. That splits no folio.
+#[test]
+fn a_write_that_fails_leaves_a_huge_page_as_it_is() {
+    let _module = fresh_module();
+    for end in [HUGE - 100, HUGE] {
+        let pool = pool(Strategy::Huge, end);
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        put_word(&mapping, 0, "here").unwrap();
+        // SAFETY: The kernel checks the address.
+        let written = unsafe { libc::pwrite(pool.as_raw_fd(), std::ptr::null(), 8, 0) };
+        assert_eq!(written, -1);
+        let mapping = MappingBuilder::shared().map(&pool).unwrap();
+        let before = nr_minor_faults();
+        for offset in (0..HUGE).step_by(page_size()) {
+            let expected = if offset == 0 { "here" } else { "0" };
+            assert_eq!(word(&mapping, offset).unwrap(), expected);
+        }
+        // With smaller folios there is one for each 16 pages. The program itself has one or two.
+        let nr_faults = nr_minor_faults() - before;
+        assert!(nr_faults < 5, "{end}: {nr_faults}");
+    }
+}

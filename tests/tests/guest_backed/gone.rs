@@ -258,12 +258,91 @@ fn a_task_that_waits_for_a_device_can_be_killed() {
     ];
     for access in accesses {
         let child = Child::fork(|_| Ok(access(&world, offset).to_string())).unwrap();
-        while child.state().unwrap() != 'D' {
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_waiting(&child);
         kill(child);
     }
     Mapped::resume();
     assert_eq!(world.pool.sync(), Ok(()));
     world.check(ABSENT, 1);
+}
+
+/// Waits until `child` waits for the disk.
+fn wait_for_waiting(child: &Child) {
+    loop {
+        match child.state().unwrap() {
+            'D' => return,
+            state => assert_ne!(state, 'Z', "it does not wait"),
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whoever writes a page back again holds its lock, and waits for the first time.
+///
+/// needs: `config=CONFIG_BLK_DEV_DM`
+#[test]
+fn a_task_that_stores_to_a_page_that_is_written_back_twice_can_be_killed() {
+    let _mapped = Mapped::new();
+    let world = World::new(&Mapped::open());
+    let offset = RESIDENT * page_size();
+    assert_eq!(world.pool.sync(), Ok(()));
+    let mut storing = Child::fork(|link| {
+        world.mapping.read_at(&mut [0], offset)?;
+        link.say("loaded")?;
+        link.hear()?;
+        world.mapping.write_at(&[0], offset)?;
+        Ok("stored".into())
+    })
+    .unwrap();
+    storing.link.hear().unwrap();
+    Mapped::suspend();
+    world.store(RESIDENT, 2);
+    // SAFETY: The arguments are valid.
+    let begun =
+        unsafe { libc::sync_file_range(world.pool.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    assert_eq!(begun, 0);
+    world.store(RESIDENT, 3);
+    let syncing = Child::fork(|_| Ok(world.mapping.flush().is_ok().to_string())).unwrap();
+    wait_for_waiting(&syncing);
+    storing.link.say("store").unwrap();
+    wait_for_waiting(&storing);
+    kill(storing);
+    Mapped::resume();
+    assert_eq!(syncing.finish().unwrap(), "true");
+    world.check(RESIDENT, 3);
+}
+
+/// needs: `config=CONFIG_BLK_DEV_DM`
+#[test]
+fn a_task_that_asks_what_was_written_can_be_killed() {
+    let _mapped = Mapped::new();
+    let device = Mapped::open();
+    let pool = Pool::create()
+        .backing(&device)
+        .track_writes()
+        .create()
+        .unwrap();
+    let mapping = map(&pool, NR_PAGES * page_size());
+    mapping.write_at(b"new", ABSENT * page_size()).unwrap();
+    assert_eq!(pool.sync(), Ok(()));
+    // A page that is mapped stays.
+    drop(mapping);
+    fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+    let mapping = map(&pool, NR_PAGES * page_size());
+    Mapped::suspend();
+    let offset = ABSENT * page_size();
+    let reading = Child::fork(|_| {
+        let read = mapping.read_at(&mut [0], offset);
+        Ok(read.is_ok().to_string())
+    })
+    .unwrap();
+    wait_for_waiting(&reading);
+    let written = || pool.take_written(offset as u64, page_size() as u64);
+    let asking = Child::fork(|_| Ok(written().is_ok().to_string())).unwrap();
+    wait_for_waiting(&asking);
+    kill(asking);
+    Mapped::resume();
+    assert_eq!(reading.finish().unwrap(), "true");
+    // The answer was not given.
+    assert_eq!(written().unwrap(), [ABSENT as u64]);
 }

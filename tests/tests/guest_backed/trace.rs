@@ -30,7 +30,6 @@ const FUNCTIONS: &[&str] = &[
     "filemap_add_folio",
     "vfs_iocb_iter_read",
     "finish_fault",
-    "filemap_page_mkwrite",
     "balance_dirty_pages_ratelimited",
     "__x64_sys_msync",
     "vfs_fsync_range",
@@ -60,7 +59,7 @@ const FIRST_READ_CHAIN: &[&str] = &[
 const FIRST_WRITE_CHAIN: &[&str] = &[
     "handle_mm_fault",
     "filemap_fault",
-    "filemap_page_mkwrite",
+    "mmap_pool_page_mkwrite",
     "mmap_pool_folio_index",
     "finish_fault",
     "folio_unlock",
@@ -73,11 +72,12 @@ const MSYNC_CHAIN: &[&str] = &[
     "vfs_fsync_range",
     "file_write_and_wait_range",
     "do_writepages",
+    "mmap_pool_increment_below",
+    "mmap_pool_io_alloc_write",
     "writeback_iter",
     "folio_clear_dirty_for_io",
     "mmap_pool_folio_start_writeback",
     "folio_unlock",
-    "mmap_pool_io_alloc_write",
     "mmap_pool_queue_work",
     "vfs_fsync_range",
 ];
@@ -115,7 +115,7 @@ fn a_first_read_asks_the_object_and_tries_again() {
         Ok(())
     });
     assert_order(&trace, FIRST_READ_CHAIN);
-    assert_eq!(trace.count("filemap_page_mkwrite"), 0, "{trace}");
+    assert_eq!(trace.count("mmap_pool_page_mkwrite"), 0, "{trace}");
     assert_eq!(trace.count("vfs_iocb_iter_write"), 0, "{trace}");
 }
 
@@ -132,7 +132,7 @@ fn a_first_write_is_announced_before_it_is_mapped() {
         Ok(())
     });
     assert_order(&trace, FIRST_WRITE_CHAIN);
-    assert_eq!(trace.count("filemap_page_mkwrite"), 1, "{trace}");
+    assert_eq!(trace.count("mmap_pool_page_mkwrite"), 1, "{trace}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn the_page_on_call_chains_names_backed_functions_where_they_are() {
         ("fs/backed.rs", "BackedOperations::readahead"),
         ("fs/backed.rs", "BackedOperations::writepages"),
         ("fs/backed.rs", "fsync"),
-        ("fs/backing.rs", "Run::submit"),
+        ("fs/backing.rs", "Run::drop"),
         ("fs/backing.rs", "Io::completed"),
         ("fs/backing.rs", "Io::work"),
         ("fs/backing.rs", "Io::transfer"),

@@ -406,6 +406,51 @@ fn shrinking() {
     });
 }
 
+/// A split can fail when a part of the folio was split off already. No page before the new end, or before a
+/// hole, is lost.
+#[test]
+fn cutting_a_huge_folio_in_the_middle() {
+    let _module = FreshModule::load("size_mb=1 reserve_mb=0").unwrap();
+    let switch = Switch::new().unwrap();
+    let nr_pages = folio_pages(Strategy::Huge);
+    let end = nr_pages * 300 / 512;
+    let shrink = |pool: &Pool| pool.resize((end * page_size()) as u64);
+    let punch = |pool: &Pool| {
+        let len = (2 * nr_pages - end - 1) * page_size();
+        pool.punch((end * page_size()) as u64, len as u64)
+    };
+    for name in ["shrink", "punch"] {
+        let cut = |pool: &Pool| match name {
+            "shrink" => shrink(pool),
+            _ => punch(pool),
+        };
+        for nth in 1.. {
+            let pool = Pool::create()
+                .strategy(Strategy::Huge)
+                .size_bytes((2 * nr_pages * page_size()) as u64)
+                .create()
+                .unwrap();
+            let mapping = MappingBuilder::shared().map(&pool).unwrap();
+            for page in 0..2 * nr_pages {
+                put_word(&mapping, page * page_size(), "here").unwrap();
+            }
+            let (answer, has_failed) = switch.fail_nth(nth, || cut(&pool)).unwrap();
+            for page in 0..end {
+                let found = word(&mapping, page * page_size()).unwrap();
+                assert_eq!(found, "here", "{name}, failure {nth}: page {page}");
+            }
+            if answer.is_ok() && name == "punch" {
+                let found = word(&mapping, end * page_size()).unwrap();
+                assert_eq!(found, "0", "{name}, failure {nth}");
+            }
+            if !has_failed {
+                assert!(nth > 1, "there is nothing that can fail");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn truncating() {
     let truncate = |world: &mut World| {

@@ -151,8 +151,8 @@ impl<'a> PoolBuilder<'a> {
     /// - `EACCES`: the backing object is not open for reading, or without
     ///   [`read_only`](Self::read_only) not for writing, or can only be appended to.
     /// - `EBUSY`: the object backs a pool already, or the device is mounted.
-    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or its file system cannot
-    ///   allocate in advance.
+    /// - `EOPNOTSUPP`: the file is not on a file system on a block device, or a program fills it when
+    ///   it is read (`FAN_PRE_ACCESS`), or its file system cannot allocate in advance.
     /// - `EPERM`, `ETXTBSY`, `EROFS`: the file is immutable, used for swapping or being executed, or on
     ///   a read-only file system.
     /// - `EFBIG`: the size is larger than `RLIMIT_FSIZE`; the process also gets `SIGXFSZ`.
