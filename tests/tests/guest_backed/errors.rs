@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -633,12 +634,20 @@ fn what_is_dirty_at_the_end_is_written_when_there_is_memory() {
                 .write_at(&page(number, 1), number * page_size())
                 .unwrap();
         }
-        let no_memory = NoMemory::new(1).unwrap();
-        let closing = thread::spawn(move || drop((mapping, pool)));
-        // Longer than a write is tried again.
-        thread::sleep(Duration::from_secs(4));
-        drop(no_memory);
-        closing.join().unwrap();
+        let no_memory = Mutex::new(None);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while no_memory.lock().unwrap().is_none() {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                // Longer than a write is tried again.
+                thread::sleep(Duration::from_secs(4));
+                drop(no_memory.lock().unwrap().take());
+            });
+            // This thread's allocations fail, too.
+            *no_memory.lock().unwrap() = Some(NoMemory::new(1).unwrap());
+            drop((mapping, pool));
+        });
         for number in 8..24 {
             assert_eq!(
                 store.stored(number * page_size(), page_size()),
