@@ -34,23 +34,27 @@ impl Totals {
     /// Returns whether [`Self::charge`] would succeed now.
     #[inline]
     pub(crate) fn has_room(&self, nr_pages: usize) -> bool {
-        let after = self
-            .nr_resident_pages
-            .load(Relaxed)
-            .checked_add(nr_pages as u64);
-        after.is_some_and(|after| after <= self.nr_limit_pages.load(Relaxed))
+        self.after(self.nr_resident_pages.load(Relaxed), nr_pages)
+            .is_some()
+    }
+
+    /// Returns the count after `nr_pages` more pages, unless it is past the limit.
+    #[inline]
+    fn after(&self, before: u64, nr_pages: usize) -> Option<u64> {
+        let limit = self.nr_limit_pages.load(Relaxed);
+        let after = before.checked_add(nr_pages as u64)?;
+        if after > limit {
+            return None;
+        }
+        Some(after)
     }
 
     /// Charges `nr_pages` pages that are about to enter a pool, unless the limit forbids it.
     pub(crate) fn charge(&self, nr_pages: usize) -> Option<Charge<'_>> {
-        let limit = self.nr_limit_pages.load(Relaxed);
         let mut before = self.nr_resident_pages.load(Relaxed);
         loop {
             // The count never exceeds the limit, not even briefly: other callers would be refused.
-            let after = before.checked_add(nr_pages as u64)?;
-            if after > limit {
-                return None;
-            }
+            let after = self.after(before, nr_pages)?;
             match self.nr_resident_pages.cmpxchg(before, after, Relaxed) {
                 Ok(_) => return Some(Charge(self, nr_pages)),
                 Err(now) => before = now,

@@ -142,16 +142,15 @@ impl PrivateFile {
             Err(error) if error == EINVAL => open(flags)?,
             file => file?,
         };
-        // SAFETY: As above.
-        if unsafe { helpers::mmap_pool_file_is_filled_on_access(file) } {
-            // SAFETY: The reference is ours.
-            unsafe { bindings::fput(file) };
+        // INVARIANT: The file was opened above.
+        let file = NonNull::new(file).map(Self).ok_or(ENOMEM)?;
+        // SAFETY: The file is open.
+        if unsafe { helpers::mmap_pool_file_is_filled_on_access(file.as_ptr()) } {
             return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
         }
         // SAFETY: The file is not shared yet. What workers do with it concerns no watcher.
-        unsafe { helpers::mmap_pool_file_set_unwatched(file) };
-        // INVARIANT: The file was opened above.
-        NonNull::new(file).map(Self).ok_or(ENOMEM)
+        unsafe { helpers::mmap_pool_file_set_unwatched(file.as_ptr()) };
+        Ok(file)
     }
 
     /// Opens the block device behind `file` again, exclusively. The queue is its holder.

@@ -414,15 +414,12 @@ fn cutting_a_huge_folio_in_the_middle() {
     let switch = Switch::new().unwrap();
     let nr_pages = folio_pages(Strategy::Huge);
     let end = nr_pages * 300 / 512;
-    let shrink = |pool: &Pool| pool.resize((end * page_size()) as u64);
-    let punch = |pool: &Pool| {
-        let len = (2 * nr_pages - end - 1) * page_size();
-        pool.punch((end * page_size()) as u64, len as u64)
-    };
+    let start = (end * page_size()) as u64;
+    let len = ((2 * nr_pages - end - 1) * page_size()) as u64;
     for name in ["shrink", "punch"] {
         let cut = |pool: &Pool| match name {
-            "shrink" => shrink(pool),
-            _ => punch(pool),
+            "shrink" => pool.resize(start),
+            _ => pool.punch(start, len),
         };
         for nth in 1.. {
             let pool = Pool::create()
