@@ -2,10 +2,9 @@
 
 //! Objects that cannot be written or read.
 
-use std::ffi::CString;
 use std::fs::{self, File};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +12,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use mmap_pool::{Advice, Errno, Pool};
+use mmap_pool::{Advice, Errno, Mapping, Pool};
 use mmap_pool_tests::failures::NoMemory;
 use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::others::Others;
@@ -32,7 +31,6 @@ on_files! {
     a_page_that_cannot_be_written_takes_no_other_with_it;
     a_page_without_storage_leaves_the_others_theirs;
     those_who_sync_each_others_neighbours_end;
-    a_file_that_is_filled_when_it_is_read_is_refused;
     no_sync_of_all_hides_an_error;
     a_frozen_file_system_delays_a_bounded_number_of_writes;
     a_pool_itself_cannot_be_frozen;
@@ -88,6 +86,22 @@ impl Drop for Small {
     }
 }
 
+/// Stores to each of these pages.
+fn store_all(mapping: &Mapping, pages: Range<usize>) {
+    for number in pages {
+        mapping
+            .write_at(&page(number, 1), number * page_size())
+            .unwrap();
+    }
+}
+
+/// The pages of which the object does not have what [`store_all`] has stored.
+fn lost(store: &Store, pages: Range<usize>) -> Vec<usize> {
+    let is_lost =
+        |&number: &usize| store.stored(number * page_size(), page_size()) != page(number, 1);
+    pages.filter(is_lost).collect()
+}
+
 fn losetup(arguments: &[&str]) -> String {
     let output = Command::new("losetup").args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -105,11 +119,7 @@ fn each_descriptor_is_told_once() {
         .unwrap();
     let again = Pool::try_from(OwnedFd::from(again)).unwrap();
     let mapping = map(&pool, LEN);
-    for number in 0..LEN / page_size() {
-        mapping
-            .write_at(&page(number, 1), number * page_size())
-            .unwrap();
-    }
+    store_all(&mapping, 0..LEN / page_size());
     assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
     assert_eq!(pool.sync(), Ok(()));
     assert_eq!(again.sync().unwrap_err().errno(), Errno::NOSPC);
@@ -125,11 +135,7 @@ fn a_mapping_and_a_synchronous_write_are_told() {
     let small = Small::new();
     let pool = backed(&small.open());
     let mapping = map(&pool, LEN);
-    for number in 0..LEN / page_size() {
-        mapping
-            .write_at(&page(number, 1), number * page_size())
-            .unwrap();
-    }
+    store_all(&mapping, 0..LEN / page_size());
     assert_eq!(mapping.flush().unwrap_err().errno(), Errno::NOSPC);
     let synchronous = File::options()
         .write(true)
@@ -166,11 +172,7 @@ fn a_full_file_system_is_told_late_and_not_with_storage(store: &Store) {
         let pool = builder(&object).preallocate().create().unwrap();
         fill(2 << 20);
         let mapping = map(&pool, 64 << 20);
-        for number in 0..(64 << 20) / page_size() {
-            mapping
-                .write_at(&page(number, 1), number * page_size())
-                .unwrap();
-        }
+        store_all(&mapping, 0..(64 << 20) / page_size());
         mapping.flush().unwrap();
     }
     fs::remove_file(store.path().with_file_name("fill")).unwrap();
@@ -187,11 +189,7 @@ fn a_full_file_system_is_told_late_and_not_with_storage(store: &Store) {
     let object = store.object(64 << 20);
     let pool = backed(&object);
     let mapping = map(&pool, 64 << 20);
-    for number in 0..(64 << 20) / page_size() {
-        mapping
-            .write_at(&page(number, 1), number * page_size())
-            .unwrap();
-    }
+    store_all(&mapping, 0..(64 << 20) / page_size());
     assert_eq!(mapping.flush().unwrap_err().errno(), Errno::NOSPC);
     assert_eq!(pool.sync(), Ok(()));
 }
@@ -307,16 +305,9 @@ fn a_page_that_cannot_be_written_takes_no_other_with_it(store: &Store) {
     let _filler = filler(store);
     let pool = backed(&object);
     let mapping = map(&pool, 64 * page_size());
-    for number in 0..64 {
-        mapping
-            .write_at(&page(number, 1), number * page_size())
-            .unwrap();
-    }
+    store_all(&mapping, 0..64);
     assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
-    let lost: Vec<_> = (0..64)
-        .filter(|&number| store.stored(number * page_size(), page_size()) != page(number, 1))
-        .collect();
-    assert_eq!(lost, [5]);
+    assert_eq!(lost(store, 0..64), [5]);
     assert!(pool.backing().unwrap().nr_errors > 0);
 }
 
@@ -334,17 +325,10 @@ fn a_page_without_storage_leaves_the_others_theirs(store: &Store) {
     let _filler = filler(store);
     let pool = backed(&object);
     let mapping = map(&pool, 64 * page_size());
-    for number in 0..64 {
-        mapping
-            .write_at(&page(number, 1), number * page_size())
-            .unwrap();
-    }
+    store_all(&mapping, 0..64);
     assert_eq!(pool.sync().unwrap_err().errno(), Errno::NOSPC);
     drop((mapping, pool));
-    let lost: Vec<_> = (0..64)
-        .filter(|&number| store.stored(number * page_size(), page_size()) != page(number, 1))
-        .collect();
-    assert_eq!(lost, [WITHOUT]);
+    assert_eq!(lost(store, 0..64), [WITHOUT]);
 }
 
 /// So many tasks write back that each has to wait until another one has done so, and each range begins with
@@ -403,39 +387,6 @@ fn those_who_sync_each_others_neighbours_end(store: &Store) {
             .stored(place(number), page_size())
             .starts_with(b"newer"));
     }
-}
-
-/// A program that fills a file when it is read (a hierarchical storage manager) is not asked when a pool
-/// reads.
-fn a_file_that_is_filled_when_it_is_read_is_refused(store: &Store) {
-    const CLASS_PRE_CONTENT: libc::c_uint = 8;
-    const PRE_ACCESS: u64 = 0x10_0000;
-
-    drop(store.object(page_size()));
-    // SAFETY: The arguments are valid, and the descriptor is new.
-    let watcher = unsafe {
-        let watcher = libc::fanotify_init(CLASS_PRE_CONTENT, libc::O_RDONLY as libc::c_uint);
-        assert!(watcher >= 0);
-        OwnedFd::from_raw_fd(watcher)
-    };
-    let path = CString::new(store.path().into_os_string().into_vec()).unwrap();
-    let fd = watcher.as_raw_fd();
-    // SAFETY: The arguments are valid.
-    let marked = unsafe {
-        libc::fanotify_mark(
-            fd,
-            libc::FAN_MARK_ADD,
-            PRE_ACCESS,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-        )
-    };
-    assert_eq!(marked, 0);
-    let open = || File::options().read(true).write(true).open(store.path());
-    let refused = builder(&open().unwrap()).create().unwrap_err();
-    assert_eq!(refused.errno(), Errno::OPNOTSUPP);
-    drop(watcher);
-    backed(&open().unwrap());
 }
 
 /// `sync(2)` of another process flushes the object as well.
@@ -585,22 +536,24 @@ fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
     }
 }
 
+/// A pool whose pages 8 to 23 are dirty.
+fn pool_with_dirty_pages(store: &Store) -> (Pool, Mapping) {
+    let object = store.object(64 * page_size());
+    object.write_all_at(&vec![1; 64 * page_size()], 0).unwrap();
+    object.sync_all().unwrap();
+    let pool = backed(&object);
+    let mapping = map(&pool, 64 * page_size());
+    store_all(&mapping, 8..24);
+    (pool, mapping)
+}
+
 /// A file system needs memory to write.
 ///
 /// needs: `config=CONFIG_FAULT_INJECTION`
 #[test]
 fn what_cannot_be_written_for_want_of_memory_is_written_later() {
     Store::ext4(|store| {
-        let object = store.object(64 * page_size());
-        object.write_all_at(&vec![1; 64 * page_size()], 0).unwrap();
-        object.sync_all().unwrap();
-        let pool = backed(&object);
-        let mapping = map(&pool, 64 * page_size());
-        for number in 8..24 {
-            mapping
-                .write_at(&page(number, 1), number * page_size())
-                .unwrap();
-        }
+        let (pool, _mapping) = pool_with_dirty_pages(store);
         let synced = {
             let _no_memory = NoMemory::new(1).unwrap();
             pool.sync()
@@ -609,12 +562,7 @@ fn what_cannot_be_written_for_want_of_memory_is_written_later() {
         assert!(pool.backing().unwrap().nr_dirty_pages > 0);
         assert_eq!(pool.sync(), Ok(()));
         assert_eq!(pool.backing().unwrap().nr_dirty_pages, 0);
-        for number in 8..24 {
-            assert_eq!(
-                store.stored(number * page_size(), page_size()),
-                page(number, 1)
-            );
-        }
+        assert!(lost(store, 8..24).is_empty());
     });
 }
 
@@ -624,16 +572,7 @@ fn what_cannot_be_written_for_want_of_memory_is_written_later() {
 #[test]
 fn what_is_dirty_at_the_end_is_written_when_there_is_memory() {
     Store::ext4(|store| {
-        let object = store.object(64 * page_size());
-        object.write_all_at(&vec![1; 64 * page_size()], 0).unwrap();
-        object.sync_all().unwrap();
-        let pool = backed(&object);
-        let mapping = map(&pool, 64 * page_size());
-        for number in 8..24 {
-            mapping
-                .write_at(&page(number, 1), number * page_size())
-                .unwrap();
-        }
+        let (pool, mapping) = pool_with_dirty_pages(store);
         let no_memory = Mutex::new(None);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -648,11 +587,6 @@ fn what_is_dirty_at_the_end_is_written_when_there_is_memory() {
             *no_memory.lock().unwrap() = Some(NoMemory::new(1).unwrap());
             drop((mapping, pool));
         });
-        for number in 8..24 {
-            assert_eq!(
-                store.stored(number * page_size(), page_size()),
-                page(number, 1)
-            );
-        }
+        assert!(lost(store, 8..24).is_empty());
     });
 }
