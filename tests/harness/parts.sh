@@ -331,6 +331,16 @@ test_missing_symbol_is_named() {
 	expect_said "module needy needs symbols that kernel $kernel_name does not export: mmap_pool_nobody_exports_this"
 }
 
+test_missing_wrappers_are_explained() {
+	local status=0
+	mkdir "$tmp/needy"
+	cp "$top"/tests/modules/needy/* "$tmp/needy"
+	sed -i 's/mmap_pool_nobody_exports_this/mmap_pool_cond_resched/' "$tmp/needy/needy.c"
+	"$top/qemu/module" "$kernel_name" "$tmp/needy" needy >/dev/null 2>"$tmp/said" || status=$?
+	((status == 125)) || fail "status $status"
+	expect_said 'add it to'
+}
+
 test_kernel_without_rust_is_refused() {
 	local status=0
 	kernel_tree 459264 '# CONFIG_RUST is not set'

@@ -2,7 +2,8 @@
 
 //! A scenario: what it tries, on which subjects, and the right answers.
 
-use std::fmt;
+use std::time::Duration;
+use std::{fmt, thread};
 
 use mmap_pool::Pool;
 
@@ -186,7 +187,7 @@ impl Scenario {
             let answer = self.ask(&subject);
             answers.push((who, answer.map_err(|failure| failure.to_string())));
             drop(subject);
-            let after = holdings()?;
+            let after = holdings_after(before)?;
             if who == Who::Created && after != before {
                 left = Some(format!("(pools, pages) {before:?} before, {after:?} after"));
             }
@@ -235,6 +236,19 @@ impl Scenario {
 fn holdings() -> Result<(u64, u64), Failure> {
     let stat = Pool::open()?.stat()?;
     Ok((stat.nr_pools, stat.nr_resident_pages))
+}
+
+/// As [`holdings`], but waits some seconds at most until they are as `before`. khugepaged holds a
+/// file while it scans a mapping of it (`collapse_single_pmd()`); if the program closes the file
+/// in the meantime, a kernel worker ends the pool a little later.
+fn holdings_after(before: (u64, u64)) -> Result<(u64, u64), Failure> {
+    for _ in 0..100 {
+        if holdings()? == before {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    holdings()
 }
 
 /// Runs the scenario of this name as a test.
