@@ -18,8 +18,11 @@
 //!
 //! A task that holds a lock of the backing object may fault on a page of the pool: `write(2)` to the
 //! object, from a mapping. So no task waits for a lock of the object while it holds the invalidate
-//! lock or a folio's lock. It waits for a folio, where it can be killed. A fault takes no lock of an
-//! inode, so `fallocate` may hold that of the pool.
+//! lock or a folio's lock. It waits for a folio, where it can be killed. A fault takes neither the
+//! lock of an inode nor that of writeback, so `fallocate` may hold both.
+//!
+//! The lock of writeback comes after the inode's. Writeback takes it shared before it locks a folio. Who
+//! makes a hole takes it exclusively, and then the locks of the object, and after them, those of folios.
 
 use crate::{
     fs::{
@@ -396,5 +399,39 @@ impl InodeGuard<'_, BackedPool> {
         };
         self.data().seals.store(old | seals, Relaxed);
         Ok(())
+    }
+    /// Checks that storage for bytes before `end` may change.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EPERM`: the pool is sealed against writing, or has less bytes.
+    pub(crate) fn check_storage(&self, end: u64) -> Result {
+        self.check_alive()?;
+        if self.is_write_sealed() || end > self.len_bytes() {
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+
+    /// Makes a hole of `len_bytes` bytes from byte `offset`, in the pool and in the object.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV`: the pool was revoked.
+    /// - `EPERM`: the pool is sealed against writing.
+    /// - `EINVAL`: the range is empty or reaches beyond a file's bounds.
+    /// - Otherwise the errors of [`Self::zero`].
+    pub(crate) fn punch_hole(&self, offset: u64, len_bytes: u64) -> Result {
+        let end = offset.checked_add(len_bytes).ok_or(EINVAL)?;
+        if len_bytes == 0 || i64::try_from(end).is_err() {
+            return Err(EINVAL);
+        }
+        self.check_storage(end.min(self.len_bytes()))?;
+        self.zero(offset, end, true)
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         },
         inode::{
             Inode,
+            InodeData,
             InodeGuard, //
         },
         is_admin, //
@@ -267,11 +268,11 @@ fn deny_writes(vma: &VmaNew) -> Result {
 
 /// Runs `what` on `pool`, as the system call does that the ioctl stands for: takes the inode's
 /// lock, updates the times of the file, and calls `notify` for its watchers.
-fn change(
+fn change<T: InodeData>(
     file: &LocalFile,
-    pool: &Inode<Pool>,
+    pool: &Inode<T>,
     notify: impl FnOnce(&LocalFile),
-    what: impl FnOnce(&InodeGuard<'_, Pool>) -> Result,
+    what: impl FnOnce(&InodeGuard<'_, T>) -> Result,
 ) -> Result<isize> {
     let guard = pool.lock()?;
     what(&guard)?;

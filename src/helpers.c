@@ -24,6 +24,7 @@
 #include <linux/pseudo_fs.h>
 #include <linux/rcupdate_wait.h>
 #include <linux/rmap.h>
+#include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
@@ -647,6 +648,11 @@ struct workqueue_struct *mmap_pool_alloc_workqueue(int max_active)
 {
 	return alloc_workqueue("mmap_pool", WQ_MEM_RECLAIM | WQ_UNBOUND,
 			       max_active);
+}
+
+void mmap_pool_init_rwsem(struct rw_semaphore *sem)
+{
+	init_rwsem(sem);
 }
 
 /* Adds one to @count, if it is below @end. */

@@ -27,6 +27,7 @@ use kernel::{
         nodemask_t,
         page,
         readahead_control,
+        rw_semaphore,
         shrinker,
         super_block,
         super_operations,
@@ -187,6 +188,7 @@ extern "C" {
     ) -> *mut c_void;
     pub(crate) fn mmap_pool_io_free(pool: *mut c_void, io: *mut c_void, pooled: bool);
     pub(crate) fn mmap_pool_alloc_workqueue(max_active: c_int) -> *mut workqueue_struct;
+    pub(crate) fn mmap_pool_init_rwsem(sem: *mut rw_semaphore);
     pub(crate) fn mmap_pool_increment_below(count: *mut u64, end: u64) -> bool;
     pub(crate) fn mmap_pool_wait_and_increment(count: *mut u64, end: u64);
     pub(crate) fn mmap_pool_wait_for_zero(count: *const u64);

@@ -5,6 +5,7 @@
 use super::{
     answer,
     argument,
+    change,
     check_reserved,
     check_writable,
     deny_writes,
@@ -94,16 +95,22 @@ impl InodeFile for BackedFile {
         len_bytes: u64,
     ) -> Result {
         const KEEP_SIZE: u32 = 0x01;
+        const PUNCH_HOLE: u32 = 0x02;
+        const ZERO_RANGE: u32 = 0x10;
 
-        pool.check_alive()?;
-        if mode & !KEEP_SIZE != 0 {
-            return Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32)));
+        let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
+        match mode & !KEEP_SIZE {
+            0 => {
+                pool.check_storage(end)?;
+                pool.backing().allocate(offset, len_bytes)
+            }
+            PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
+            ZERO_RANGE => {
+                pool.check_storage(end)?;
+                pool.zero(offset, end, false)
+            }
+            _ => Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32))),
         }
-        if pool.is_write_sealed() || offset.checked_add(len_bytes).ok_or(EFBIG)? > pool.len_bytes()
-        {
-            return Err(EPERM);
-        }
-        pool.backing().allocate(offset, len_bytes)
     }
 }
 
@@ -145,6 +152,13 @@ impl MiscDevice for BackedFile {
                 check_writable(file)?;
                 BackedPool::resize(&pool.lock()?, resize.size_bytes)?;
                 Ok(0)
+            }
+            uapi::PUNCH => {
+                let range: uapi::Range = argument(arg)?;
+                check_writable(file)?;
+                change(file, pool, file::notify_written, |pool| {
+                    pool.punch_hole(range.offset_bytes, range.len_bytes)
+                })
             }
             uapi::SEAL => {
                 let seal: uapi::Seal = argument(arg)?;

@@ -28,7 +28,8 @@ use super::{
     },
     inode::{
         Inode,
-        InodeData, //
+        InodeData,
+        InodeGuard, //
     },
     pseudo::Mount, //
 };
@@ -57,7 +58,10 @@ use kernel::{
         c_void, //
     },
     fs::File,
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::aref::ARef, //
 };
@@ -74,7 +78,7 @@ pub(crate) trait BackedData: InodeData {
     /// driver that first lets this fail, and then writes back, finds all that was written.
     fn check_alive(inode: &Inode<Self>) -> Result;
 
-    /// Called when `pages` become dirty.
+    /// Called when `pages` become dirty, and when they have become zero.
     ///
     /// # Context
     ///
@@ -289,6 +293,80 @@ impl<T: BackedData> Inode<T> {
     pub(crate) fn protect(&self, pgoff: usize) -> Result<bool> {
         let folio = self.page_cache().lock_folio_killable(pgoff)?;
         Ok(folio.is_none_or(|folio| folio.protect()))
+    }
+}
+
+impl<T: BackedData> InodeGuard<'_, T> {
+    /// Zeroes the bytes from `start` to `end`. The object zeroes whole pages, and with `is_hole` frees
+    /// their storage. Parts of pages are zeroed in the page cache.
+    ///
+    /// The object is zeroed before the pages are removed, so nothing is lost if it cannot be. From then
+    /// on no page is read with old bytes, and until the pages are removed, none is written back. So the
+    /// invalidate lock is not needed. It must not be held: the object, and the read of a page that is to
+    /// be removed, may wait for a task that faults on a page of this inode.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP`: the object cannot. No byte has changed.
+    /// - `EINTR`: the task is being killed.
+    /// - `EIO` and others: each byte has its old value or is zero.
+    pub(crate) fn zero(&self, start: u64, end: u64, is_hole: bool) -> Result {
+        const PAGE_LEN: u64 = PAGE_SIZE as u64;
+
+        let end = end.min(self.len_bytes());
+        if start >= end {
+            return Ok(());
+        }
+        let first = start.next_multiple_of(PAGE_LEN).min(end);
+        // The last page of an inode may have less bytes.
+        let last = if end == self.len_bytes() {
+            end
+        } else {
+            first.max(end - end % PAGE_LEN)
+        };
+        if first < last {
+            let pages = (first >> PAGE_SHIFT) as usize..last.div_ceil(PAGE_LEN) as usize;
+            let zeroed = self.zero_pages(first, last, is_hole);
+            // After an error some of them may be zero.
+            T::dirtied(self, pages);
+            zeroed?;
+        }
+        self.zero_part(start, first)?;
+        self.zero_part(last, end)
+    }
+
+    /// As [`Self::zero`], for whole pages.
+    fn zero_pages(&self, start: u64, end: u64, is_hole: bool) -> Result {
+        let no_writeback = self.backing().deny_writeback()?;
+        let (first, last) = (start.try_into()?, bindings::loff_t::try_from(end)? - 1);
+        // SAFETY: The page cache is valid.
+        unsafe {
+            bindings::filemap_fdatawait_range_keep_errors(self.page_cache().as_ptr(), first, last)
+        };
+        no_writeback.zero(start, end - start, is_hole)?;
+        let end = (last / PAGE_SIZE as bindings::loff_t + 1) * PAGE_SIZE as bindings::loff_t;
+        self.page_cache().unmap_and_remove(first, end);
+        Ok(())
+    }
+
+    /// As [`Self::zero`], for bytes of one page, or none.
+    fn zero_part(&self, start: u64, end: u64) -> Result {
+        if start == end {
+            return Ok(());
+        }
+        let (pos, len_bytes) = (start.try_into()?, (end - start) as usize);
+        // SAFETY: The page cache is one of a backed inode with a `T`, which is locked.
+        let folio = unsafe {
+            BackedOperations::<T>::folio_to_write(self.page_cache().as_ptr(), pos, len_bytes)
+        }?;
+        // CAST: The folio has the byte.
+        folio.zero((pos - folio.pos()) as usize, len_bytes);
+        folio.mark_dirty();
+        Ok(())
     }
 }
 
@@ -509,6 +587,7 @@ impl<T: BackedData> BackedOperations<T> {
         // any more.
         unsafe {
             let inode = Self::inode(mapping);
+            let _guard = inode.backing().allow_writeback();
             let mut error = 0;
             let mut run: Option<Run<'_>> = None;
             let mut next: Option<Run<'_>> = None;

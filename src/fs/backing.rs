@@ -50,6 +50,10 @@ use kernel::{
         },
         Arc,
         Mutex, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
     }, //
 };
 
@@ -242,6 +246,69 @@ impl Drop for IoMemory {
     }
 }
 
+/// A lock that those who write pages back take shared, and who makes a hole takes exclusively.
+///
+/// # Invariants
+///
+/// Owns an initialised semaphore.
+struct WritebackLock(Pin<KBox<Opaque<bindings::rw_semaphore>>>);
+
+impl WritebackLock {
+    /// # Errors
+    ///
+    /// - `ENOMEM`: no memory.
+    fn new() -> Result<Self> {
+        // SAFETY: The function initialises the semaphore. It is pinned.
+        let init = Opaque::ffi_init(|lock| unsafe { helpers::mmap_pool_init_rwsem(lock) });
+        // INVARIANT: The semaphore is initialised above.
+        Ok(Self(KBox::pin_init(init, GFP_KERNEL)?))
+    }
+}
+
+/// While this exists, pages may be written back to the object, and nobody makes a hole in it.
+pub(super) struct WritebackGuard<'a>(&'a Backing, NotThreadSafe);
+
+impl Drop for WritebackGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The guard was created with the lock held shared.
+        unsafe { bindings::up_read(self.0.writeback.0.get()) };
+    }
+}
+
+/// While this exists, no writeback begins.
+pub(super) struct NoWritebackGuard<'a>(&'a Backing, NotThreadSafe);
+
+impl Drop for NoWritebackGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The guard was created with the lock held exclusively.
+        unsafe { bindings::up_write(self.0.writeback.0.get()) };
+    }
+}
+
+impl NoWritebackGuard<'_> {
+    /// Zeroes `len_bytes` bytes of the object from byte `offset` on. With `is_hole`, their storage is
+    /// freed.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Pages of these bytes are not under writeback.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP`: the object cannot.
+    /// - `EIO` and others: each byte has its old value or is zero.
+    ///
+    /// C: `vfs_fallocate()`.
+    pub(super) fn zero(&self, offset: u64, len_bytes: u64, is_hole: bool) -> Result {
+        const KEEP_SIZE: c_int = 0x01;
+        const PUNCH_HOLE: c_int = 0x02;
+        const ZERO_RANGE: c_int = 0x10;
+
+        let what = if is_hole { PUNCH_HOLE } else { ZERO_RANGE };
+        self.0.fallocate(what | KEEP_SIZE, offset, len_bytes)
+    }
+}
+
 /// The object behind a backed inode.
 ///
 /// # Invariants
@@ -262,6 +329,7 @@ pub(crate) struct Backing {
     /// Held while the object is flushed. An error of which no file of the pool knows yet, as a
     /// negative errno, or 0.
     flush: Pin<KBox<Mutex<c_int>>>,
+    writeback: WritebackLock,
     nr_running: Atomic<u64>,
     nr_writing: Atomic<u64>,
     nr_read_bytes: Atomic<u64>,
@@ -333,6 +401,7 @@ impl Backing {
             is_direct,
             is_nowait,
             flush: KBox::pin_init(new_mutex!(0), GFP_KERNEL)?,
+            writeback: WritebackLock::new()?,
             nr_running: Atomic::new(0),
             nr_writing: Atomic::new(0),
             nr_read_bytes: Atomic::new(0),
@@ -458,21 +527,45 @@ impl Backing {
     ///
     /// C: `vfs_fallocate()` with `FALLOC_FL_KEEP_SIZE`.
     pub(crate) fn allocate(&self, offset: u64, len_bytes: u64) -> Result {
-        const KEEP_SIZE: c_int = 1;
+        const KEEP_SIZE: c_int = 0x01;
 
         if self.is_device {
             // All its storage is there.
             return Ok(());
         }
+        self.fallocate(KEEP_SIZE, offset, len_bytes)
+    }
+
+    fn fallocate(&self, mode: c_int, offset: u64, len_bytes: u64) -> Result {
+        let (offset, len_bytes) = (offset.try_into()?, len_bytes.try_into()?);
         // SAFETY: The file is open.
-        to_result(unsafe {
-            bindings::vfs_fallocate(
-                self.file.as_ptr(),
-                KEEP_SIZE,
-                offset.try_into()?,
-                len_bytes.try_into()?,
-            )
-        })
+        to_result(unsafe { bindings::vfs_fallocate(self.file.as_ptr(), mode, offset, len_bytes) })
+    }
+
+    /// Waits until nobody makes a hole in the object.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The caller holds neither the invalidate lock nor the lock of a folio.
+    pub(super) fn allow_writeback(&self) -> WritebackGuard<'_> {
+        // SAFETY: The semaphore is initialised.
+        unsafe { bindings::down_read(self.writeback.0.get()) };
+        WritebackGuard(self, NotThreadSafe)
+    }
+
+    /// Waits until nobody begins to write back.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The caller holds neither the invalidate lock nor the lock of a folio.
+    ///
+    /// # Errors
+    ///
+    /// - `EINTR`: the task is being killed.
+    pub(super) fn deny_writeback(&self) -> Result<NoWritebackGuard<'_>> {
+        // SAFETY: The semaphore is initialised.
+        to_result(unsafe { bindings::down_write_killable(self.writeback.0.get()) })?;
+        Ok(NoWritebackGuard(self, NotThreadSafe))
     }
 
     /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole.

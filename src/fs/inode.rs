@@ -568,17 +568,7 @@ impl<T: InodeData> InodeGuard<'_, T> {
         }
         let cache = self.page_cache();
         let _guard = cache.invalidate_lock();
-        // CAST: Not negative.
-        let (first, last) = (offset as u64, end as u64);
-        // Whole pages only.
-        let first = first.div_ceil(PAGE_SIZE as u64) as c_ulong;
-        let nr_pages = ((last >> PAGE_SHIFT) as c_ulong).saturating_sub(first);
-        if nr_pages > 0 {
-            // SAFETY: The page cache is valid. A number of 0 would stand for all pages.
-            unsafe { bindings::unmap_mapping_pages(cache.as_ptr(), first, nr_pages, false) };
-        }
-        // CAST: As above.
-        cache.remove_bytes(offset, (end - 1) as bindings::uoff_t);
+        cache.unmap_and_remove(offset, end);
         Ok(())
     }
 

@@ -482,9 +482,17 @@ impl LockedFolio {
     ///
     /// C: `folio_zero_range()`.
     pub(crate) fn zero_from(&self, start: usize) {
-        if let Some(len_bytes) = self.len_bytes().checked_sub(start) {
+        self.zero(start, self.len_bytes().saturating_sub(start));
+    }
+
+    /// Zeroes `len_bytes` bytes from byte `start` of the folio on, as far as it has them.
+    ///
+    /// C: `folio_zero_range()`.
+    pub(crate) fn zero(&self, start: usize, len_bytes: usize) {
+        let left = self.len_bytes().saturating_sub(start);
+        if left > 0 {
             // SAFETY: By the type invariants the folio is valid. The range is within it.
-            unsafe { helpers::mmap_pool_folio_zero(self.as_ptr(), start, len_bytes) };
+            unsafe { helpers::mmap_pool_folio_zero(self.as_ptr(), start, len_bytes.min(left)) };
         }
     }
 

@@ -24,7 +24,10 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::aref::ARef,
     types::{
@@ -205,12 +208,33 @@ impl PageCache {
         self.for_each_folio(0..usize::MAX, |_| ());
     }
 
+    /// Removes and unmaps the whole pages between the bytes `start` and `end`, and zeroes the parts of
+    /// pages. Private copies stay.
+    ///
+    /// # Context
+    ///
+    /// As [`Self::remove_bytes`].
+    ///
+    /// C: `truncate_pagecache_range()`.
+    pub(crate) fn unmap_and_remove(&self, start: bindings::loff_t, end: bindings::loff_t) {
+        // CAST: Neither is negative.
+        let first = (start as u64).div_ceil(PAGE_SIZE as u64) as c_ulong;
+        let nr_pages = ((end >> PAGE_SHIFT) as c_ulong).saturating_sub(first);
+        if nr_pages > 0 {
+            // SAFETY: The page cache is valid. A number of 0 would stand for all pages.
+            unsafe { bindings::unmap_mapping_pages(self.as_ptr(), first, nr_pages, false) };
+        }
+        // CAST: As above.
+        self.remove_bytes(start, (end - 1) as bindings::uoff_t);
+    }
+
     /// Removes the pages of the bytes from `start` to `last`, and zeroes the parts of pages. A folio
     /// that is only partly in the range is split. If it cannot be, its pages in the range are zeroed.
     ///
     /// # Context
     ///
-    /// May sleep. The caller holds the invalidate lock exclusively.
+    /// May sleep. The caller holds the invalidate lock exclusively, or what is behind the page cache has
+    /// changed already: a page that is added meanwhile stays.
     ///
     /// C: `truncate_inode_pages_range()`.
     pub(crate) fn remove_bytes(&self, start: bindings::loff_t, last: bindings::uoff_t) {

@@ -8,6 +8,7 @@ mod access;
 mod bytes;
 mod errors;
 mod gone;
+mod holes;
 mod ioctl;
 mod large;
 mod programs;
