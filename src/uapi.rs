@@ -391,7 +391,10 @@ constants! {
     /// - `EBADF`: the descriptor is not open for writing.
     /// - `EPERM`: the pool is sealed against writing, or has [`Strategy::Eager`].
     /// - `EINVAL`: the range is empty, or ends past the largest size of a file.
-    /// - `ENOTTY`: the pool has a backing object.
+    /// - `EOPNOTSUPP`: the backing object of the pool cannot.
+    /// - `EINTR`: a signal kills the task.
+    /// - `EIO` and others: the backing object has failed; each byte of the range has its old value
+    ///   or is zero.
     ///
     /// C: `MMAP_POOL_PUNCH`.
     pub const PUNCH: u32 = ioc::<Range>(DIR_WRITE, 0x03);

@@ -330,7 +330,7 @@ impl<T: BackedData> InodeGuard<'_, T> {
         };
         if first < last {
             let pages = (first >> PAGE_SHIFT) as usize..last.div_ceil(PAGE_LEN) as usize;
-            let zeroed = self.zero_pages(first, last, is_hole);
+            let zeroed = self.zero_pages(&pages, is_hole);
             // After an error some of them may be zero.
             T::dirtied(self, pages);
             zeroed?;
@@ -340,16 +340,24 @@ impl<T: BackedData> InodeGuard<'_, T> {
     }
 
     /// As [`Self::zero`], for whole pages.
-    fn zero_pages(&self, start: u64, end: u64, is_hole: bool) -> Result {
-        let no_writeback = self.backing().deny_writeback()?;
-        let (first, last) = (start.try_into()?, bindings::loff_t::try_from(end)? - 1);
-        // SAFETY: The page cache is valid.
-        unsafe {
-            bindings::filemap_fdatawait_range_keep_errors(self.page_cache().as_ptr(), first, last)
+    fn zero_pages(&self, pages: &Range<usize>, is_hole: bool) -> Result {
+        let (start, end) = (
+            (pages.start as u64) << PAGE_SHIFT,
+            (pages.end as u64) << PAGE_SHIFT,
+        );
+        // A file system frees whole blocks only.
+        let stored_end = if is_hole {
+            end
+        } else {
+            end.min(self.len_bytes())
         };
-        no_writeback.zero(start, end - start, is_hole)?;
-        let end = (last / PAGE_SIZE as bindings::loff_t + 1) * PAGE_SIZE as bindings::loff_t;
-        self.page_cache().unmap_and_remove(first, end);
+        let (first, last) = (start.try_into()?, bindings::loff_t::try_from(end)?);
+        let no_writeback = self.backing().deny_writeback()?;
+        let mapping = self.page_cache().as_ptr();
+        // SAFETY: The page cache is valid.
+        unsafe { bindings::filemap_fdatawait_range_keep_errors(mapping, first, last - 1) };
+        no_writeback.zero(start, stored_end - start, is_hole)?;
+        self.page_cache().unmap_and_remove(first, last);
         Ok(())
     }
 

@@ -67,9 +67,10 @@
  *
  * Such a pool has MMAP_POOL_SEAL_SHRINK and MMAP_POOL_SEAL_GROW from the start.
  * A size that differs fails with EPERM. write() at or past the end fails with
- * ENOSPC. fallocate() allocates storage for the object; modes that make holes or
- * zero a range fail with EOPNOTSUPP. MMAP_POOL_PUNCH and MMAP_POOL_PREFAULT fail
- * with ENOTTY. The limit of all pools and the reserve do not concern such a pool.
+ * ENOSPC. fallocate() allocates storage of the object. MMAP_POOL_PUNCH, and modes
+ * of fallocate() that make holes or zero a range, do so in the object; they fail
+ * with EOPNOTSUPP if it cannot. MMAP_POOL_PREFAULT fails with ENOTTY. The limit of
+ * all pools and the reserve do not concern such a pool.
  *
  * If the object cannot be read, touching the page is SIGBUS, and read() fails
  * with EIO. If it cannot be written, msync() and fsync() fail with the error of
@@ -339,7 +340,9 @@ struct mmap_pool_stat {
  *
  * EBADF: the descriptor is not open for writing. EPERM: the pool is sealed
  * against writing, or has MMAP_POOL_STRATEGY_EAGER. EINVAL: the range is empty,
- * or ends past the largest size of a file. ENOTTY: the pool has a backing object.
+ * or ends past the largest size of a file. EOPNOTSUPP: the backing object of the
+ * pool cannot. EINTR: a signal kills the task. EIO and others: the backing object
+ * has failed; each byte of the range has its old value or is zero.
  */
 #define MMAP_POOL_PUNCH	_IOW(MMAP_POOL_IOC_MAGIC, 0x03, struct mmap_pool_range)
 

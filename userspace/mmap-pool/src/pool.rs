@@ -233,6 +233,9 @@ impl Pool {
     ///   [`Strategy::Eager`](crate::Strategy::Eager).
     /// - `EINVAL`: the range is empty, or ends past the largest size of a file.
     /// - `ENODEV`: the pool was revoked.
+    /// - `EOPNOTSUPP`: the backing object of the pool cannot.
+    /// - `EIO` and others: the backing object has failed; each byte of the range has its old value or
+    ///   is zero.
     pub fn punch(&self, offset: u64, len: u64) -> Result<()> {
         let argument = uapi::Range {
             offset_bytes: offset,

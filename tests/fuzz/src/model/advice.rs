@@ -2,7 +2,7 @@
 
 //! `madvise`.
 
-use libc::{EACCES, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EPERM};
+use libc::{EACCES, EFAULT, EINVAL, ENODEV, ENOMEM, EPERM};
 
 use super::expected::Expected;
 use super::kind::Kind;
@@ -81,7 +81,9 @@ impl Model {
         } else if object.is_eager() {
             EPERM
         } else if object.stored.is_some() {
-            EOPNOTSUPP
+            let start = page.pgoff * page_size();
+            object.zero_stored(start, start + page_size(), true);
+            0
         } else {
             object.punch(page.pgoff * page_size(), page_size());
             0

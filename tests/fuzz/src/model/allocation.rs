@@ -19,9 +19,6 @@ impl Model {
             let mode = AllocMode((libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u32);
             return self.fallocate(p, slot, mode, off.to_signed(), len.to_signed());
         }
-        if self.kind.home() == Home::Storage {
-            return self.lacks_ioctl(p, slot);
-        }
         let Some(d) = self
             .slot(p, slot)?
             .filter(|&d| self.descriptions[d].is_writable)
@@ -48,6 +45,9 @@ impl Model {
             EPERM
         } else if len == 0 {
             EINVAL
+        } else if object.stored.is_some() {
+            object.zero_stored(off, off + len, true);
+            0
         } else {
             object.punch(off, len);
             0
@@ -85,8 +85,9 @@ impl Model {
         match self.objects[o].kind {
             ObjectKind::Node => return Expected::error(ENODEV),
             ObjectKind::Memfd if is_zero => return Expected::error(EOPNOTSUPP),
-            ObjectKind::Backed => {
-                return Expected::of(-i64::from(self.allocate_storage(o, modes, off + len)));
+            ObjectKind::Backed if !is_punch => {
+                let errno = self.allocate_storage(o, is_zero, off, off + len);
+                return Expected::of(-i64::from(errno));
             }
             _ => {}
         }
@@ -117,15 +118,16 @@ impl Model {
     }
 
     /// `fallocate` of a backed pool.
-    fn allocate_storage(&mut self, o: usize, modes: i32, end: u64) -> i32 {
+    fn allocate_storage(&mut self, o: usize, is_zero: bool, off: u64, end: u64) -> i32 {
         let object = &mut self.objects[o];
         if object.is_revoked {
             ENODEV
-        } else if modes != 0 {
-            EOPNOTSUPP
         } else if object.is_sealed(uapi::SEAL_WRITE) || end > object.size {
             EPERM
         } else {
+            if is_zero {
+                object.zero_stored(off, end, false);
+            }
             if let Some(stored) = &mut object.stored {
                 stored.allocate();
             }

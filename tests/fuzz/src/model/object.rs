@@ -226,6 +226,24 @@ impl Object {
             .retain(|&pgoff, _| !(first..last).contains(&pgoff));
     }
 
+    /// Zeroes bytes of a backed pool. The object zeroes whole pages at once. Parts of pages are written.
+    pub(super) fn zero_stored(&mut self, off: u64, end: u64, is_hole: bool) {
+        let end = end.min(self.size);
+        let Some(len) = end.checked_sub(off).filter(|&len| len > 0) else {
+            return;
+        };
+        for pgoff in pages_of(off, len) {
+            let start = pgoff * page_size();
+            let part = off.max(start) - start..end.min(start + page_size()) - start;
+            let is_whole = part == (0..page_size().min(self.size - start));
+            self.zero(pgoff, part.start, part.end);
+            match &mut self.stored {
+                Some(stored) if is_whole => stored.zero(pgoff, is_hole),
+                _ => self.dirty(pgoff),
+            }
+        }
+    }
+
     pub(super) fn seek(&self, off: u64, is_hole: bool) -> Option<u64> {
         if off >= self.size {
             return None;

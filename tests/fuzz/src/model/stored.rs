@@ -20,6 +20,8 @@ pub(super) struct Stored {
     /// What direct reads find. Those of uncertain pages are old.
     pages: Vec<Bytes>,
     uncertain: BTreeSet<u64>,
+    /// Whether the object is a file, which can be without storage.
+    has_holes: bool,
     /// Pages without storage, if the model knows them. It does not if the kernel writes whole large
     /// folios, or after `fallocate`.
     holes: Option<BTreeSet<u64>>,
@@ -45,6 +47,7 @@ impl Stored {
                 .map(|page| page.map_or_else(zeros, Rc::from))
                 .collect(),
             uncertain: BTreeSet::new(),
+            has_holes,
             holes: Some(holes).filter(|holes| is_tracked || holes.is_empty()),
             written: is_tracked.then(BTreeSet::new),
         }
@@ -113,6 +116,21 @@ impl Stored {
     pub(super) fn read(&self, off: u64, len: u64) -> Vec<u8> {
         let end = self.len.min(off.saturating_add(len));
         read_pages(off..end, |pgoff| self.pages.get(size(pgoff)))
+    }
+
+    /// The object has zeroed a page. With `is_hole`, a file has no storage for it.
+    pub(super) fn zero(&mut self, pgoff: u64, is_hole: bool) {
+        self.dirty(pgoff);
+        self.uncertain.remove(&pgoff);
+        if let Some(place) = self.pages.get_mut(size(pgoff)) {
+            *place = zeros();
+        }
+        if self.has_holes {
+            self.holes = self.holes.take().filter(|_| is_hole && self.is_tracked());
+            self.holes
+                .iter_mut()
+                .for_each(|holes| _ = holes.insert(pgoff));
+        }
     }
 
     /// `fallocate` has succeeded.
