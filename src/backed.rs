@@ -241,8 +241,9 @@ impl Inode<BackedPool> {
         if self.data().is_closed.xchg(true, Full) {
             return Err(ENODEV);
         }
-        // From here on no page becomes dirty. Pages that are writable in a mapping are dirty, and
+        // From here on no hole is made, and no page becomes dirty. Pages that are writable in a mapping are dirty, and
         // the write-back makes them read-only.
+        self.wait_for_holes();
         let written = self.write_back();
         // Nor does a read begin. Wait for those that have begun before the invalidate lock is taken:
         // they may wait for a task that holds a lock of the object and faults on a page of the pool.

@@ -18,7 +18,8 @@ use crate::{
             InodeData,
             InodeGuard, //
         },
-        is_admin, //
+        is_admin,
+        not_supported, //
     },
     mm::vm_ops::{
         self,
@@ -32,7 +33,6 @@ use crate::{
     uapi, //
 };
 use kernel::{
-    bindings,
     fs::{
         file::{
             flags,
@@ -114,7 +114,7 @@ impl InodeFile for PoolFile {
                 pool.punch_hole(offset, len_bytes)?;
                 pool.fallocate(offset, len_bytes, keeps_size)
             }
-            _ => Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32))),
+            _ => Err(not_supported()),
         }
     }
 }

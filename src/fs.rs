@@ -18,6 +18,11 @@ use kernel::{
     prelude::*, //
 };
 
+/// Returns `EOPNOTSUPP`, which [`kernel::error::code`] lacks.
+pub(crate) fn not_supported() -> Error {
+    Error::from_errno(-(bindings::EOPNOTSUPP as c_int))
+}
+
 /// Returns whether the running task has `CAP_SYS_ADMIN`, and marks it as used.
 ///
 /// C: `capable()`.

@@ -729,6 +729,16 @@ ssize_t mmap_pool_read_as_opener(struct file *file, struct kiocb *kiocb,
 	return ret;
 }
 
+int mmap_pool_fallocate_as_opener(struct file *file, int mode, loff_t offset,
+				  loff_t len)
+{
+	const struct cred *cred = override_creds(file->f_cred);
+	int ret = vfs_fallocate(file, mode, offset, len);
+
+	revert_creds(cred);
+	return ret;
+}
+
 /* With a completion, the I/O does not wait. */
 void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
 			  bool direct, mmap_pool_complete_t complete)

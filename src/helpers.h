@@ -146,6 +146,8 @@ const struct cred *mmap_pool_begin_io(const struct file *file,
 void mmap_pool_end_io(const struct cred *cred, unsigned int flags);
 ssize_t mmap_pool_read_as_opener(struct file *file, struct kiocb *kiocb,
 				 struct iov_iter *iter);
+int mmap_pool_fallocate_as_opener(struct file *file, int mode, loff_t offset,
+				  loff_t len);
 void mmap_pool_init_kiocb(struct kiocb *kiocb, struct file *file, loff_t pos,
 			  bool direct, mmap_pool_complete_t complete);
 void mmap_pool_folio_zero(struct folio *folio, size_t start, size_t length);

@@ -202,6 +202,12 @@ extern "C" {
         kiocb: *mut kiocb,
         iter: *mut iov_iter,
     ) -> isize;
+    pub(crate) fn mmap_pool_fallocate_as_opener(
+        file: *mut file,
+        mode: c_int,
+        offset: loff_t,
+        len: loff_t,
+    ) -> c_int;
     pub(crate) fn mmap_pool_init_kiocb(
         kiocb: *mut kiocb,
         file: *mut file,

@@ -31,7 +31,8 @@ use crate::{
             Inode,
             InodeData,
             InodeGuard, //
-        }, //
+        },
+        not_supported, //
     },
     mm::vm_ops::{
         self,
@@ -40,7 +41,6 @@ use crate::{
     uapi, //
 };
 use kernel::{
-    bindings,
     fs::{
         file::{
             flags,
@@ -109,7 +109,7 @@ impl InodeFile for BackedFile {
                 pool.check_storage(end)?;
                 pool.zero(offset, end, false)
             }
-            _ => Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32))),
+            _ => Err(not_supported()),
         }
     }
 }

@@ -35,9 +35,12 @@ use super::{
 };
 use crate::{
     helpers,
-    mm::folio::{
-        Folio,
-        LockedFolio, //
+    mm::{
+        fatal_signal_pending,
+        folio::{
+            Folio,
+            LockedFolio, //
+        }, //
     }, //
 };
 use core::{
@@ -255,6 +258,15 @@ impl<T: BackedData> Inode<T> {
         })
     }
 
+    /// Waits until nobody makes a hole.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub(crate) fn wait_for_holes(&self) {
+        drop(self.backing().allow_writeback(true));
+    }
+
     /// Returns the first byte of data at or after byte `offset`, or with `is_hole`, of a hole.
     ///
     /// # Context
@@ -297,6 +309,9 @@ impl<T: BackedData> Inode<T> {
 }
 
 impl<T: BackedData> InodeGuard<'_, T> {
+    /// How many pages are zeroed while nobody may write back.
+    const NR_PAGES: usize = (256 << 20) / PAGE_SIZE;
+
     /// Zeroes the bytes from `start` to `end`. The object zeroes whole pages, and with `is_hole` frees
     /// their storage. Parts of pages are zeroed in the page cache.
     ///
@@ -312,8 +327,9 @@ impl<T: BackedData> InodeGuard<'_, T> {
     /// # Errors
     ///
     /// - `EOPNOTSUPP`: the object cannot. No byte has changed.
-    /// - `EINTR`: the task is being killed.
-    /// - `EIO` and others: each byte has its old value or is zero.
+    /// - `EINTR`: the task is being killed. `EIO` and others: the object has failed. Each byte has its
+    ///   old value or is zero.
+    /// - Otherwise the errors of [`BackedData::check_alive`].
     pub(crate) fn zero(&self, start: u64, end: u64, is_hole: bool) -> Result {
         const PAGE_LEN: u64 = PAGE_SIZE as u64;
 
@@ -328,37 +344,39 @@ impl<T: BackedData> InodeGuard<'_, T> {
         } else {
             first.max(end - end % PAGE_LEN)
         };
-        if first < last {
-            let pages = (first >> PAGE_SHIFT) as usize..last.div_ceil(PAGE_LEN) as usize;
-            let zeroed = self.zero_pages(&pages, is_hole);
-            // After an error some of them may be zero.
-            T::dirtied(self, pages);
-            zeroed?;
+        let mut pgoff = (first >> PAGE_SHIFT) as usize;
+        let end_page = last.div_ceil(PAGE_LEN) as usize;
+        while first < last && pgoff < end_page {
+            let pages = pgoff..end_page.min(pgoff + Self::NR_PAGES);
+            pgoff = pages.end;
+            self.zero_pages(pages, is_hole)?;
         }
         self.zero_part(start, first)?;
         self.zero_part(last, end)
     }
 
     /// As [`Self::zero`], for whole pages.
-    fn zero_pages(&self, pages: &Range<usize>, is_hole: bool) -> Result {
-        let (start, end) = (
-            (pages.start as u64) << PAGE_SHIFT,
-            (pages.end as u64) << PAGE_SHIFT,
-        );
-        // A file system frees whole blocks only.
-        let stored_end = if is_hole {
-            end
-        } else {
-            end.min(self.len_bytes())
-        };
-        let (first, last) = (start.try_into()?, bindings::loff_t::try_from(end)?);
+    fn zero_pages(&self, pages: Range<usize>, is_hole: bool) -> Result {
+        if fatal_signal_pending() {
+            return Err(EINTR);
+        }
         let no_writeback = self.backing().deny_writeback()?;
+        T::check_alive(self)?;
+        let start = (pages.start as u64) << PAGE_SHIFT;
+        let len_bytes = self.len_bytes().min((pages.end as u64) << PAGE_SHIFT) - start;
+        let (first, last) = (start.try_into()?, (start + len_bytes - 1).try_into()?);
         let mapping = self.page_cache().as_ptr();
         // SAFETY: The page cache is valid.
-        unsafe { bindings::filemap_fdatawait_range_keep_errors(mapping, first, last - 1) };
-        no_writeback.zero(start, stored_end - start, is_hole)?;
-        self.page_cache().unmap_and_remove(first, last);
-        Ok(())
+        unsafe { bindings::filemap_fdatawait_range_keep_errors(mapping, first, last) };
+        let zeroed = no_writeback.zero(start, len_bytes, is_hole);
+        match zeroed {
+            Ok(()) => self.page_cache().remove_zeroed(pages.clone()),
+            Err(error) if error == super::not_supported() => return zeroed,
+            // The object may have zeroed some of them.
+            Err(_) => self.page_cache().remove_clean(pages.clone()),
+        }
+        T::dirtied(self, pages);
+        zeroed
     }
 
     /// As [`Self::zero`], for bytes of one page, or none.
@@ -371,10 +389,9 @@ impl<T: BackedData> InodeGuard<'_, T> {
         let folio = unsafe {
             BackedOperations::<T>::folio_to_write(self.page_cache().as_ptr(), pos, len_bytes)
         }?;
-        // CAST: The folio has the byte.
-        folio.zero((pos - folio.pos()) as usize, len_bytes);
+        folio.zero(start..end);
         folio.mark_dirty();
-        Ok(())
+        T::check_alive(self)
     }
 }
 
@@ -595,7 +612,11 @@ impl<T: BackedData> BackedOperations<T> {
         // any more.
         unsafe {
             let inode = Self::inode(mapping);
-            let _guard = inode.backing().allow_writeback();
+            let is_sync = (*wbc).sync_mode == bindings::writeback_sync_modes_WB_SYNC_ALL;
+            let Some(_guard) = inode.backing().allow_writeback(is_sync) else {
+                // The pages stay dirty. The kernel tries again.
+                return 0;
+            };
             let mut error = 0;
             let mut run: Option<Run<'_>> = None;
             let mut next: Option<Run<'_>> = None;

@@ -150,7 +150,7 @@ impl PrivateFile {
         let file = NonNull::new(file).map(Self).ok_or(ENOMEM)?;
         // SAFETY: The file is open.
         if unsafe { helpers::mmap_pool_file_is_filled_on_access(file.as_ptr()) } {
-            return Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int)));
+            return Err(super::not_supported());
         }
         // SAFETY: The file is not shared yet. What workers do with it concerns no watcher.
         unsafe { helpers::mmap_pool_file_set_unwatched(file.as_ptr()) };
@@ -295,7 +295,7 @@ impl NoWritebackGuard<'_> {
     ///
     /// # Errors
     ///
-    /// - `EOPNOTSUPP`: the object cannot.
+    /// - `EOPNOTSUPP`: the object cannot, or only for larger blocks. No byte has changed.
     /// - `EIO` and others: each byte has its old value or is zero.
     ///
     /// C: `vfs_fallocate()`.
@@ -304,8 +304,19 @@ impl NoWritebackGuard<'_> {
         const PUNCH_HOLE: c_int = 0x02;
         const ZERO_RANGE: c_int = 0x10;
 
+        let (start, end) = (offset.try_into()?, (offset + len_bytes - 1).try_into()?);
+        let file = self.0.file.as_ptr();
+        // A device drops the dirty pages of its own page cache before it fails (`blkdev_fallocate()`).
+        // SAFETY: The file is open.
+        to_result(unsafe {
+            bindings::filemap_write_and_wait_range((*file).f_mapping, start, end)
+        })?;
         let what = if is_hole { PUNCH_HOLE } else { ZERO_RANGE };
-        self.0.fallocate(what | KEEP_SIZE, offset, len_bytes)
+        let zeroed = self.0.fallocate(what | KEEP_SIZE, offset, len_bytes);
+        match zeroed {
+            Err(error) if error == EINVAL => Err(super::not_supported()),
+            zeroed => zeroed,
+        }
     }
 }
 
@@ -538,19 +549,28 @@ impl Backing {
 
     fn fallocate(&self, mode: c_int, offset: u64, len_bytes: u64) -> Result {
         let (offset, len_bytes) = (offset.try_into()?, len_bytes.try_into()?);
+        let file = self.file.as_ptr();
         // SAFETY: The file is open.
-        to_result(unsafe { bindings::vfs_fallocate(self.file.as_ptr(), mode, offset, len_bytes) })
+        to_result(unsafe { helpers::mmap_pool_fallocate_as_opener(file, mode, offset, len_bytes) })
     }
 
-    /// Waits until nobody makes a hole in the object.
+    /// Keeps holes out. `None` says that one is being made, and that the caller does not wait.
     ///
     /// # Context
     ///
-    /// May sleep. The caller holds neither the invalidate lock nor the lock of a folio.
-    pub(super) fn allow_writeback(&self) -> WritebackGuard<'_> {
-        // SAFETY: The semaphore is initialised.
-        unsafe { bindings::down_read(self.writeback.0.get()) };
-        WritebackGuard(self, NotThreadSafe)
+    /// May sleep. If it `waits`, the caller holds neither the invalidate lock nor the lock of a folio.
+    /// Writeback that does not wait for the end of writes may come with locked folios
+    /// (`collapse_file()`, `mm/khugepaged.c`).
+    pub(super) fn allow_writeback(&self, waits: bool) -> Option<WritebackGuard<'_>> {
+        let lock = self.writeback.0.get();
+        if waits {
+            // SAFETY: The semaphore is initialised.
+            unsafe { bindings::down_read(lock) };
+        // SAFETY: As above.
+        } else if unsafe { bindings::down_read_trylock(lock) } == 0 {
+            return None;
+        }
+        Some(WritebackGuard(self, NotThreadSafe))
     }
 
     /// Waits until nobody begins to write back.

@@ -292,25 +292,35 @@ impl<T: InodeData> Inode<T> {
     fn truncate(&self, _guard: &InvalidateGuard<'_>, new_len_bytes: bindings::loff_t) {
         let len_bytes = new_len_bytes as u64;
         if len_bytes <= self.len_bytes() && self.page_cache().max_order() > 0 {
+            let cache = self.page_cache();
             // Unmap first: removing a mapped page would also remove guard regions
             // (`madvise(MADV_GUARD_INSTALL)`) of its mappings.
             let end = len_bytes.div_ceil(PAGE_SIZE as u64) as c_ulong;
-            // SAFETY: The page cache is valid. A number of 0 stands for all pages.
-            unsafe { bindings::unmap_mapping_pages(self.page_cache().as_ptr(), end, 0, false) };
+            let unmap = |even_private_copies| {
+                // SAFETY: The page cache is valid. A number of 0 stands for all pages.
+                unsafe {
+                    bindings::unmap_mapping_pages(cache.as_ptr(), end, 0, even_private_copies)
+                }
+            };
+            unmap(false);
             // Split large folios before the size changes: `release_folio()` allows a split only
             // while the folio is below the end.
-            self.page_cache()
-                .remove_bytes(new_len_bytes, bindings::uoff_t::MAX);
+            cache.remove_bytes(new_len_bytes, bindings::uoff_t::MAX);
             // A folio that could not be split, because one of its pages is pinned, must not be
             // split while the size changes. Hold its lock.
-            let _folio = self
-                .page_cache()
-                .lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize);
+            let folio = cache.lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize);
             // SAFETY: The inode is valid. The size changes under the invalidate lock only.
             unsafe { helpers::mmap_pool_i_size_write(self.as_ptr(), new_len_bytes) };
+            drop(folio);
+            unmap(true);
+            // What was stored past the end until then.
+            if let Some(folio) = cache.lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize) {
+                folio.zero(len_bytes..u64::MAX);
+            }
+        } else {
+            // SAFETY: As above.
+            unsafe { bindings::truncate_setsize(self.as_ptr(), new_len_bytes) };
         }
-        // SAFETY: As above.
-        unsafe { bindings::truncate_setsize(self.as_ptr(), new_len_bytes) };
     }
 
     /// # Safety
@@ -568,7 +578,17 @@ impl<T: InodeData> InodeGuard<'_, T> {
         }
         let cache = self.page_cache();
         let _guard = cache.invalidate_lock();
-        cache.unmap_and_remove(offset, end);
+        // CAST: Not negative.
+        let (first, last) = (offset as u64, end as u64);
+        // Whole pages only.
+        let first = first.div_ceil(PAGE_SIZE as u64) as c_ulong;
+        let nr_pages = ((last >> PAGE_SHIFT) as c_ulong).saturating_sub(first);
+        if nr_pages > 0 {
+            // SAFETY: The page cache is valid. A number of 0 would stand for all pages.
+            unsafe { bindings::unmap_mapping_pages(cache.as_ptr(), first, nr_pages, false) };
+        }
+        // CAST: As above.
+        cache.remove_bytes(offset, (end - 1) as bindings::uoff_t);
         Ok(())
     }
 
@@ -584,11 +604,7 @@ impl<T: InodeData> InodeGuard<'_, T> {
         // Of a revoked inode no page is left.
         let len_bytes = self.len_bytes();
         if let Some(folio) = cache.lock_folio_as_is((len_bytes >> PAGE_SHIFT) as usize) {
-            // CAST: Not negative, and within the folio.
-            let offset = len_bytes.saturating_sub(folio.pos() as u64) as usize;
-            if offset > 0 {
-                folio.zero_from(offset);
-            }
+            folio.zero(len_bytes..u64::MAX);
         }
         // Past the last page that a file can have, there is none.
         if let Ok(end) = len_bytes.next_multiple_of(PAGE_SIZE as u64).try_into() {

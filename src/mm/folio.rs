@@ -24,7 +24,10 @@ use super::{
 use crate::helpers;
 use core::{
     mem::ManuallyDrop,
-    ops::Deref,
+    ops::{
+        Deref,
+        Range, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
@@ -123,6 +126,13 @@ impl Folio {
     pub(crate) fn len_bytes(&self) -> usize {
         // SAFETY: By the type invariants the folio is valid.
         unsafe { helpers::mmap_pool_folio_size(self.as_ptr()) }
+    }
+
+    /// Returns the bytes of the page cache that the folio holds.
+    pub(crate) fn span(&self) -> Range<u64> {
+        // CAST: Offsets are not negative.
+        let start = self.pos() as u64;
+        start..start + self.len_bytes() as u64
     }
 
     /// Checks for a hardware memory error.
@@ -478,21 +488,17 @@ impl LockedFolio {
         unsafe { helpers::mmap_pool_folio_clear_uptodate(self.as_ptr()) };
     }
 
-    /// Zeroes the bytes from byte `start` of the folio on.
+    /// Zeroes the bytes of `range` that the folio holds, counted from the start of the page cache.
     ///
     /// C: `folio_zero_range()`.
-    pub(crate) fn zero_from(&self, start: usize) {
-        self.zero(start, self.len_bytes().saturating_sub(start));
-    }
-
-    /// Zeroes `len_bytes` bytes from byte `start` of the folio on, as far as it has them.
-    ///
-    /// C: `folio_zero_range()`.
-    pub(crate) fn zero(&self, start: usize, len_bytes: usize) {
-        let left = self.len_bytes().saturating_sub(start);
-        if left > 0 {
+    pub(crate) fn zero(&self, range: Range<u64>) {
+        let span = self.span();
+        let (start, end) = (range.start.max(span.start), range.end.min(span.end));
+        if start < end {
+            // CAST: Within the folio.
+            let (start, len_bytes) = ((start - span.start) as usize, (end - start) as usize);
             // SAFETY: By the type invariants the folio is valid. The range is within it.
-            unsafe { helpers::mmap_pool_folio_zero(self.as_ptr(), start, len_bytes.min(left)) };
+            unsafe { helpers::mmap_pool_folio_zero(self.as_ptr(), start, len_bytes) };
         }
     }
 

@@ -47,6 +47,9 @@ pub(crate) struct PageCache(Opaque<bindings::address_space>);
 // SAFETY: The page cache has its own locks. Any thread may call the methods.
 unsafe impl Sync for PageCache {}
 
+/// A page in bytes.
+const PAGE_LEN: u64 = PAGE_SIZE as u64;
+
 impl PageCache {
     /// Sets up the page cache of a new inode.
     ///
@@ -208,62 +211,114 @@ impl PageCache {
         self.for_each_folio(0..usize::MAX, |_| ());
     }
 
-    /// Removes and unmaps the whole pages between the bytes `start` and `end`, and zeroes the parts of
-    /// pages. Private copies stay.
-    ///
-    /// # Context
-    ///
-    /// As [`Self::remove_bytes`].
-    ///
-    /// C: `truncate_pagecache_range()`.
-    pub(crate) fn unmap_and_remove(&self, start: bindings::loff_t, end: bindings::loff_t) {
-        // CAST: Neither is negative.
-        let first = (start as u64).div_ceil(PAGE_SIZE as u64) as c_ulong;
-        let nr_pages = ((end >> PAGE_SHIFT) as c_ulong).saturating_sub(first);
-        if nr_pages > 0 {
-            // SAFETY: The page cache is valid. A number of 0 would stand for all pages.
-            unsafe { bindings::unmap_mapping_pages(self.as_ptr(), first, nr_pages, false) };
-        }
-        // CAST: As above.
-        self.remove_bytes(start, (end - 1) as bindings::uoff_t);
-    }
-
     /// Removes the pages of the bytes from `start` to `last`, and zeroes the parts of pages. A folio
     /// that is only partly in the range is split. If it cannot be, its pages in the range are zeroed.
     ///
+    /// The C function also splits, but if the second of two splits fails, it removes pages after `last`,
+    /// and if a split fails half-way, pages before `start` (`truncate_inode_partial_folio()`,
+    /// `mm/truncate.c`). So it gets ranges that begin and end with a folio.
+    ///
     /// # Context
     ///
-    /// May sleep. The caller holds the invalidate lock exclusively, or what is behind the page cache has
-    /// changed already: a page that is added meanwhile stays.
+    /// May sleep. The caller holds the invalidate lock exclusively.
     ///
     /// C: `truncate_inode_pages_range()`.
     pub(crate) fn remove_bytes(&self, start: bindings::loff_t, last: bindings::uoff_t) {
-        // A split that fails half-way leaves smaller folios. The C function then goes on after the
-        // first of them, and removes pages before `start`. It does not if the range ends in the folio
-        // (`truncate_inode_partial_folio()`, `mm/truncate.c`).
-        let end_of_folio = || {
-            // CAST: Offsets of pages are not negative.
-            let folio = self.lock_folio_as_is((start >> PAGE_SHIFT) as usize)?;
-            (folio.pos() < start).then(|| folio.pos() + folio.len_bytes() as bindings::loff_t)
+        // CAST: Offsets are not negative.
+        let start = start as u64;
+        let is_to_the_end = last == u64::MAX;
+        // Of whole pages.
+        let mut first = start.next_multiple_of(PAGE_LEN);
+        let mut end = if is_to_the_end {
+            last
+        } else {
+            (last + 1) / PAGE_LEN * PAGE_LEN
         };
-        let mut next = start;
-        match end_of_folio() {
-            // CAST: As above.
-            Some(end) if (end as bindings::uoff_t) <= last => {
-                // SAFETY: The pointer is valid by the type invariants.
-                unsafe {
-                    bindings::truncate_inode_pages_range(
-                        self.as_ptr(),
-                        start,
-                        (end - 1) as bindings::uoff_t,
-                    )
-                };
-                next = end_of_folio().unwrap_or(start);
-            }
-            _ => {}
+        if first != start || self.span_at(start).start < start {
+            self.zero_and_split(start, last.min(start | (PAGE_LEN - 1)));
         }
-        // SAFETY: As above.
-        unsafe { bindings::truncate_inode_pages_range(self.as_ptr(), next, last) };
+        if !is_to_the_end && (end != last + 1 || self.span_at(last).end > end) {
+            self.zero_and_split(start.max(last & !(PAGE_LEN - 1)), last);
+        }
+        // What could not be split stays.
+        if first < end {
+            if let Some(span) = self.zero_part(first, &(first..end)) {
+                first = span.end;
+            }
+        }
+        if first < end && !is_to_the_end {
+            if let Some(span) = self.zero_part(end - 1, &(first..end)) {
+                end = span.start;
+            }
+        }
+        if let (true, Ok(first)) = (first < end, first.try_into()) {
+            let last = if is_to_the_end { last } else { end - 1 };
+            // SAFETY: The pointer is valid by the type invariants.
+            unsafe { bindings::truncate_inode_pages_range(self.as_ptr(), first, last) };
+        }
+    }
+
+    /// Returns the bytes of the folio that holds byte `pos`, or none before and after it.
+    fn span_at(&self, pos: u64) -> Range<u64> {
+        // CAST: Offsets of pages fit.
+        let folio = self.lock_folio_as_is((pos >> PAGE_SHIFT) as usize);
+        folio.map_or(pos..pos, |folio| folio.span())
+    }
+
+    /// Zeroes bytes of a page, and splits the folio, so that the page is one of its own. Of all bytes of
+    /// a page, zeroes the first only: the page is to be removed.
+    fn zero_and_split(&self, start: u64, last: u64) {
+        let is_whole = last - start == PAGE_LEN - 1;
+        let last = if is_whole { start } else { last };
+        // CAST: Offsets fit.
+        let start = start as bindings::loff_t;
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { bindings::truncate_inode_pages_range(self.as_ptr(), start, last) };
+    }
+
+    /// If the folio that holds byte `pos` has bytes outside of `range`, zeroes the others, and returns
+    /// where it is.
+    fn zero_part(&self, pos: u64, range: &Range<u64>) -> Option<Range<u64>> {
+        // CAST: Offsets of pages fit.
+        let folio = self.lock_folio_as_is((pos >> PAGE_SHIFT) as usize)?;
+        let span = folio.span();
+        let is_part = span.start < range.start || range.end < span.end;
+        is_part.then(|| {
+            folio.zero(range.clone());
+            span
+        })
+    }
+
+    /// Removes and unmaps `pages`, which are zero in what is behind the page cache. A folio with other
+    /// pages stays, and these are zeroed in it. Private copies stay.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Nothing is written back meanwhile. Pages may be added.
+    pub(crate) fn remove_zeroed(&self, pages: Range<usize>) {
+        let range = (pages.start as u64) << PAGE_SHIFT..(pages.end as u64) << PAGE_SHIFT;
+        self.for_each_folio(pages, |folio| {
+            let span = folio.span();
+            if span.start < range.start || range.end < span.end {
+                folio.zero(range.clone());
+            } else {
+                // SAFETY: The folio is in this page cache and locked.
+                unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) };
+            }
+        });
+    }
+
+    /// Removes the clean folios of `pages`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// C: `invalidate_inode_pages2_range()`.
+    pub(crate) fn remove_clean(&self, pages: Range<usize>) {
+        let last = pages.end.saturating_sub(1);
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { bindings::invalidate_inode_pages2_range(self.as_ptr(), pages.start, last) };
     }
 
     /// Calls `what` for each folio of `pages`, locked.

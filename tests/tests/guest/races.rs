@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use mmap_pool::{Errno, MappingBuilder, Pool, Strategy};
-use mmap_pool_tests::machine::WINDOW;
+use mmap_pool_tests::machine::{HUGE, WINDOW};
 use mmap_pool_tests::module::fresh_module;
 use mmap_pool_tests::observe::{put_word, symbol, word};
 use mmap_pool_tests::subject::page_size;
@@ -64,6 +64,65 @@ fn no_page_is_added_past_an_end_that_has_moved() {
         is_over.store(true, Relaxed);
         assert_eq!(lost_in, None, "the round with a page in an empty pool");
     });
+}
+
+/// A hole from the midst of a huge page to another place in it. The kernel splits the page at both. If
+/// somebody uses the second part meanwhile, that part cannot be split.
+#[test]
+fn a_hole_within_a_huge_page_takes_nothing_beside_it() {
+    const NR_ROUNDS: u8 = 200;
+    /// Of 512.
+    const HOLE: (usize, usize) = (100, 200);
+
+    let _module = fresh_module();
+    let len = HUGE;
+    let [start, end] =
+        [HOLE.0, HOLE.1].map(|part| (len * part / 512).next_multiple_of(page_size()));
+    let pool = Pool::create().strategy(Strategy::Huge);
+    let pool = pool.size_bytes(len as u64).create().unwrap();
+    let mapping = MappingBuilder::shared().map(&pool).unwrap();
+    for round in 1..=NR_ROUNDS {
+        pool.punch(0, len as u64).unwrap();
+        for offset in (0..len).step_by(page_size()) {
+            mapping.atomic_u8(offset).unwrap().store(round, Relaxed);
+        }
+        let is_over = AtomicBool::new(false);
+        let used = thread::scope(|scope| {
+            let workers: Vec<_> = (0..NR_WORKERS)
+                .map(|worker| {
+                    let (is_over, mapping, pool) = (&is_over, &mapping, &pool);
+                    let offset = end + worker * page_size();
+                    scope.spawn(move || {
+                        let byte = mapping.atomic_u8(offset + 1).unwrap();
+                        let mut count = 0_u8;
+                        while !is_over.load(Relaxed) {
+                            count = count.wrapping_add(1);
+                            byte.store(count, Relaxed);
+                            let _ = pool.read_at(&mut [0; 8], offset as u64);
+                        }
+                        (offset, count)
+                    })
+                })
+                .collect();
+            pool.punch(start as u64, (end - start) as u64).unwrap();
+            is_over.store(true, Relaxed);
+            let used = workers.into_iter().map(|worker| worker.join().unwrap());
+            used.collect::<Vec<_>>()
+        });
+        for (offset, count) in used {
+            let found = mapping.atomic_u8(offset + 1).unwrap().load(Relaxed);
+            assert_eq!(found, count, "round {round}: byte {offset}");
+        }
+        for offset in (0..len).step_by(page_size()) {
+            let expected = if (start..end).contains(&offset) {
+                0
+            } else {
+                round
+            };
+            let found = mapping.atomic_u8(offset).unwrap().load(Relaxed);
+            assert_eq!(found, expected, "round {round}: byte {offset}");
+        }
+    }
 }
 
 #[test]

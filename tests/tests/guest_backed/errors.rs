@@ -358,8 +358,7 @@ fn those_who_sync_each_others_neighbours_end(store: &Store) {
             .count()
     };
     let folder = File::open(store.path().parent().unwrap()).unwrap();
-    // SAFETY: The request has no argument.
-    assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), FREEZE, 0) }, 0);
+    freeze(&folder, true);
     thread::scope(|scope| {
         for number in NR + 1..=NR + NR_BEFORE {
             let mapping = &mapping;
@@ -378,8 +377,7 @@ fn those_who_sync_each_others_neighbours_end(store: &Store) {
             }
             mapping.write_at(b"newer", place(number)).unwrap();
         }
-        // SAFETY: As above.
-        assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
+        freeze(&folder, false);
     });
     assert_eq!(pool.sync(), Ok(()));
     for number in 0..NR {
@@ -448,6 +446,13 @@ fn a_user_gets_no_block_of_root_through_a_pool() {
     });
 }
 
+/// Freezes a file system, or thaws it.
+pub fn freeze(folder: &File, is_frozen: bool) {
+    let request = if is_frozen { FREEZE } else { THAW };
+    // SAFETY: The request has no argument.
+    assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), request, 0) }, 0);
+}
+
 fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
     let nr = 512;
     let object = store.object(2 * nr * page_size());
@@ -459,8 +464,7 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
         mapping.write_at(b"new", 2 * number * page_size()).unwrap();
     }
     let folder = File::open(store.path().parent().unwrap()).unwrap();
-    // SAFETY: The request has no argument.
-    assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), FREEZE, 0) }, 0);
+    freeze(&folder, true);
     thread::scope(|scope| {
         let sync = scope.spawn(|| pool.sync());
         // Until the writes wait.
@@ -472,8 +476,7 @@ fn a_frozen_file_system_delays_a_bounded_number_of_writes(store: &Store) {
         assert!(waiting <= 80, "{waiting} pages");
         // Reads go on, because they need no write access.
         mapping.read_at(&mut [0; 8], page_size()).unwrap();
-        // SAFETY: As above.
-        assert_eq!(unsafe { libc::ioctl(folder.as_raw_fd(), THAW, 0) }, 0);
+        freeze(&folder, false);
         assert_eq!(sync.join().unwrap(), Ok(()));
     });
 }

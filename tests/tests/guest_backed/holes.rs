@@ -9,13 +9,16 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use mmap_pool::{Advice, Errno, Mapping, Pool, Seals};
+use mmap_pool_tests::machine::HUGE;
 use mmap_pool_tests::module::fresh_module;
 use rustix::fs::{fallocate, seek, FallocateFlags, SeekFrom};
 
 use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 
+use crate::errors::freeze;
 use crate::gone::dmsetup;
 use crate::on_each;
 use crate::store::{backed, builder, map, on_disk, page, page_size, Store, DEVICE};
@@ -27,6 +30,8 @@ on_each! {
     writeback_does_not_fill_a_hole;
     a_hole_is_told_to_those_who_track_writes;
     holes_are_refused_where_writes_are;
+    a_hole_takes_nothing_beside_it;
+    holes_beside_those_who_collapse_pages_end;
 }
 
 const NR_PAGES: usize = 64;
@@ -239,6 +244,90 @@ fn holes_are_refused_where_writes_are(store: &Store) {
     assert_eq!(punch(&pool, &range), Err(Errno::NODEV));
 }
 
+/// Those who store beside a hole, while pages are read in, with others at once, and written back.
+fn a_hole_takes_nothing_beside_it(store: &Store) {
+    const NR_ROUNDS: usize = 200;
+    let (start, end) = (21 * page_size(), 43 * page_size());
+    let pool = backed(&store.object(NR_PAGES * page_size()));
+    let mapping = map(&pool, NR_PAGES * page_size());
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for offset in [start - page_size(), end] {
+            let (mapping, is_over) = (&mapping, &is_over);
+            scope.spawn(move || {
+                let mut count = 0_u64;
+                while !is_over.load(Ordering::Acquire) {
+                    let mut found = [0; 8];
+                    mapping.read_at(&mut found, offset).unwrap();
+                    assert_eq!(u64::from_le_bytes(found), count, "byte {offset}");
+                    count += 1;
+                    mapping.write_at(&count.to_le_bytes(), offset).unwrap();
+                }
+            });
+        }
+        for round in 0..NR_ROUNDS {
+            if round % 8 == 0 {
+                pool.sync().unwrap();
+                fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+            }
+            mapping.read_at(&mut [0; 8], 30 * page_size()).unwrap();
+            punch(&pool, &(start..end)).unwrap();
+        }
+        is_over.store(true, Ordering::Release);
+    });
+}
+
+/// Who collapses pages has locked some of them when it asks for others to be written back.
+fn holes_beside_those_who_collapse_pages_end(store: &Store) {
+    const NR_ROUNDS: usize = 100;
+    let len = 2 * HUGE;
+    let pool = backed(&store.object(len));
+    // Aligned, so that a huge page fits.
+    let mapping = map(&pool, len);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                // SAFETY: The range is mapped. The advice changes no byte.
+                unsafe { libc::madvise(mapping.as_ptr().cast(), len, libc::MADV_COLLAPSE) };
+            }
+        });
+        for round in 0..NR_ROUNDS {
+            mapping.read_at(&mut vec![0; len], 0).unwrap();
+            let dirty = (round % 7 + 1) * len / 8;
+            mapping.write_at(b"dirty", dirty).unwrap();
+            punch(&pool, &(len / 4..len / 2 + page_size())).unwrap();
+        }
+        is_over.store(true, Ordering::Release);
+    });
+}
+
+/// A pool is revoked while the object waits with a hole. Later there is none.
+#[test]
+fn revoking_waits_for_a_hole() {
+    Store::ext4(|store| {
+        let (pool, mapping, bytes) = full(store);
+        pool.sync().unwrap();
+        let folder = File::open(store.path().parent().unwrap()).unwrap();
+        freeze(&folder, true);
+        thread::scope(|scope| {
+            let hole = scope.spawn(|| punch(&pool, &bytes_of(0..NR_PAGES)));
+            thread::sleep(Duration::from_millis(500));
+            let revoked = scope.spawn(|| pool.revoke());
+            thread::sleep(Duration::from_millis(500));
+            let (had_hole, was_revoked) = (hole.is_finished(), revoked.is_finished());
+            freeze(&folder, false);
+            assert_eq!((had_hole, was_revoked), (false, false));
+            assert_eq!(
+                (hole.join().unwrap(), revoked.join().unwrap()),
+                (Ok(()), Ok(()))
+            );
+        });
+        drop(mapping);
+        assert_eq!(store.stored(0, bytes.len()), vec![0; bytes.len()]);
+    });
+}
+
 /// A file system on a device that writes late.
 struct Late(&'static Path);
 
@@ -297,4 +386,38 @@ fn a_hole_waits_for_writes_that_have_begun() {
     mapping.read_at(&mut read, 0).unwrap();
     assert_eq!(first_difference(&read, &vec![0; read.len()]), None);
     drop((pool, mapping, object));
+}
+
+/// A device that cannot make holes says so, and keeps what was written. Its last bytes are part of a page, so
+/// they are in its own page cache.
+///
+/// needs: `config=CONFIG_DM_DELAY`
+#[test]
+fn what_is_written_to_a_device_without_holes_stays() {
+    let _module = fresh_module();
+    let len = 8 * page_size() + 512;
+    let table = format!("0 {} delay {DEVICE} 0 0", len / 512);
+    dmsetup(&["create", "whole", "--table", &table]);
+    {
+        let object = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/mapper/whole")
+            .unwrap();
+        let pool = backed(&object);
+        let mapping = map(&pool, len);
+        let bytes = vec![7; len];
+        mapping.write_at(&bytes, 0).unwrap();
+        // SAFETY: The function uses no memory.
+        assert_eq!(
+            unsafe { libc::sync_file_range(pool.as_raw_fd(), 0, 0, 7) },
+            0
+        );
+        assert_eq!(punch(&pool, &(0..len)), Err(Errno::OPNOTSUPP));
+        fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+        let mut read = vec![0; len];
+        pool.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(first_difference(&read, &bytes), None);
+    }
+    dmsetup(&["remove", "whole"]);
 }

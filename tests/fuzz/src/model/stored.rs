@@ -118,18 +118,23 @@ impl Stored {
         read_pages(off..end, |pgoff| self.pages.get(size(pgoff)))
     }
 
-    /// The object has zeroed a page. With `is_hole`, a file has no storage for it.
+    /// The object has zeroed a page. With `is_hole`, a file has no storage for it, unless it is a part of a
+    /// page: that keeps what it had.
     pub(super) fn zero(&mut self, pgoff: u64, is_hole: bool) {
+        let was_uncertain = self.uncertain.contains(&pgoff);
         self.dirty(pgoff);
         self.uncertain.remove(&pgoff);
         if let Some(place) = self.pages.get_mut(size(pgoff)) {
             *place = zeros();
         }
-        if self.has_holes {
-            self.holes = self.holes.take().filter(|_| is_hole && self.is_tracked());
-            self.holes
-                .iter_mut()
-                .for_each(|holes| _ = holes.insert(pgoff));
+        if !self.has_holes {
+            return;
+        }
+        let is_part = (pgoff + 1) * page_size() > self.len;
+        let is_known = self.is_tracked() && is_hole && !(is_part && was_uncertain);
+        self.holes = self.holes.take().filter(|_| is_known);
+        if let Some(holes) = self.holes.as_mut().filter(|_| !is_part) {
+            holes.insert(pgoff);
         }
     }
 
