@@ -241,8 +241,8 @@ impl Inode<BackedPool> {
         if self.data().is_closed.xchg(true, Full) {
             return Err(ENODEV);
         }
-        // From here on no hole is made, and no page becomes dirty. Pages that are writable in a mapping are dirty, and
-        // the write-back makes them read-only.
+        // From here on no hole is made, and no page becomes dirty. Pages that are writable in a
+        // mapping are dirty, and the write-back makes them read-only.
         self.wait_for_holes();
         let written = self.write_back();
         // Nor does a read begin. Wait for those that have begun before the invalidate lock is taken:
