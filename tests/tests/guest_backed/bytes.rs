@@ -2,9 +2,10 @@
 
 //! The bytes of a pool are those of its object.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use mmap_pool::{Advice, MappingBuilder, Protection};
+use mmap_pool::{Advice, MappingBuilder, Pool, Protection};
 
 use crate::on_each;
 use crate::store::{backed, map, page, page_size, Store};
@@ -15,6 +16,7 @@ on_each! {
     a_private_copy_stays_private;
     read_write_and_mappings_agree;
     parts_of_pages_are_written;
+    a_write_that_stops_early_keeps_the_rest_of_the_page;
     the_last_part_of_a_page_ends_the_object;
     closing_writes_back;
     advice_loses_nothing;
@@ -125,6 +127,39 @@ fn parts_of_pages_are_written(store: &Store) {
     pool.read_exact_at(&mut bytes, 0).unwrap();
     assert!(bytes == expected);
     assert!(store.stored(0, 16 * page_size()) == expected);
+}
+
+/// A write of a whole page, which is not in memory. Its source ends after 100 bytes.
+fn a_write_that_stops_early_keeps_the_rest_of_the_page(store: &Store) {
+    let object = store.object(64 * page_size());
+    let number = 40;
+    let offset = number * page_size();
+    object
+        .write_all_at(&page(number, 6), offset as u64)
+        .unwrap();
+    object.sync_all().unwrap();
+    let pool = backed(&object);
+    let source = Pool::create()
+        .size_bytes(page_size() as u64)
+        .create()
+        .unwrap();
+    // There is nothing in its second page.
+    let source = map(&source, 2 * page_size());
+    source.write_at(&[9; 100], page_size() - 100).unwrap();
+    // SAFETY: The kernel checks the addresses.
+    let written = unsafe {
+        let start = source.as_ptr().add(page_size() - 100).cast();
+        let offset = libc::off_t::try_from(offset).unwrap();
+        libc::pwrite(pool.as_raw_fd(), start, page_size(), offset)
+    };
+    assert_eq!(written, 100);
+    let mut expected = page(number, 6);
+    expected[..100].fill(9);
+    let mut bytes = vec![0; page_size()];
+    pool.read_exact_at(&mut bytes, offset as u64).unwrap();
+    assert!(bytes == expected);
+    pool.sync().unwrap();
+    assert!(store.stored(offset, page_size()) == expected);
 }
 
 fn the_last_part_of_a_page_ends_the_object(store: &Store) {
