@@ -33,6 +33,7 @@ const SOURCES: [&str; 28] = [
     include_str!("../guest_backed/bytes.rs"),
     include_str!("../guest_backed/errors.rs"),
     include_str!("../guest_backed/gone.rs"),
+    include_str!("../guest_backed/holes.rs"),
     include_str!("../guest_backed/large.rs"),
     include_str!("../guest_backed/replay.rs"),
     include_str!("../guest_backed/written.rs"),
