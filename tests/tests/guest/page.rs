@@ -8,7 +8,7 @@ use mmap_pool_tests::scenario::{Scenario, Who};
 
 const PAGE: &str = include_str!("../../../docs/semantics.md");
 /// The files of the tests that are not scenarios.
-const SOURCES: [&str; 28] = [
+const SOURCES: [&str; 29] = [
     include_str!("calls.rs"),
     include_str!("counters.rs"),
     include_str!("created.rs"),
