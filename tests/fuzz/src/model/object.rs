@@ -235,10 +235,10 @@ impl Object {
         for pgoff in pages_of(off, len) {
             let start = pgoff * page_size();
             let part = off.max(start) - start..end.min(start + page_size()) - start;
-            let is_whole = part == (0..page_size().min(self.size - start));
+            let has_all = part == (0..page_size().min(self.size - start));
             self.zero(pgoff, part.start, part.end);
             match &mut self.stored {
-                Some(stored) if is_whole => stored.zero(pgoff, is_hole),
+                Some(stored) if has_all => stored.zero(pgoff, is_hole),
                 _ => self.dirty(pgoff),
             }
         }
