@@ -8,6 +8,7 @@ mod backed;
 use crate::{
     fs::{
         chardev,
+        falloc,
         file::{
             self,
             FileExt,
@@ -101,15 +102,11 @@ impl InodeFile for PoolFile {
     }
 
     fn fallocate(pool: &InodeGuard<'_, Pool>, mode: u32, offset: u64, len_bytes: u64) -> Result {
-        const KEEP_SIZE: u32 = 0x01;
-        const PUNCH_HOLE: u32 = 0x02;
-        const ZERO_RANGE: u32 = 0x10;
-
-        let keeps_size = mode & KEEP_SIZE != 0;
-        match mode & !KEEP_SIZE {
+        let keeps_size = mode & falloc::KEEP_SIZE != 0;
+        match mode & !falloc::KEEP_SIZE {
             0 => pool.fallocate(offset, len_bytes, keeps_size),
-            PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
-            ZERO_RANGE => {
+            falloc::PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
+            falloc::ZERO_RANGE => {
                 pool.check_fallocate(offset, len_bytes)?;
                 pool.punch_hole(offset, len_bytes)?;
                 pool.fallocate(offset, len_bytes, keeps_size)

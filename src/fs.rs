@@ -18,6 +18,15 @@ use kernel::{
     prelude::*, //
 };
 
+/// Modes of `fallocate(2)`.
+///
+/// C header: `include/uapi/linux/falloc.h`.
+pub(crate) mod falloc {
+    pub(crate) const KEEP_SIZE: u32 = 0x01;
+    pub(crate) const PUNCH_HOLE: u32 = 0x02;
+    pub(crate) const ZERO_RANGE: u32 = 0x10;
+}
+
 /// Returns `EOPNOTSUPP`, which [`kernel::error::code`] lacks.
 pub(crate) fn not_supported() -> Error {
     Error::from_errno(-(bindings::EOPNOTSUPP as c_int))

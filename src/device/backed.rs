@@ -22,6 +22,7 @@ use crate::{
             Backing,
             Claims, //
         },
+        falloc,
         file::{
             self,
             FileExt,
@@ -94,18 +95,14 @@ impl InodeFile for BackedFile {
         offset: u64,
         len_bytes: u64,
     ) -> Result {
-        const KEEP_SIZE: u32 = 0x01;
-        const PUNCH_HOLE: u32 = 0x02;
-        const ZERO_RANGE: u32 = 0x10;
-
         let end = offset.checked_add(len_bytes).ok_or(EFBIG)?;
-        match mode & !KEEP_SIZE {
+        match mode & !falloc::KEEP_SIZE {
             0 => {
                 pool.check_storage(end)?;
                 pool.backing().allocate(offset, len_bytes)
             }
-            PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
-            ZERO_RANGE => {
+            falloc::PUNCH_HOLE => pool.punch_hole(offset, len_bytes),
+            falloc::ZERO_RANGE => {
                 pool.check_storage(end)?;
                 pool.zero(offset, end, false)
             }

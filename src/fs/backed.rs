@@ -31,6 +31,7 @@ use super::{
         InodeData,
         InodeGuard, //
     },
+    not_supported,
     pseudo::Mount, //
 };
 use crate::{
@@ -344,9 +345,9 @@ impl<T: BackedData> InodeGuard<'_, T> {
         } else {
             first.max(end - end % PAGE_LEN)
         };
-        let mut pgoff = (first >> PAGE_SHIFT) as usize;
+        let mut pgoff = first.div_ceil(PAGE_LEN) as usize;
         let end_page = last.div_ceil(PAGE_LEN) as usize;
-        while first < last && pgoff < end_page {
+        while pgoff < end_page {
             let pages = pgoff..end_page.min(pgoff + Self::NR_PAGES);
             pgoff = pages.end;
             self.zero_pages(pages, is_hole)?;
@@ -371,7 +372,7 @@ impl<T: BackedData> InodeGuard<'_, T> {
         let zeroed = no_writeback.zero(start, len_bytes, is_hole);
         match zeroed {
             Ok(()) => self.page_cache().remove_zeroed(pages.clone()),
-            Err(error) if error == super::not_supported() => return zeroed,
+            Err(error) if error == not_supported() => return zeroed,
             // The object may have zeroed some of them.
             Err(_) => self.page_cache().remove_clean(pages.clone()),
         }

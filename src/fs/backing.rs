@@ -17,6 +17,10 @@
 //!
 //! C header: `include/linux/fs.h`.
 
+use super::{
+    falloc,
+    not_supported, //
+};
 use crate::helpers;
 use core::{
     marker::PhantomData,
@@ -150,7 +154,7 @@ impl PrivateFile {
         let file = NonNull::new(file).map(Self).ok_or(ENOMEM)?;
         // SAFETY: The file is open.
         if unsafe { helpers::mmap_pool_file_is_filled_on_access(file.as_ptr()) } {
-            return Err(super::not_supported());
+            return Err(not_supported());
         }
         // SAFETY: The file is not shared yet. What workers do with it concerns no watcher.
         unsafe { helpers::mmap_pool_file_set_unwatched(file.as_ptr()) };
@@ -300,10 +304,6 @@ impl NoWritebackGuard<'_> {
     ///
     /// C: `vfs_fallocate()`.
     pub(super) fn zero(&self, offset: u64, len_bytes: u64, is_hole: bool) -> Result {
-        const KEEP_SIZE: c_int = 0x01;
-        const PUNCH_HOLE: c_int = 0x02;
-        const ZERO_RANGE: c_int = 0x10;
-
         let (start, end) = (offset.try_into()?, (offset + len_bytes - 1).try_into()?);
         let file = self.0.file.as_ptr();
         // A device drops the dirty pages of its own page cache before it fails (`blkdev_fallocate()`).
@@ -311,10 +311,16 @@ impl NoWritebackGuard<'_> {
         to_result(unsafe {
             bindings::filemap_write_and_wait_range((*file).f_mapping, start, end)
         })?;
-        let what = if is_hole { PUNCH_HOLE } else { ZERO_RANGE };
-        let zeroed = self.0.fallocate(what | KEEP_SIZE, offset, len_bytes);
+        let what = if is_hole {
+            falloc::PUNCH_HOLE
+        } else {
+            falloc::ZERO_RANGE
+        };
+        let zeroed = self
+            .0
+            .fallocate(what | falloc::KEEP_SIZE, offset, len_bytes);
         match zeroed {
-            Err(error) if error == EINVAL => Err(super::not_supported()),
+            Err(error) if error == EINVAL => Err(not_supported()),
             zeroed => zeroed,
         }
     }
@@ -538,16 +544,16 @@ impl Backing {
     ///
     /// C: `vfs_fallocate()` with `FALLOC_FL_KEEP_SIZE`.
     pub(crate) fn allocate(&self, offset: u64, len_bytes: u64) -> Result {
-        const KEEP_SIZE: c_int = 0x01;
-
         if self.is_device {
             // All its storage is there.
             return Ok(());
         }
-        self.fallocate(KEEP_SIZE, offset, len_bytes)
+        self.fallocate(falloc::KEEP_SIZE, offset, len_bytes)
     }
 
-    fn fallocate(&self, mode: c_int, offset: u64, len_bytes: u64) -> Result {
+    fn fallocate(&self, mode: u32, offset: u64, len_bytes: u64) -> Result {
+        // CAST: A few low bits.
+        let mode = mode as c_int;
         let (offset, len_bytes) = (offset.try_into()?, len_bytes.try_into()?);
         let file = self.file.as_ptr();
         // SAFETY: The file is open.

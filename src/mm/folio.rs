@@ -502,6 +502,16 @@ impl LockedFolio {
         }
     }
 
+    /// If the folio has bytes outside of `range`, zeroes the others. Returns whether it has.
+    pub(super) fn zero_part(&self, range: &Range<u64>) -> bool {
+        let span = self.span();
+        let is_part = span.start < range.start || range.end < span.end;
+        if is_part {
+            self.zero(range.clone());
+        }
+        is_part
+    }
+
     /// Marks the folio as used.
     pub(super) fn set_used(&self) {
         self.set_uptodate();

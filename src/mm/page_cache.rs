@@ -196,8 +196,7 @@ impl PageCache {
     pub(crate) fn remove_unused_folios(&self, pages: Range<usize>) {
         self.for_each_folio(pages, |folio| {
             if folio.is_unused() {
-                // SAFETY: The folio is in this page cache and locked.
-                unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) };
+                self.remove_folio(folio);
             }
         });
     }
@@ -281,12 +280,7 @@ impl PageCache {
     fn zero_part(&self, pos: u64, range: &Range<u64>) -> Option<Range<u64>> {
         // CAST: Offsets of pages fit.
         let folio = self.lock_folio_as_is((pos >> PAGE_SHIFT) as usize)?;
-        let span = folio.span();
-        let is_part = span.start < range.start || range.end < span.end;
-        is_part.then(|| {
-            folio.zero(range.clone());
-            span
-        })
+        folio.zero_part(range).then(|| folio.span())
     }
 
     /// Removes and unmaps `pages`, which are zero in what is behind the page cache. A folio with other
@@ -298,12 +292,8 @@ impl PageCache {
     pub(crate) fn remove_zeroed(&self, pages: Range<usize>) {
         let range = (pages.start as u64) << PAGE_SHIFT..(pages.end as u64) << PAGE_SHIFT;
         self.for_each_folio(pages, |folio| {
-            let span = folio.span();
-            if span.start < range.start || range.end < span.end {
-                folio.zero(range.clone());
-            } else {
-                // SAFETY: The folio is in this page cache and locked.
-                unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) };
+            if !folio.zero_part(&range) {
+                self.remove_folio(folio);
             }
         });
     }
@@ -319,6 +309,14 @@ impl PageCache {
         let last = pages.end.saturating_sub(1);
         // SAFETY: The pointer is valid by the type invariants.
         unsafe { bindings::invalidate_inode_pages2_range(self.as_ptr(), pages.start, last) };
+    }
+
+    /// Removes and unmaps a folio of this page cache. Does nothing if it has left it.
+    ///
+    /// C: `generic_error_remove_folio()`.
+    fn remove_folio(&self, folio: &LockedFolio) {
+        // SAFETY: Both are valid, and the folio is locked.
+        unsafe { bindings::generic_error_remove_folio(self.as_ptr(), folio.as_ptr()) };
     }
 
     /// Calls `what` for each folio of `pages`, locked.

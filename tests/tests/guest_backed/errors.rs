@@ -21,7 +21,7 @@ use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 use rustix::pipe::{pipe_with, PipeFlags};
 
 use crate::on_files;
-use crate::store::{backed, builder, map, page, page_size, Store};
+use crate::store::{backed, builder, drop_caches, map, page, page_size, Store};
 
 on_files! {
     a_full_file_system_is_told_late_and_not_with_storage;
@@ -529,7 +529,7 @@ fn revoking_beside_a_write_to_the_object_ends(store: &Store) {
                         break;
                     }
                     if number % 64 == 0 {
-                        fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+                        drop_caches();
                     }
                 }
             });

@@ -15,7 +15,7 @@ use mmap_pool_tests::module::{fresh_module, FreshModule};
 use mmap_pool_tests::signal::{touch, Access};
 
 use crate::on_each;
-use crate::store::{backed, map, on_disk, page, page_size, Store, DEVICE};
+use crate::store::{backed, drop_caches, map, on_disk, page, page_size, Store, DEVICE};
 
 on_each! {
     a_disk_that_is_taken_away_is_told;
@@ -327,7 +327,7 @@ fn a_task_that_asks_what_was_written_can_be_killed() {
     assert_eq!(pool.sync(), Ok(()));
     // A page that is mapped stays.
     drop(mapping);
-    fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+    drop_caches();
     let mapping = map(&pool, NR_PAGES * page_size());
     Mapped::suspend();
     let offset = ABSENT * page_size();

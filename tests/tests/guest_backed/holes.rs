@@ -21,7 +21,7 @@ use rustix::mount::{mount, unmount, MountFlags, UnmountFlags};
 use crate::errors::freeze;
 use crate::gone::dmsetup;
 use crate::on_each;
-use crate::store::{backed, builder, map, on_disk, page, page_size, Store, DEVICE};
+use crate::store::{backed, builder, drop_caches, map, on_disk, page, page_size, Store, DEVICE};
 
 on_each! {
     a_hole_is_zero_in_the_pool_and_in_the_object;
@@ -59,10 +59,17 @@ fn check(store: &Store, pool: &Pool, mapping: &Mapping, bytes: &[u8]) {
     pool.sync().unwrap();
     let stored = store.stored(0, bytes.len());
     assert_eq!(first_difference(&stored, bytes), None, "stored");
-    mapping.advise(Advice::DontNeed).unwrap();
-    fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
-    mapping.read_at(&mut read, 0).unwrap();
+    let read = read_in_again(mapping, bytes.len());
     assert_eq!(first_difference(&read, bytes), None, "mapped again");
+}
+
+/// What the object has, if nothing is dirty: reads the first `len` bytes in again.
+fn read_in_again(mapping: &Mapping, len: usize) -> Vec<u8> {
+    mapping.advise(Advice::DontNeed).unwrap();
+    drop_caches();
+    let mut bytes = vec![0; len];
+    mapping.read_at(&mut bytes, 0).unwrap();
+    bytes
 }
 
 /// The page and the byte in it.
@@ -195,10 +202,7 @@ fn writeback_does_not_fill_a_hole(store: &Store) {
             is_over.store(true, Ordering::Release);
         });
         pool.sync().unwrap();
-        mapping.advise(Advice::DontNeed).unwrap();
-        fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
-        let mut read = vec![0; NR_PAGES * page_size()];
-        mapping.read_at(&mut read, 0).unwrap();
+        let read = read_in_again(&mapping, NR_PAGES * page_size());
         let stored = store.stored(0, read.len());
         let zeroes = vec![0; page_size() - 8];
         for (what, bytes) in [("mapped", read), ("stored", stored)] {
@@ -268,7 +272,7 @@ fn a_hole_takes_nothing_beside_it(store: &Store) {
         for round in 0..NR_ROUNDS {
             if round % 8 == 0 {
                 pool.sync().unwrap();
-                fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+                drop_caches();
             }
             mapping.read_at(&mut [0; 8], 30 * page_size()).unwrap();
             punch(&pool, &(start..end)).unwrap();
@@ -380,10 +384,7 @@ fn a_hole_waits_for_writes_that_have_begun() {
     assert!(pool.backing().unwrap().nr_writeback_pages > 16);
     punch(&pool, &bytes_of(0..NR_PAGES)).unwrap();
     pool.sync().unwrap();
-    mapping.advise(Advice::DontNeed).unwrap();
-    fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
-    let mut read = vec![0; NR_PAGES * page_size()];
-    mapping.read_at(&mut read, 0).unwrap();
+    let read = read_in_again(&mapping, NR_PAGES * page_size());
     assert_eq!(first_difference(&read, &vec![0; read.len()]), None);
     drop((pool, mapping, object));
 }
@@ -412,7 +413,7 @@ fn what_is_written_to_a_device_without_holes_stays() {
         let written = unsafe { libc::sync_file_range(pool.as_raw_fd(), 0, 0, 7) };
         assert_eq!(written, 0);
         assert_eq!(punch(&pool, &(0..len)), Err(Errno::OPNOTSUPP));
-        fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+        drop_caches();
         let mut read = vec![0; len];
         pool.read_exact_at(&mut read, 0).unwrap();
         assert_eq!(first_difference(&read, &bytes), None);

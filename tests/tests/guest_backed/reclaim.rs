@@ -2,7 +2,6 @@
 
 //! The kernel takes pages that the object has as well.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use mmap_pool_tests::child::in_child;
 use mmap_pool_tests::observe::{checked, verdict};
 
 use crate::on_each;
-use crate::store::{backed, map, page, page_size, Store};
+use crate::store::{backed, drop_caches, map, page, page_size, Store};
 
 on_each! {
     clean_pages_leave_memory_and_dirty_ones_stay;
@@ -48,10 +47,6 @@ fn repeat(act: impl Fn(), is_done: impl Fn() -> bool) {
         thread::sleep(Duration::from_millis(20));
     }
     panic!("the pages stay");
-}
-
-fn drop_caches() {
-    fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
 }
 
 fn check(mapping: &Mapping, number: usize, pattern: u64) {

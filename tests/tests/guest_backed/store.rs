@@ -146,6 +146,11 @@ fn stored(path: &Path, offset: usize, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Lets the kernel drop clean pages that nothing maps.
+pub fn drop_caches() {
+    fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+}
+
 /// Creates a pool with `object` behind it.
 pub fn backed(object: &impl AsFd) -> Pool {
     builder(object).create().unwrap()

@@ -13,7 +13,7 @@ use mmap_pool::{Errno, MappingBuilder, Pool};
 use mmap_pool_tests::slow_page::SlowPage;
 
 use crate::on_each;
-use crate::store::{backed, builder, map, page_size, Store};
+use crate::store::{backed, builder, drop_caches, map, page_size, Store};
 
 on_each! {
     pages_are_told_exactly_and_once;
@@ -115,7 +115,7 @@ fn what_was_written_back_is_told_still(store: &Store) {
     let mapping = map(&pool, NR_PAGES * page_size());
     mapping.write_at(b"new", 7 * page_size()).unwrap();
     mapping.flush().unwrap();
-    std::fs::write("/proc/sys/vm/drop_caches", "1").unwrap();
+    drop_caches();
     mapping.write_at(b"new", 9 * page_size()).unwrap();
     assert_eq!(take(&pool), [7, 9]);
     // The answer keeps what waits to be written back.
